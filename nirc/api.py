@@ -27,42 +27,46 @@ from nirc.diagnostics.usage import UnusableBundle, WrongType
 from nirc.files import bundle
 from nirc.files.foreign import digest_of_file
 from nirc.files.manifest import SCHEMA, sha256
-from nirc.frontend.load import load_layers, load_raw, to_layers
+from nirc.frontend.load import load_layers
 from nirc.ir.populations import Sink, Source
 from nirc.ir.program import Program
 from nirc.ir.text import digest
 from nirc.mapping.effort import Effort
-from nirc.options import Options as Options  # noqa: PLC0414 - a public name
+from nirc.options import Options
 from nirc.passes import pipeline
-from nirc.passes.add_readout import Readout
-from nirc.passes.pipeline import Calibration, Observer, Pass, choices_of, passes_to, run_passes
+from nirc.passes.pipeline import Calibration, Observer, Pass, choices_of, run_passes
 from nirc.report.differences import differences
 from nirc.report.html import report_html, report_tree, written
 from nirc.semantics.raster import Progress, Run
 from nirc.semantics.run import execution_order
 from nirc.semantics.silence import report_silent_outputs
 from nirc.semantics.threads import with_one_thread
+from nirc.stages import (
+    Stages,
+    canonical,
+    load_as,
+    load_to_fit,
+    lower,
+    lower_layers,
+    read_as,
+)
 from nirc.version import __version__
-from nirc.writers.reading import reading_of
-from nirc.writers.writer import Reading
+
+__all__ = [
+    "Bundle",
+    "Compiled",
+    "Options",
+    "Stages",
+    "canonical",
+    "compile",
+    "compile_model",
+    "load",
+    "load_as",
+    "lower",
+    "lower_layers",
+]
 
 REPORT = "report.json"
-
-
-@dataclass(frozen=True)
-class Stages:
-    """A model from the file to discrete populations.
-
-    ``reading``: the writer's rule. ``continuous``: populations with the parameters of the file.
-    ``reference``: the float stage. Each step is that of the simulator, and the chip is compared
-    with it.
-    """
-
-    reading: Reading
-    layers: Program
-    continuous: Program
-    reference: Program
-    discrete: Program
 
 
 @dataclass(frozen=True)
@@ -152,54 +156,6 @@ def load(model: object, *, log: Log | None = None) -> Program:
     return program
 
 
-def load_as(
-    model: object, options: Options, *, log: Log, observe: Observer | None = None
-) -> tuple[Program, Reading]:
-    """Return canonical layers and the reading. Raises ``InputError``, ``UsageError`` (U607)."""
-    raw, name = load_raw(model, log)
-    reading = reading_of(
-        raw,
-        asked=options.writer,
-        reset=None if options.reset == "model" else options.reset,
-        discretise=options.discretise,
-        dt_s=options.dt_s or options.data_dt_s,
-        log=log,
-    )
-    typed = to_layers(reading.writer.repair(raw, log), log, name=name)
-    pipeline.ended(observe, "load")
-    return canonical(reading.writer.rewire(typed, log), log, observe), reading
-
-
-def canonical(typed: Program, log: Log, observe: Observer | None = None) -> Program:
-    """Return canonical layers from typed, nested layers. Raises ``InputError``."""
-    return run_passes(typed, passes_to("layers"), log, observe)
-
-
-def lower(model: object, options: Options, *, log: Log, observe: Observer | None = None) -> Stages:
-    """Return discrete populations. Raises ``InputError`` or ``CompileError``."""
-    layers, reading = load_as(model, options, log=log, observe=observe)
-    return lower_layers(layers, reading, options, log=log, observe=observe)
-
-
-def lower_layers(
-    layers: Program,
-    reading: Reading,
-    options: Options,
-    *,
-    log: Log,
-    observe: Observer | None = None,
-) -> Stages:
-    """Return discrete populations from canonical layers and their reading."""
-    readout = None if options.readout is None else Readout.parse(options.readout)
-    settings: dict[str, Any] = {"dt_s": options.dt_s, "data_dt_s": options.data_dt_s}
-    settings |= {"reading": reading, "readout": readout}
-    continuous = run_passes(layers, passes_to("continuous", **settings), log, observe)
-    reference = run_passes(continuous, passes_to("reference", **settings), log, observe)
-    discrete = run_passes(reference, passes_to("discrete", **settings), log, observe)
-    return Stages(reading, layers, continuous, reference, discrete)
-
-
-@with_one_thread
 def compile_model(
     model: object,
     target: str,
@@ -219,7 +175,9 @@ def compile_model(
     options.checked(log)
     backend, candidates = registry.resolve(target)
     backend = backend.with_options(options.chip, log)
-    stages = lower(model, options, log=log, observe=observe)
+    raw, name = load_to_fit(model, backend, candidates, options, log)
+    layers, reading = read_as(raw, name, options, log=log, observe=observe)
+    stages = lower_layers(layers, reading, options, log=log, observe=observe)
     if backend.cannot_fit(stages.discrete, candidates, log):
         log.raise_if_errors()
     quantise: Sequence[Pass] = (backend.quantise(),)

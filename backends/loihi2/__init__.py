@@ -95,6 +95,16 @@ class Loihi2(Backend):
 
         return cannot_fit(discrete, targets, log)
 
+    def cannot_hold(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
+        """Return True if there are too many neurons, or too many synapses of a neuron."""
+        from nirc.backends.loihi2.fit import report_first_neurons
+        from nirc.passes.pipeline import run_passes
+
+        self.cannot_fit(discrete, targets, log)
+        integer = run_passes(discrete, [*self.legalise(), self.quantise()], log.attempt())
+        report_first_neurons(integer, targets[0], log)  # all variants have the same cores
+        return bool(log.errors)
+
     def fit(
         self, program: Program, discrete: Program, target: Target, search: Search, log: Log
     ) -> Mapped | None:

@@ -34,6 +34,8 @@ from nirc.mapping.partition import (
     TooManyCoresError,
     partition,
 )
+from nirc.mapping.partition.boxes import AXES
+from nirc.mapping.partition.problem import Oversized
 
 
 def cannot_fit(discrete: Program, targets: Sequence[Target], log: Log) -> bool:
@@ -46,6 +48,27 @@ def cannot_fit(discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         reason = f"{neurons} neurons need at least so many"
         _report_cores(needs[target.variant], target, reason, log)
     return True
+
+
+def report_first_neurons(program: Program, target: Target, log: Log) -> None:
+    """Report L802 to L808 where the first neuron of a population needs more than a core has.
+
+    ``program`` is the integer form of a part of a network, see ``Backend.cannot_hold``.
+    """
+    problem, cores = _problem(program, target, lower(program))
+    first = np.zeros((1, AXES, 2), np.int64)
+    first[..., 1] = 1
+    for number, population in enumerate(problem.populations):
+        if population.on_core:
+            need = cores.cost(number, first)[0]
+            _report_oversized(
+                [
+                    Oversized(population.name, 0, cores.resources[r], int(need[r]), ())
+                    for r in np.flatnonzero(need > cores.capacity).tolist()
+                ],
+                target,
+                log,
+            )
 
 
 def fit(
@@ -118,12 +141,16 @@ def _partition(
     except TooManyCoresError as error:
         _report_cores(error.needed, target, str(error), log)
     except OversizedError as error:
-        limits = {limit.name: limit for limit in target.limits}
-        for o in error.oversized:
-            limit = limits[o.resource.name]
-            where = f"`{o.population}`, neuron {o.neuron}"
-            log.add(CORE_LIMITS[limit.code](where=where, target=target, limit=limit, need=o.need))
+        _report_oversized(error.oversized, target, log)
     return None
+
+
+def _report_oversized(oversized: Sequence[Oversized], target: Target, log: Log) -> None:
+    limits = {limit.name: limit for limit in target.limits}
+    for o in oversized:
+        limit = limits[o.resource.name]
+        where = f"`{o.population}`, neuron {o.neuron}"
+        log.add(CORE_LIMITS[limit.code](where=where, target=target, limit=limit, need=o.need))
 
 
 def _rates(lowered: Lowered, program: Program) -> dict[str, Float]:

@@ -81,6 +81,13 @@ class Speck(Backend):
 
         return (SpeckCalibrate(self.quantise(), calibration, events=not self.camera),)
 
+    def cannot_hold(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
+        """Return True if a matrix needs more channels or kernel memory than the cores have."""
+        from nirc.backends.speck.fit import report_matrices
+
+        report_matrices(discrete, targets[0], log)  # both variants have the same limits
+        return bool(log.errors)
+
     def fit(
         self, program: Program, discrete: Program, target: Target, search: Search, log: Log
     ) -> Mapped | None:

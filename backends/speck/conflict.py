@@ -67,6 +67,13 @@ def explain(
     )
 
 
+def kernel_memory_too_small(demand: Demand, cores: Sequence[Core], where: str) -> Finding | None:
+    """Return S707 if all cores together hold not all channels' kernels, else None."""
+    if sum(capacity(demand, core, (KERNEL,)) for core in cores) >= demand.channels:
+        return None
+    return _one_layer(demand, KERNEL, cores, "", where, one_core=False)
+
+
 def _one_layer(
     demand: Demand, memory: str, cores: Sequence[Core], cure: str, where: str, one_core: bool
 ) -> Finding:

@@ -12,7 +12,7 @@ from nirc.analysis import rule_differences
 from nirc.backends.speck.assemble import assemble
 from nirc.backends.speck.config import MAX_RASTER
 from nirc.backends.speck.configuration import Configuration, Dvs
-from nirc.backends.speck.conflict import explain
+from nirc.backends.speck.conflict import explain, kernel_memory_too_small
 from nirc.backends.speck.convolve import planes
 from nirc.backends.speck.findings import (
     ClockTooSlow,
@@ -22,6 +22,7 @@ from nirc.backends.speck.findings import (
     RasterTooWide,
     Readout,
     Stride,
+    TooManyInputChannels,
 )
 from nirc.backends.speck.geometry import Map, kernel_words, neuron_words
 from nirc.backends.speck.legalise import leads
@@ -42,11 +43,33 @@ from nirc.chip.target import Limit, Target, excesses
 from nirc.diagnostics.dynamics import ConstantByTicks, FiresPerEvent
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Int, size
-from nirc.ir.populations import Discrete, Sink, Source, populations_of
+from nirc.ir.linear import Sparse
+from nirc.ir.populations import Discrete, Population, Sink, Source, populations_of
 from nirc.ir.program import Program
 
 NEURONS = "neurons"  # the emulator's name for all neurons of all used cores, by rising core number
 RASTER = Limit("channels of the raster", MAX_RASTER, "S704", "nirc")
+
+
+def report_matrices(part: Program, target: Target, log: Log) -> None:
+    """Report S705 and S707 where a matrix alone exceeds the cores, whatever its weights are.
+
+    The kernel of a matrix has an entry for each neuron of the source, at least. ``part`` is a part
+    of a network, see ``Backend.cannot_hold``.
+    """
+    channels = next(limit for limit in target.limits if limit.name == "input channels")
+    for source, name, projection in part.edges():
+        matrix = projection.ops[-1] if len(projection.ops) == 1 else None
+        if not isinstance(matrix, Sparse) or not isinstance(part[name], Population):
+            continue
+        c, y, x = planes(part[source].shape)
+        where = part[name].origins[0]
+        if (y, x) == (1, 1) and c > channels.max:
+            log.add(TooManyInputChannels(where=where, limit=channels, found=c))
+        demand = Demand(name, c * y * x, (1, 1), (matrix.n_out, 1, 1), False, (source,))
+        too_small = kernel_memory_too_small(demand, CORES, where)
+        if too_small is not None:
+            log.add(too_small)
 
 
 def fit(

@@ -181,6 +181,16 @@ class Spinnaker2(Backend):
 
         return cannot_fit(discrete, targets, self.request().faults, log)
 
+    def cannot_hold(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
+        """Return True if there are too many neurons (N901), or inputs of a neuron (N903)."""
+        from nirc.backends.spinnaker2.fit import cut
+        from nirc.passes.pipeline import run_passes
+
+        self.cannot_fit(discrete, targets, log)
+        integer = run_passes(discrete, [*self.legalise(), self.quantise()], log.attempt())
+        cut(integer, self.request(), log)
+        return bool(log.errors)
+
     def fit(
         self, program: Program, discrete: Program, target: Target, search: Search, log: Log
     ) -> Mapped | None:

@@ -92,6 +92,14 @@ def cannot_fit(
     return True
 
 
+def cut(program: Program, request: Request, log: Log) -> Split | None:
+    """Return the slices of an integer program, or None with the reasons (N902, N903) in ``log``."""
+    labels = labelled(program)
+    memory = Memory(lower(program, labels), request.prices, request.steps)
+    known = {labels[name]: atoms for name, atoms in request.atoms.items() if name in labels}
+    return split(memory, known, log)
+
+
 def fit(
     program: Program, legal: Program, target: Target, request: Request, log: Log
 ) -> Mapped | None:

@@ -61,6 +61,12 @@ class Xylo(Backend):
 
         return cannot_fit(discrete, targets, log)
 
+    def cannot_hold(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
+        """Return True if there are too many channels, neurons or outputs for each target."""
+        from nirc.backends.xylo.fit import cannot_fit
+
+        return cannot_fit(discrete, targets, log, synapses=False)
+
     def fit(
         self, program: Program, discrete: Program, target: Target, search: Search, log: Log
     ) -> Mapped | None:

@@ -40,10 +40,13 @@ SIZES = (TooManyInputs, TooManyHidden, TooManyOutputs)
 NOTHING: Int = np.zeros(0, dtype=np.int64)
 
 
-def cannot_fit(discrete: Program, targets: Sequence[Target], log: Log) -> bool:
+def cannot_fit(
+    discrete: Program, targets: Sequence[Target], log: Log, *, synapses: bool = True
+) -> bool:
     """Report every limit of all ``targets`` if each of them lacks channels, neurons or outputs.
 
-    Synapses are counted only then, and not at all if there are too many to list.
+    Synapses are counted only then, and not at all if there are too many to list. Without
+    ``synapses`` they are not counted.
     """
     legal = XyloLegalise().run(discrete, Log())
     reservoir = lower.lower(legal, Log(), synapses=False)
@@ -51,7 +54,7 @@ def cannot_fit(discrete: Program, targets: Sequence[Target], log: Log) -> bool:
     if not all(any(_is_of(each, *SIZES) for each in exceeded) for exceeded in over):
         return False
     with contextlib.suppress(CompileError):
-        reservoir = lower.lower(legal, Log())
+        reservoir = lower.lower(legal, Log(), synapses=synapses)
     for target in targets:
         _report(excesses(reservoir, target), reservoir, log)
     return True

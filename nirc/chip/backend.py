@@ -209,6 +209,15 @@ class Backend(ABC):
         """
         return False
 
+    def cannot_hold(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
+        """Return True if none of ``targets`` can hold a part of a network, however it is rounded.
+
+        ``discrete`` has all neurons, but only the first row of large matrices. The limits go to the
+        log. So a network that its shapes alone rule out is refused before its weights are read.
+        Default: as ``cannot_fit``.
+        """
+        return self.cannot_fit(discrete, targets, log)
+
     @abstractmethod
     def fit(
         self, program: Program, discrete: Program, target: Target, search: Search, log: Log

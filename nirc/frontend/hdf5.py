@@ -45,16 +45,28 @@ from nirc.files.bounds import (
     refused,
 )
 from nirc.files.foreign import check_file, check_hdf5, identify_hdf5
-from nirc.files.hdf5.file import Hdf5
+from nirc.files.hdf5.file import Hdf5, shape_of
 from nirc.files.hdf5.text import Texts, is_text
-from nirc.frontend.raw import FROM_KEY, FROM_PLACE, Field, RawGraph, RawNode, recorded_text
+from nirc.frontend.raw import (
+    FROM_KEY,
+    FROM_PLACE,
+    Field,
+    RawGraph,
+    RawNode,
+    is_large,
+    of_first_row,
+    recorded_text,
+)
 
 GRAPH = ("nodes", "edges", "type")  # the members of a NIRGraph, as nir 1.0.8 writes them
 
 
-def read_raw(path: Path, log: Log) -> RawGraph:
-    """Return the graph as stored. Raises ``InputError`` with all faults (F101 to F108, F113)."""
-    reader = _Reader(log)
+def read_raw(path: Path, log: Log, *, outline: bool = False) -> RawGraph:
+    """Return the graph as stored. Raises ``InputError`` with all faults (F101 to F108, F113).
+
+    ``outline``: read the first row only of large matrices, see ``nirc.frontend.raw``.
+    """
+    reader = _Reader(log, outline=outline)
     graph = RawGraph({}, ())
     with reader.reporting(""):
         check_file(path)
@@ -68,8 +80,9 @@ def read_raw(path: Path, log: Log) -> RawGraph:
 class _Reader:
     """State for all groups of a file: the budget, the path of groups, and warnings for the end."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, *, outline: bool) -> None:
         self.log = log
+        self.outline = outline
         self.bytes = 0
         self.nodes = 0
         self.fields = 0
@@ -272,7 +285,10 @@ class _Reader:
             raise refused(NotNumbersOrText, problem, limit="numbers or text", help=EXPORT_AGAIN)
         if is_text(item):
             return self.texts.one(item)
-        array = self.hdf5.numbers(item, min(MAX_FIELD_BYTES, MAX_TOTAL_BYTES - self.bytes))
+        limit = min(MAX_FIELD_BYTES, MAX_TOTAL_BYTES - self.bytes)
+        if self.outline and is_large(shape := shape_of(item)):
+            return of_first_row(self.hdf5.first_row(item, limit), shape[0])
+        array = self.hdf5.numbers(item, limit)
         self.bytes += array.nbytes
         return array
 

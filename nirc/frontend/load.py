@@ -38,20 +38,23 @@ from nirc.ir.program import Form, Program
 NodePath = tuple[str, ...]  # a node, or a node inside nested graphs
 
 
-def load_raw(model: object, log: Log) -> tuple[RawGraph, str]:
-    """Return the raw graph of a path or of a ``nir`` object, and a printable name for the model."""
+def load_raw(model: object, log: Log, *, outline: bool = False) -> tuple[RawGraph, str]:
+    """Return the raw graph of a path or of a ``nir`` object, and a printable name for the model.
+
+    ``outline``: the graph has the first row only of large matrices.
+    """
     if isinstance(model, str | os.PathLike):
         from nirc.frontend.hdf5 import read_raw
 
         path = Path(model)
         log.file = str(path)
-        return read_raw(path, log), _name(path)
+        return read_raw(path, log, outline=outline), _name(path)
     from nirc.frontend.objects import raw_from_object
 
     if not hasattr(model, "nodes"):
         raise WrongType(argument="model", value=model, limit="a path, or a nir.NIRGraph").refusal()
     log.file = "<nir graph>"
-    return raw_from_object(model, log), "model"
+    return raw_from_object(model, log, outline=outline), "model"
 
 
 def _name(path: Path) -> str:

@@ -26,7 +26,15 @@ from nirc.files.bounds import (
     printable,
     refused,
 )
-from nirc.frontend.raw import FROM_KEY, Field, RawGraph, RawNode, recorded_text
+from nirc.frontend.raw import (
+    FROM_KEY,
+    Field,
+    RawGraph,
+    RawNode,
+    is_large,
+    of_first_row,
+    recorded_text,
+)
 
 DERIVED = ("input_type", "output_type", "metadata")  # not fields of the node itself
 PORTS = {  # (type, field) <- (attribute, key)
@@ -36,11 +44,14 @@ PORTS = {  # (type, field) <- (attribute, key)
 }
 
 
-def raw_from_object(graph: object, log: Log) -> RawGraph:
-    """Return the raw graph of the written graph. Raises ``InputError`` (F103, F106, F107, F113)."""
+def raw_from_object(graph: object, log: Log, *, outline: bool = False) -> RawGraph:
+    """Return the raw graph of the written graph. Raises ``InputError`` (F103, F106, F107, F113).
+
+    ``outline``: keep the first row only of large matrices, see ``nirc.frontend.raw``.
+    """
     raw = RawGraph({}, ())
     try:
-        raw = _Converter(log).graph(graph, "", version=_version(graph))
+        raw = _Converter(log, outline=outline).graph(graph, "", version=_version(graph))
         raw = replace(raw, recorded=_recorded(graph, log))
     except RefusalError as refusal:
         log.add(refusal.finding)
@@ -51,8 +62,9 @@ def raw_from_object(graph: object, log: Log) -> RawGraph:
 class _Converter:
     """Converts nested graphs, counts their nodes, and reports faults by field."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, *, outline: bool) -> None:
         self.log = log
+        self.outline = outline
         self.nodes = 0
         self.depth = 0
 
@@ -89,7 +101,7 @@ class _Converter:
         for name, value in _values(node, kind).items():
             try:
                 with at(f"{path}/{name}"):
-                    fields[name] = _field(value)
+                    fields[name] = _field(value, outline=self.outline)
             except RefusalError as refusal:
                 self.log.add(refusal.finding)
                 if len(self.log.errors) >= MAX_REPORTED:
@@ -141,16 +153,19 @@ def _values(node: object, kind: str) -> dict[str, object]:
     return {str(name): value for name, value in values.items() if value is not None}
 
 
-def _field(value: Any) -> Field:
+def _field(value: Any, *, outline: bool = False) -> Field:
     """Return text as text, anything else as an array of numbers (also tensors of torch or jax)."""
     if isinstance(value, str):
         return value
     try:
-        array: NDArray[Any] = np.array(value.detach().cpu() if hasattr(value, "detach") else value)
+        value = value.detach().cpu() if hasattr(value, "detach") else value
+        array: NDArray[Any] = np.asarray(value) if outline else np.array(value)
     except Exception as error:  # any exception of a foreign __array__
         raise _not_numbers(type(value).__name__, cause(error)) from error
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise _not_numbers(type(value).__name__, str(array.dtype))
+    if outline:
+        return of_first_row(array[0], len(array)) if is_large(array.shape) else array.copy()
     return array
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from nirc.diagnostics.writer import NoteUnusable
 from nirc.files.bounds import MAX_FROM, RefusalError, printable
 
 Field = NDArray[np.generic] | str
+# Values of a matrix from which on an outline of the graph has its first row only.
+LARGE = 1 << 22
 # In the metadata of the outermost graph: the writer of the file, as for ``--from``.
 FROM_KEY = "nirc_from"
 FROM_PLACE = f"metadata/{FROM_KEY}"
@@ -39,6 +41,50 @@ class RawGraph:
     edges: tuple[tuple[str, str], ...]
     version: str = ""
     recorded: str = ""
+
+
+def is_large(shape: tuple[int, ...]) -> bool:
+    """Return True for the shape of a matrix of which an outline has the first row only."""
+    return len(shape) == 2 and shape[0] > 1 and shape[0] * shape[1] >= LARGE
+
+
+def of_first_row(row: NDArray[np.generic], rows: int) -> NDArray[np.generic]:
+    """Return an array (rows, columns) of float64 in the memory of its first row.
+
+    The first row is known, the others are not, though they read as the first.
+    """
+    known = row.astype(np.float64)
+    return np.broadcast_to(known, (rows, *known.shape))
+
+
+def knows_first_row(array: NDArray[np.generic]) -> bool:
+    """Return True for an array of which only the first row is known, see ``of_first_row``."""
+    return is_large(array.shape) and array.strides[0] == 0
+
+
+def is_outline(graph: RawGraph) -> bool:
+    """Return True if of some matrix only the first row is known."""
+    for node in graph.nodes.values():
+        fields = node.fields.values()
+        if any(not isinstance(f, str) and knows_first_row(f) for f in fields):
+            return True
+        if node.graph is not None and is_outline(node.graph):
+            return True
+    return False
+
+
+def with_known_rows(graph: RawGraph) -> RawGraph:
+    """Return an outline with the known rows of its matrices only, whatever their shapes."""
+
+    def known(field: Field) -> Field:
+        return field if isinstance(field, str) or not knows_first_row(field) else field[:1]
+
+    nodes = {}
+    for name, node in graph.nodes.items():
+        fields = {key: known(value) for key, value in node.fields.items()}
+        inner = None if node.graph is None else with_known_rows(node.graph)
+        nodes[name] = replace(node, fields=fields, graph=inner)
+    return replace(graph, nodes=nodes)
 
 
 def recorded_text(value: object, holder: str) -> str:

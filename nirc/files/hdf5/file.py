@@ -174,6 +174,22 @@ class Hdf5:
                 dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
         return array
 
+    def first_row(self, dataset: Any, limit: int = MAX_FIELD_BYTES) -> NDArray[np.generic]:
+        """Return the first row (columns,) of a matrix of at most ``limit`` bytes.
+
+        No other row is read.
+        """
+        dtype = _number_type(dataset)
+        shape = shape_of(dataset)
+        check_size(shape, dtype.itemsize, limit)
+        check_storage(dataset, shape, dtype.itemsize, limit, self.budget, first_row=True)
+        with damage():
+            row = np.empty(shape[1:], dtype)
+            place = dataset.get_space()
+            place.select_hyperslab((0, 0), (1, shape[1]))
+            dataset.read(h5py.h5s.create_simple(shape[1:]), place, row)
+        return row
+
 
 def as_text(raw: bytes) -> str:
     """Return UTF-8 text."""

@@ -1,0 +1,126 @@
+"""Networks that shapes alone rule out are refused before their weights are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import nir
+import numpy as np
+import pytest
+
+from nirc.api import Options, compile_model
+from nirc.diagnostics.errors import InputError, NircError
+from nirc.diagnostics.log import Log
+from nirc.frontend import raw
+from nirc.frontend.hdf5 import read_raw
+from tests.models import DT, chain, cuba, linear
+
+OPTIONS = Options(dt_s=DT)
+
+
+def wide(n_in: int, n: int, *, empty: bool = False) -> nir.NIRGraph:
+    """A dense layer of ``n`` neurons. ``empty``: all weights but some are zero."""
+    weight = np.random.default_rng(0).normal(size=(n, n_in)).astype(np.float32)
+    if empty:
+        weight[:, 8:] = 0
+    return chain(n_in, nir.Linear(weight), cuba(n), n_out=n)
+
+
+def outcome(model: object, target: str) -> object:
+    """The chip's files, or the codes of the errors."""
+    try:
+        return compile_model(model, target, OPTIONS).bundle.files
+    except NircError as refusal:
+        return {d.code for d in refusal.diagnostics if d.severity == "error"}
+
+
+@pytest.fixture
+def large_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raw, "LARGE", 1)
+
+
+@pytest.mark.parametrize(
+    ("target", "n_in", "n", "codes"),
+    [
+        ("loihi2", 9000, 40, {"L808"}),
+        ("loihi2:oheogulch", 9000, 40, {"L808"}),
+        ("spinnaker2", 6000, 40, {"N903"}),
+        ("speck", 1025, 400, {"S705", "S707"}),
+        ("xylo", 8, 1001, {"X502", "X503"}),
+    ],
+)
+@pytest.mark.usefixtures("large_from_the_start")
+def test_a_layer_above_a_limit_is_refused_by_its_first_row(
+    target: str, n_in: int, n: int, codes: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unread(*_: object) -> None:
+        raise AssertionError("the weights were read")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("nirc.api.read_as", unread)
+        assert outcome(wide(n_in, n), target) == codes
+
+
+@pytest.mark.parametrize(("target", "n_in"), [("loihi2", 9000), ("spinnaker2", 6000)])
+@pytest.mark.usefixtures("large_from_the_start")
+def test_weights_of_zero_are_no_synapses(target: str, n_in: int) -> None:
+    assert isinstance(outcome(wide(n_in, 40, empty=True), target), dict)
+
+
+@pytest.mark.parametrize("target", ["loihi2", "spinnaker2", "speck", "xylo"])
+@pytest.mark.parametrize("n", [6, 20])
+def test_an_outline_changes_no_answer(
+    target: str, n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(n)
+    if target == "speck":
+        model = chain(12, nir.Linear(rng.normal(size=(n, 12))), nir.IF(*np.ones((2, n))), n_out=n)
+    else:
+        model = chain(12, linear(rng, 30, 12), cuba(30), linear(rng, n, 30), cuba(n), n_out=n)
+    as_a_whole = outcome(model, target)
+    monkeypatch.setattr(raw, "LARGE", 1)
+    assert outcome(model, target) == as_a_whole
+
+
+def stored(path: Path, weight: np.ndarray, **layout: object) -> Path:
+    """A file with one layer, whose weights have a storage layout of their own."""
+    nir.write(path, wide(*weight.shape[::-1]))
+    with h5py.File(path, "r+") as file:
+        node = file["node/nodes/linear0"]
+        del node["weight"]
+        node.create_dataset("weight", data=weight, **layout)
+    return path
+
+
+@pytest.mark.parametrize(
+    "layout", [{}, {"chunks": (4, 7)}, {"chunks": (4, 7), "compression": "gzip"}]
+)
+@pytest.mark.usefixtures("large_from_the_start")
+def test_the_first_row_is_read_from_any_layout(tmp_path: Path, layout: dict[str, object]) -> None:
+    weight = np.random.default_rng(1).normal(size=(30, 50)).astype(">f4")
+    graph = read_raw(stored(tmp_path / "m.nir", weight, **layout), Log(), outline=True)
+    known = graph.nodes["linear0"].fields["weight"]
+    assert not isinstance(known, str) and raw.is_outline(graph)
+    assert known.shape == weight.shape and (known == weight[0]).all()
+    assert not isinstance(small := raw.with_known_rows(graph).nodes["linear0"].fields["weight"], str)
+    assert small.shape == (1, 50)
+
+
+@pytest.mark.usefixtures("large_from_the_start")
+def test_a_damaged_chunk_of_the_first_row_is_refused(tmp_path: Path) -> None:
+    layout = {"chunks": (4, 50), "compression": "gzip"}
+    path = stored(tmp_path / "m.nir", np.ones((30, 50), np.float32), **layout)
+    with h5py.File(path, "r+") as file:
+        chunks = file["node/nodes/linear0/weight"].id
+        places = [chunks.get_chunk_info(i) for i in range(chunks.get_num_chunks())]
+    data = bytearray(path.read_bytes())
+    for place in places:
+        data[place.byte_offset : place.byte_offset + place.size] = bytes(place.size)
+        path.write_bytes(data)
+        if place.chunk_offset[0] == 0:
+            with pytest.raises(InputError):
+                read_raw(path, Log(), outline=True)
+        data[:] = data
+    with pytest.raises(InputError):
+        compile_model(path, "xylo", OPTIONS)
