@@ -15,6 +15,7 @@ from nirc.ir.arrays import Float, Int
 
 NEAR = 2e-5  # distance from an integer that float32 weights and gains leave
 PROBED = 8  # entries of a row that are tested first
+TOGETHER = 1 << 15  # entries of the rows that are looked at together
 TRIED = np.linspace(0.75, 1.0, 26)  # shares of the largest scale
 
 
@@ -36,9 +37,26 @@ def row_scales(
         alone = np.setdiff1d(np.flatnonzero(constant), row)  # rows without entries
         row, value = np.concatenate([row, alone]), np.concatenate([value, constant[alone]])
         times = None if times is None else np.concatenate([times, np.ones(alone.size, np.int64)])
-    rows = _Rows(row, value, n)
-    if times is not None:
-        rows.allow(times, limit)
+    if (np.diff(row) < 0).any():
+        order = np.argsort(row, kind="stable")
+        row, value = row[order], value[order]
+        times = None if times is None else times[order]
+    most_times = 1 if times is None else int(times.max(initial=1))
+    scales = np.ones(n)
+    ends = np.searchsorted(row, np.arange(n + 1))
+    first = 0
+    while first < n:  # some rows at a time, which the processor's cache can hold
+        last = max(first + 1, int(np.searchsorted(ends, ends[first] + TOGETHER, "right")) - 1)
+        some, rows = slice(ends[first], ends[last]), slice(first, last)
+        block = _Rows(row[some] - first, value[some], last - first, most_times)
+        if times is not None:
+            block.allow(times[some], limit)
+        scales[rows] = _scales_of(block, limit, None if constant is None else constant[rows])
+        first = last
+    return scales
+
+
+def _scales_of(rows: _Rows, limit: int, constant: Float | None) -> Float:
     best = limit / rows.most
     least = rows.error(best)
     for share in TRIED:
@@ -54,14 +72,13 @@ def row_scales(
 
 
 class _Rows:
-    """Entries sorted by row."""
+    """Entries sorted by row. ``times``: no entry may be above so many times the limit."""
 
-    def __init__(self, row: Int, value: Float, n: int) -> None:
-        self.order = np.argsort(row, kind="stable")
-        self.row = row[self.order]
-        self.value = value[self.order]
+    def __init__(self, row: Int, value: Float, n: int, times: int) -> None:
+        self.row = row
+        self.value = value
         self.n = n
-        self.times = 1
+        self.times = times
         self.size = np.abs(self.value)
         self.most, self.least = np.zeros(n), np.full(n, np.inf)
         np.maximum.at(self.most, self.row, self.size)
@@ -71,12 +88,11 @@ class _Rows:
         self.probe = np.arange(self.row.size) - np.searchsorted(self.row, self.row) < PROBED
 
     def allow(self, times: Int, limit: int) -> None:
-        """Allow entries up to ``times`` (entries,) the limit, in the order of the constructor."""
+        """Allow entries up to ``times`` (entries,) the limit."""
         share = np.zeros(self.n)
-        np.maximum.at(share, self.row, self.size / times[self.order])
+        np.maximum.at(share, self.row, self.size / times)
         total = np.bincount(self.row, self.size, minlength=self.n) * limit / RING
         self.most = np.where(self.empty, self.most, np.minimum(self.most, np.maximum(share, total)))
-        self.times = int(times.max(initial=1))
 
     def error(self, scale: Float) -> Float:
         """Return (n,) sums of the squared rounding errors of each row."""
