@@ -40,34 +40,53 @@ MOST_TOGETHER = 1 << 18  # synapses of a convolution that are counted together
 TERMS = ("table", "rows", "ring", "state", "recording", "kernel", "spikes")
 
 
-@dataclass(frozen=True)
 class Incoming:
     """Synapses into a population, one by one, sorted by source neuron, then target neuron."""
 
-    source: str
-    pre: Int32
-    post: Int32
+    def __init__(self, p: Projection, targets: int) -> None:
+        self.source = p.source
+        self.pre: Int32 = p.pre.astype(np.int32, copy=False)
+        self.post: Int32 = p.post.astype(np.int32, copy=False)
+        self.fan_in: Int = np.bincount(self.post, minlength=targets)
+        self._counted: dict[tuple[int, int], tuple[Int, Int, Int]] = {}
+        self._row_bytes: dict[int, Int] = {}
 
-    @staticmethod
-    def of(p: Projection) -> Incoming:
-        """Return the synapses of ``p``, which are in order."""
-        return Incoming(
-            p.source, p.pre.astype(np.int32, copy=False), p.post.astype(np.int32, copy=False)
-        )
+    def row_bytes(self, atoms: int, prices: Prices) -> Int:
+        """Return (slices,) bytes of rows, one for each source neuron that reaches the slice."""
+        if atoms not in self._row_bytes:
+            _, to, synapses = self._reached(atoms)
+            size = -(-(prices.row_header + prices.synapse_bytes * synapses) // 4) * 4
+            slices = -(-len(self.fan_in) // atoms)
+            self._row_bytes[atoms] = np.bincount(to, size, minlength=slices).astype(np.int64)
+        return self._row_bytes[atoms]
 
-    def reached(self, atoms: int) -> tuple[Int, Int, Int]:
-        """Return source neurons and the target slices that they reach, with numbers of synapses."""
+    def least_bytes(self, atoms: int, prices: Prices) -> Int:
+        """Return (slices,) bytes of the rows without their headers."""
+        starts = np.arange(0, len(self.fan_in), atoms)
+        return np.add.reduceat(self.fan_in, starts) * prices.synapse_bytes
+
+    def _reached(self, atoms: int) -> tuple[Int32, Int32, Int]:
         to = self.post // atoms
         new = np.ones(len(to), np.bool_)
         new[1:] = (self.pre[1:] != self.pre[:-1]) | (to[1:] != to[:-1])
         start = np.flatnonzero(new)
-        count = np.diff(np.append(start, len(to)))
-        return self.pre[start].astype(np.int64), to[start].astype(np.int64), count
+        return self.pre[start], to[start], np.diff(start, append=len(to))
 
     def slices(self, atoms: int, source_atoms: int) -> tuple[Int, Int, Int]:
-        """Return slices of the source, the target slices that each reaches, and synapses."""
-        pre, to, synapses = self.reached(atoms)
-        return pre // source_atoms, to, synapses
+        """Return slices of the source, the target slices that each reaches, and synapses.
+
+        Each pair of slices is there once, in order.
+        """
+        key = atoms, source_atoms
+        if key not in self._counted:
+            targets = -(-len(self.fan_in) // atoms)
+            pre, to, count = self._reached(atoms)
+            pair = (pre // source_atoms).astype(np.int64) * targets + to
+            total = np.bincount(pair, count)
+            pairs = np.flatnonzero(total)
+            synapses = total[pairs].astype(np.int64)
+            self._counted[key] = pairs // targets, pairs % targets, synapses
+        return self._counted[key]
 
 
 class IncomingKernel:
@@ -146,7 +165,7 @@ class Memory:
         self.incoming: dict[str, list[Incoming | IncomingKernel]] = {n: [] for n in self.blocks}
         self.kernels = {c.target: c.weight.size for c in tables.convolutions}
         for p in tables.projections:
-            self.incoming[p.target].append(Incoming.of(p))
+            self.incoming[p.target].append(Incoming(p, self.blocks[p.target].n))
         for c in tables.convolutions:
             self.incoming[c.target].append(IncomingKernel(c))
         self.recorded = {output.population for output in tables.outputs}
@@ -184,10 +203,7 @@ class Memory:
             terms["kernel"] = self.kernels[name] + n
         for into in self.incoming[name]:
             if isinstance(into, Incoming):
-                _, to, synapses = into.reached(atoms)
-                size = -(-(prices.row_header + prices.synapse_bytes * synapses) // 4) * 4
-                rows = np.bincount(to, size, minlength=len(n)).astype(np.int64)
-                terms["rows"] = terms["rows"] + rows
+                terms["rows"] = terms["rows"] + into.row_bytes(atoms, prices)
             each = source_atoms[into.source]
             come, to, _ = into.slices(atoms, each)
             sends = np.zeros((self.count(into.source, each), len(n)), np.bool_)
@@ -203,6 +219,11 @@ class Memory:
 
     def fits(self, name: str, atoms: int, source_atoms: Mapping[str, int]) -> bool:
         """Return True if each slice fits its PE."""
+        for into in self.incoming[name]:
+            if isinstance(into, Incoming):
+                least = into.least_bytes(atoms, self.prices)
+                if least.max() > self.prices.dyn_bytes:
+                    return False
         return bool(self.total(name, atoms, source_atoms).max() <= self.prices.dyn_bytes)
 
 
