@@ -70,9 +70,7 @@ def test_weights_of_zero_are_no_synapses(target: str, n_in: int) -> None:
 
 @pytest.mark.parametrize("target", ["loihi2", "spinnaker2", "speck", "xylo"])
 @pytest.mark.parametrize("n", [6, 20])
-def test_an_outline_changes_no_answer(
-    target: str, n: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_outline_changes_no_answer(target: str, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(n)
     if target == "speck":
         model = chain(12, nir.Linear(rng.normal(size=(n, 12))), nir.IF(*np.ones((2, n))), n_out=n)
@@ -103,7 +101,9 @@ def test_the_first_row_is_read_from_any_layout(tmp_path: Path, layout: dict[str,
     known = graph.nodes["linear0"].fields["weight"]
     assert not isinstance(known, str) and raw.is_outline(graph)
     assert known.shape == weight.shape and (known == weight[0]).all()
-    assert not isinstance(small := raw.with_known_rows(graph).nodes["linear0"].fields["weight"], str)
+    assert not isinstance(
+        small := raw.with_known_rows(graph).nodes["linear0"].fields["weight"], str
+    )
     assert small.shape == (1, 50)
 
 

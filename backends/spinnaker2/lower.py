@@ -21,10 +21,12 @@ from nirc.backends.spinnaker2.tables import (
 )
 from nirc.files.chipfiles import Labels, Output
 from nirc.ir import populations as ir
+from nirc.ir.arrays import Int
 from nirc.ir.linear import Conv, Pool, pooled_kernel
 from nirc.ir.program import Program
 
 # The fields of a synapse, in the order of a projection, and their types.
+SPARSEST = 4  # places of a matrix for each synapse, up to which synapses are not sorted
 SYNAPSE = {"pre": np.int32, "post": np.int32, "weight": np.int16, "delay": np.int16}
 
 
@@ -145,9 +147,25 @@ def _projection(source: str, target: str, parts: list[ir.Projection], extra: int
         post, pre, weight = part.ops[0].coo()
         columns.append((pre, post, weight, np.full(weight.size, part.lag + extra)))
     arrays = dict(zip(SYNAPSE, map(np.concatenate, zip(*columns, strict=True)), strict=True))
-    order = np.lexsort((arrays["delay"], arrays["post"], arrays["pre"]))
+    order = _order(arrays["pre"], arrays["post"], arrays["delay"])
     typed = {name: arrays[name][order].astype(kind) for name, kind in SYNAPSE.items()}
     return Projection(f"{source} -> {target}", source, target, **typed)
+
+
+def _order(pre: Int, post: Int, delay: Int) -> Int:
+    """Return the order by ``pre``, then ``post``, then ``delay``.
+
+    Synapses that fill a part of their matrix, each place once, are not sorted: each finds its place.
+    """
+    width = int(post.max(initial=0)) + 1
+    places = (int(pre.max(initial=0)) + 1) * width
+    if places <= SPARSEST * pre.size:
+        at = np.full(places, -1)
+        at[pre * width + post] = np.arange(pre.size)
+        order = at[at >= 0]
+        if order.size == pre.size:
+            return order
+    return np.lexsort((delay, post, pre))
 
 
 def _convolution(source: str, target: str, pool: Pool | None, conv: Conv) -> Convolution:

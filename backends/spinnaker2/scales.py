@@ -76,6 +76,7 @@ class _Rows:
 
     def __init__(self, row: Int, value: Float, n: int, times: int) -> None:
         self.row = row
+        self.lengths = np.bincount(row, minlength=n)
         self.value = value
         self.n = n
         self.times = times
@@ -96,8 +97,12 @@ class _Rows:
 
     def error(self, scale: Float) -> Float:
         """Return (n,) sums of the squared rounding errors of each row."""
-        factor = scale[self.row]
-        wrong = (np.rint(self.value * factor) / factor - self.value) ** 2
+        factor = np.repeat(scale, self.lengths)
+        wrong = self.value * factor
+        np.rint(wrong, out=wrong)
+        wrong /= factor
+        wrong -= self.value
+        wrong *= wrong
         total: Float = np.bincount(self.row, wrong, minlength=self.n).astype(np.float64)
         return total
 

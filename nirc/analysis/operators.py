@@ -9,7 +9,7 @@ import numpy as np
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.passes import TooManyEntries
 from nirc.ir.arrays import frozen, size
-from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse, compose, sparse
+from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse, compose
 from nirc.ir.populations import Projection
 
 Map = tuple[int, int, int]  # channels, y, x
@@ -153,4 +153,4 @@ def unrolled(projection: Projection, n_in: int, log: Log) -> Sparse:
 def _sparse(op: LinearOp) -> Sparse | None:
     if op.entries > MAX_ENTRIES:
         return None
-    return op if isinstance(op, Sparse) else sparse(*op.coo(), op.n_in, op.n_out)
+    return op if isinstance(op, Sparse) else Sparse(*op.coo(), op.n_in, op.n_out)
