@@ -17,7 +17,8 @@ import time
 import numpy as np
 
 from nirc.backends.spinnaker2.bundle import emit, run
-from nirc.backends.spinnaker2.fit import Request, fit
+from nirc.backends.spinnaker2.cut import Request
+from nirc.backends.spinnaker2.fit import fit
 from nirc.backends.spinnaker2.legalise import Spinnaker2Legalise
 from nirc.backends.spinnaker2.limits import BOARD_48
 from nirc.backends.spinnaker2.quantise import Spinnaker2Quantise

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from nirc.backends.spinnaker2.fit import Request
+    from nirc.backends.spinnaker2.cut import Request
     from nirc.backends.spinnaker2.quantise import Spinnaker2Quantise
     from nirc.chip.backend import Emulation, Mapped, Search
     from nirc.chip.estimate import Activity, Figure
@@ -134,7 +134,7 @@ class Spinnaker2(Backend):
 
     def request(self) -> Request:
         """Return the options of the placement."""
-        from nirc.backends.spinnaker2.fit import Request
+        from nirc.backends.spinnaker2.cut import Request
         from nirc.backends.spinnaker2.system import Faults
 
         prices = _pairs(self.prices)
@@ -183,7 +183,7 @@ class Spinnaker2(Backend):
 
     def cannot_hold(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Return True if there are too many neurons (N901), or inputs of a neuron (N903)."""
-        from nirc.backends.spinnaker2.fit import cut
+        from nirc.backends.spinnaker2.cut import cut
         from nirc.passes.pipeline import run_passes
 
         self.cannot_fit(discrete, targets, log)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping as Names
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nirc.analysis import rule_differences
+from nirc.backends.spinnaker2.cut import Request, cut
 from nirc.backends.spinnaker2.estimate import events, tick
 from nirc.backends.spinnaker2.findings import (
     CutOff,
     RoutingKeys,
     RoutingTableTooLong,
     TooManyProcessingElements,
-    UnknownPopulation,
 )
 from nirc.backends.spinnaker2.limits import (
     EVENTS_PER_S,
@@ -28,14 +28,13 @@ from nirc.backends.spinnaker2.limits import (
     RATE,
     ROUTER_ENTRIES,
     SHEET,
-    STEPS,
     Prices,
 )
-from nirc.backends.spinnaker2.lower import labelled, latencies, lower, neurons, outputs_of
+from nirc.backends.spinnaker2.lower import latencies, neurons, outputs_of
 from nirc.backends.spinnaker2.mapping import Mapping, Slice
 from nirc.backends.spinnaker2.neuron import chip_rule
 from nirc.backends.spinnaker2.order import Order, regrouped
-from nirc.backends.spinnaker2.slices import TERMS, Memory, Split, split
+from nirc.backends.spinnaker2.slices import TERMS, Split
 from nirc.backends.spinnaker2.system import QUAD_MAP, Faults, System, hops_to_router
 from nirc.backends.spinnaker2.tables import READOUT, Tables
 from nirc.chip.backend import Block, Mapped
@@ -49,18 +48,6 @@ from nirc.mapping.tables import Tables as Routing
 from nirc.mapping.tables.keys import Keys, KeysError, allocate
 
 Int = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Request:
-    """The options that concern the placement, as data."""
-
-    atoms: Names[str, int] = field(default_factory=dict)  # by population
-    steps: int = STEPS  # of recording
-    tick_s: float | None = None
-    prices: Prices = field(default_factory=Prices)
-    faults: Faults | None = None
-    regroups: bool = True  # neurons may change their places
 
 
 @dataclass(frozen=True)
@@ -92,14 +79,6 @@ def cannot_fit(
     return True
 
 
-def cut(program: Program, request: Request, log: Log) -> Split | None:
-    """Return the slices of an integer program, or None with the reasons (N902, N903) in ``log``."""
-    labels = labelled(program)
-    memory = Memory(lower(program, labels), request.prices, request.steps)
-    known = {labels[name]: atoms for name, atoms in request.atoms.items() if name in labels}
-    return split(memory, known, log)
-
-
 def fit(
     program: Program, legal: Program, target: Target, request: Request, log: Log
 ) -> Mapped | None:
@@ -107,21 +86,13 @@ def fit(
 
     Return None with the reasons in ``log``.
     """
-    labels = labelled(program)
-    tables = lower(program, labels)
-    for name in request.atoms:
-        if name not in labels:
-            log.add(UnknownPopulation(population=name, known=labels))
-    if log.errors:
+    slices = cut(program, request, log)
+    if slices is None:
         return None
-    memory = Memory(tables, request.prices, request.steps)
-    atoms = {labels[name]: n for name, n in request.atoms.items()}
-    parts = split(memory, atoms, log)
-    if parts is None:
-        return None
+    tables, parts = slices.memory.tables, slices.parts
     order: Order = {}
     if request.regroups:
-        tables, parts, order = regrouped(memory, parts, atoms)
+        tables, parts, order = regrouped(slices.memory, parts, slices.atoms)
     system = System(board=target.max("chips") > 1, faults=request.faults)
     if not _enough(parts, system, target, log):
         return None
@@ -137,7 +108,7 @@ def fit(
         time,
         request.steps,
     )
-    chip = Chip(_with_atoms(tables, parts.atoms), mapping, labels, order)
+    chip = Chip(_with_atoms(tables, parts.atoms), mapping, slices.labels, order)
     return _mapped(program, target, chip, _utilisation(parts, placed, system, mapping))
 
 

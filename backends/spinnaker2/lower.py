@@ -155,7 +155,7 @@ def _projection(source: str, target: str, parts: list[ir.Projection], extra: int
 def _order(pre: Int, post: Int, delay: Int) -> Int:
     """Return the order by ``pre``, then ``post``, then ``delay``.
 
-    Synapses that fill a part of their matrix, each place once, are not sorted: each finds its place.
+    Synapses that fill a part of their matrix, each place once, find their places without a sort.
     """
     width = int(post.max(initial=0)) + 1
     places = (int(pre.max(initial=0)) + 1) * width

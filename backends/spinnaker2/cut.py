@@ -1,0 +1,62 @@
+"""The first part of a fit: tables and their slices, the same for a chip and a board."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from nirc.backends.spinnaker2.findings import UnknownPopulation
+from nirc.backends.spinnaker2.limits import STEPS, Prices
+from nirc.backends.spinnaker2.lower import labelled, lower
+from nirc.backends.spinnaker2.slices import Memory, Split, split
+from nirc.backends.spinnaker2.system import Faults
+from nirc.diagnostics.log import Log
+from nirc.ir.program import Program
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options that concern the placement, as data."""
+
+    atoms: Mapping[str, int] = field(default_factory=dict)  # by population
+    steps: int = STEPS  # of recording
+    tick_s: float | None = None
+    prices: Prices = field(default_factory=Prices)
+    faults: Faults | None = None
+    regroups: bool = True  # neurons may change their places
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """What is the same for all variants of the chip: tables and their slices."""
+
+    labels: Mapping[str, str]
+    memory: Memory
+    atoms: Mapping[str, int]  # as asked for, by label
+    parts: Split
+
+
+# The last program, its options and slices: a board is tried after a chip, with the same slices.
+_last: list[tuple[weakref.ref[Program], Request, Cut]] = []
+
+
+def cut(program: Program, request: Request, log: Log) -> Cut | None:
+    """Return the slices of an integer program, or None with the reasons (N902, N903) in ``log``."""
+    for known, asked, slices in _last[:]:
+        if known() is program and asked == request:
+            return slices
+    labels = labelled(program)
+    for name in request.atoms:
+        if name not in labels:
+            log.add(UnknownPopulation(population=name, known=labels))
+    if log.errors:
+        return None
+    memory = Memory(lower(program, labels), request.prices, request.steps)
+    atoms = {labels[name]: n for name, n in request.atoms.items()}
+    parts = split(memory, atoms, log)
+    if parts is None:
+        return None
+    slices = Cut(labels, memory, atoms, parts)
+    _last[:] = [(weakref.ref(program, lambda _: _last.clear()), request, slices)]
+    return slices
