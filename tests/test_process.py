@@ -107,7 +107,7 @@ made.run(inputs)
 
 SEARCH = """
 import os, signal, threading
-from ortools.sat.python.cp_model import CpModel
+from nirc.mapping.cp_sat import CpModel
 from nirc.mapping.solver import solve
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it

@@ -16,8 +16,9 @@ from nirc.backends.speck.limits import CHANNELS, CORES, Core
 from nirc.diagnostics.usage import OptionMakesNoSense
 
 if TYPE_CHECKING:
-    from ortools.sat.python.cp_model import CpModel, IntVar, LinearExpr
+    from ortools.sat.python.cp_model import IntVar, LinearExpr
 
+    from nirc.mapping.cp_sat import CpModel
     from nirc.mapping.solver import Solution
 
 KERNEL = "kernel memory"
@@ -146,7 +147,7 @@ class _Model:
     """
 
     def __init__(self, problem: PlaceProblem, cores: Sequence[Core]) -> None:
-        from ortools.sat.python.cp_model import CpModel
+        from nirc.mapping.cp_sat import CpModel
 
         self.problem = problem
         self.cores = cores

@@ -31,7 +31,9 @@ from nirc.diagnostics.finding import Finding
 from nirc.diagnostics.usage import OptionMakesNoSense
 
 if TYPE_CHECKING:
-    from ortools.sat.python.cp_model import CpModel, IntVar, LinearExpr
+    from ortools.sat.python.cp_model import IntVar, LinearExpr
+
+    from nirc.mapping.cp_sat import CpModel
 
 Index = NDArray[np.int64]
 
@@ -182,7 +184,7 @@ def _model(problem: PlaceProblem, target: Target) -> tuple[CpModel, IntVar, dict
     In fact either no neuron needs a relay, or all that need both windows do: a relay enlarges the
     network, and takes from the overlap the place that it saves. The model does not rely on it.
     """
-    from ortools.sat.python.cp_model import CpModel
+    from nirc.mapping.cp_sat import CpModel
 
     n, both = problem.neurons, problem.both
     model = CpModel()

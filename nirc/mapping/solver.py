@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from ortools.sat.python.cp_model import CpModel, CpSolver, CpSolverStatus, IntVar
+    from ortools.sat.python.cp_model import IntVar
+
+    from nirc.mapping.cp_sat import CpModel, CpSolver, CpSolverStatus
 
 WORKERS = 1  # a constant: several workers answer by speed, and blame every assumption of a conflict
 
@@ -82,7 +84,7 @@ def solve(
 
 
 def _solver(seed: int, work: float, seconds: float | None) -> CpSolver:
-    from ortools.sat.python.cp_model import CpSolver
+    from nirc.mapping.cp_sat import CpSolver
 
     solver = CpSolver()
     solver.parameters.num_workers = WORKERS
@@ -96,18 +98,18 @@ def _solver(seed: int, work: float, seconds: float | None) -> CpSolver:
 
 
 def _search(solver: CpSolver, model: CpModel, literals: Iterable[IntVar]) -> Status:
-    from ortools.sat.python import cp_model
+    from nirc.mapping.cp_sat import CpSolverStatus
 
     assuming = model.clone()
     assuming.clear_assumptions()
     assuming.add_assumptions(literals)
     status = _solved(solver, assuming)
-    if status == cp_model.MODEL_INVALID:
+    if status == CpSolverStatus.MODEL_INVALID:
         raise ValueError(f"CP-SAT calls the model invalid: {model.validate()}")
     names: dict[object, Status] = {
-        cp_model.OPTIMAL: "optimal",
-        cp_model.FEASIBLE: "feasible",
-        cp_model.INFEASIBLE: "infeasible",
+        CpSolverStatus.OPTIMAL: "optimal",
+        CpSolverStatus.FEASIBLE: "feasible",
+        CpSolverStatus.INFEASIBLE: "infeasible",
     }
     return names.get(status, "unknown")
 

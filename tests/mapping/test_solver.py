@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from ortools.sat.python.cp_model import CpModel, IntVar
+from ortools.sat.python import cp_model
+from ortools.sat.python.cp_model import IntVar
 
+from nirc.mapping.cp_sat import CpModel
 from nirc.mapping.solver import solve
 
 
@@ -124,3 +126,66 @@ def test_an_invalid_model_is_refused() -> None:
 def test_importing_the_module_does_not_load_ortools() -> None:
     code = "import sys, nirc.mapping.solver; sys.exit('ortools' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def every_constraint(model: CpModel) -> CpModel:
+    """A model with everything that nirc's models have."""
+    x, y = (model.new_int_var(0, 9, name) for name in "xy")
+    on = [model.new_bool_var(f"on {i}") for i in range(4)]
+    model.add(x + 2 * y >= sum(on)).only_enforce_if(on[0])
+    model.add(x - y <= 3).only_enforce_if(~on[1])
+    model.add(x != 7)
+    model.add(sum(on) == 2)
+    model.add(True)
+    model.add(False).only_enforce_if(on[3])
+    model.add_linear_constraint(3 * x, 2, 25)
+    model.add_bool_or(on[0], ~on[1])
+    model.add_at_most_one(on[2:])
+    model.add_exactly_one([on[0], on[2]])
+    model.add_element(x, [5, 4, 3, 2, 1, 0, 9, 8, 7, 6], y)
+    model.add_min_equality(x, [y, 4 + 1 * y, 8])
+    model.add_max_equality(y, [0, x])
+    model.add_hint(x, 2)
+    model.add_hint(on[1], True)
+    model.minimize(2 * x + 3 * y - 4)
+    return model
+
+
+def test_a_model_is_that_of_ortools() -> None:
+    ours, theirs = every_constraint(CpModel()), every_constraint(cp_model.CpModel())
+    assert str(ours.proto) == str(theirs.proto) and not ours.validate()
+    assert str(ours.clone().proto) == str(theirs.proto) and ours.has_objective()
+    ours.minimize(5)
+    theirs.minimize(5)
+    assert str(ours.proto) == str(theirs.proto)
+
+
+def test_a_model_of_ortools_has_the_same_answer() -> None:
+    assert solve(every_constraint(CpModel())) == solve(every_constraint(cp_model.CpModel()))
+
+
+WITHOUT = """
+import sys
+{hidden}
+from nirc.mapping.cp_sat import CpModel
+from nirc.mapping.solver import solve
+model = CpModel()
+x = model.new_int_var(0, 9, "x")
+model.add(2 * x >= 5)
+model.minimize(x)
+print(solve(model).value(x), "pandas" in sys.modules)
+"""
+
+
+def test_pandas_is_not_imported() -> None:
+    command = [sys.executable, "-c", WITHOUT.format(hidden="")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "3 False\n"
+
+
+def test_another_compiled_half_of_ortools_is_left_alone() -> None:
+    hidden = "from ortools.sat.python import cp_model, cp_model_helper; "
+    hidden += "del cp_model_helper.BoolArgumentConstraint"
+    command = [sys.executable, "-c", WITHOUT.format(hidden=hidden)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "3 True\n"

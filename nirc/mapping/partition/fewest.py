@@ -35,8 +35,7 @@ from nirc.mapping.partition.problem import Floats
 from nirc.mapping.partition.tiling import Subject
 
 if TYPE_CHECKING:
-    from ortools.sat.python.cp_model import CpModel
-
+    from nirc.mapping.cp_sat import CpModel
     from nirc.mapping.solver import Solution
 
 ROUNDS = 200  # of branching
@@ -305,8 +304,7 @@ def _solve(
 
     The variables are the number of neurons, or a literal for each box.
     """
-    from ortools.sat.python.cp_model import CpModel
-
+    from nirc.mapping.cp_sat import CpModel
     from nirc.mapping.solver import solve
 
     model = CpModel()

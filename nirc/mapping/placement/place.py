@@ -256,8 +256,7 @@ def _shuffled(traffic: Traffic, cells: Cells, seed: int) -> Ints:
 
 def _exact(traffic: Traffic, cells: Cells, at: Ints, bound: int, seed: int) -> tuple[Ints, int]:
     """Return a placement at least as good as ``at``, and the best bound, by CP-SAT."""
-    from ortools.sat.python.cp_model import CpModel
-
+    from nirc.mapping.cp_sat import CpModel
     from nirc.mapping.solver import solve
 
     model = CpModel()
