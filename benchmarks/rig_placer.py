@@ -25,7 +25,7 @@ def rig_cost(traffic: Traffic, cells: Cells, effort: float = EFFORT) -> tuple[in
     not installed.
     """
     try:
-        _put_back_what_is_gone()
+        put_back_what_is_gone()
         from rig.links import Links
         from rig.netlist import Net
         from rig.place_and_route import Cores, Machine
@@ -62,7 +62,7 @@ def rig_cost(traffic: Traffic, cells: Cells, effort: float = EFFORT) -> tuple[in
     return cost(traffic, cells, at), seconds
 
 
-def _put_back_what_is_gone() -> None:
+def put_back_what_is_gone() -> None:
     if not hasattr(inspect, "getargspec"):
         inspect.getargspec = lambda f: ArgSpec(*inspect.getfullargspec(f)[:4])  # type: ignore[attr-defined]
     try:

@@ -22,10 +22,10 @@ from nirc.chip.target import Target
 from nirc.diagnostics.dynamics import LoopTakesLonger
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.numbers import MembraneWraps
-from nirc.diagnostics.outcome import CoresPlaced
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Population, Sink, populations_of
 from nirc.ir.program import Program
+from nirc.mapping.floorplan import report_placed
 from nirc.mapping.partition import (
     Cores,
     OversizedError,
@@ -100,7 +100,7 @@ def fit(
         lowered, found = regrouped(program, lowered, found, problems, search)
     tables = lowered.tables
     placed = place(found, target, search)
-    _report_place(placed, search, log)
+    report_placed(placed.floorplan, search.effort, log)
     differences.report(discrete, program, log)
     _report_wraps(lowered, program, log)
     if reason := why_no_net(tables):
@@ -174,13 +174,6 @@ def _report_cores(cores: int, target: Target, reason: str, log: Log) -> None:
             roomier=next((t for t in VARIANTS if t.max("cores") >= cores), None),
         )
     )
-
-
-def _report_place(placed: Placed, search: Search, log: Log) -> None:
-    plan = placed.floorplan
-    if plan.cost and plan.bound is not None and plan.gap is not None:
-        effort = search.effort
-        log.add(CoresPlaced(cost=plan.cost, bound=plan.bound, gap=plan.gap, effort=effort))
 
 
 def _report_wraps(lowered: Lowered, program: Program, log: Log) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from nirc.backends.spinnaker2.limits import (
@@ -188,7 +188,7 @@ class Spinnaker2(Backend):
 
         self.cannot_fit(discrete, targets, log)
         integer = run_passes(discrete, [*self.legalise(), self.quantise()], log.attempt())
-        cut(integer, self.request(), log)
+        cut(integer, replace(self.request(), effort="quick"), log)
         return bool(log.errors)
 
     def fit(
@@ -197,7 +197,8 @@ class Spinnaker2(Backend):
         """Return slices on processing elements, with keys and routing tables."""
         from nirc.backends.spinnaker2.fit import fit
 
-        return fit(program, discrete, target, self.request(), log)
+        request = replace(self.request(), effort=search.effort, seed=search.seed)
+        return fit(program, discrete, target, request, log)
 
     def emit(self, mapped: Mapped, *, dt_s: float | None) -> dict[str, bytes]:
         """Return network.npz, mapping.json and deploy.py."""

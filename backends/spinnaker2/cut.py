@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from nirc.backends.spinnaker2.findings import UnknownPopulation
 from nirc.backends.spinnaker2.limits import STEPS, Prices
 from nirc.backends.spinnaker2.lower import labelled, lower
+from nirc.backends.spinnaker2.order import Order, regrouped
 from nirc.backends.spinnaker2.slices import Memory, Split, split
 from nirc.backends.spinnaker2.system import Faults
+from nirc.backends.spinnaker2.tables import Tables
 from nirc.diagnostics.log import Log
 from nirc.ir.program import Program
+from nirc.mapping.effort import Effort
 
 
 @dataclass(frozen=True)
@@ -25,16 +28,21 @@ class Request:
     prices: Prices = field(default_factory=Prices)
     faults: Faults | None = None
     regroups: bool = True  # neurons may change their places
+    effort: Effort = "normal"
+    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """What is the same for all variants of the chip: tables and their slices."""
+    """What is the same for all variants of the chip: tables, their slices, the order of neurons.
+
+    ``order``: see ``fit.Chip``.
+    """
 
     labels: Mapping[str, str]
-    memory: Memory
-    atoms: Mapping[str, int]  # as asked for, by label
+    tables: Tables
     parts: Split
+    order: Order
 
 
 # The last program, its options and slices: a board is tried after a chip, with the same slices.
@@ -57,6 +65,9 @@ def cut(program: Program, request: Request, log: Log) -> Cut | None:
     parts = split(memory, atoms, log)
     if parts is None:
         return None
-    slices = Cut(labels, memory, atoms, parts)
+    tables, order = memory.tables, Order()
+    if request.regroups:
+        tables, parts, order = regrouped(memory, parts, atoms, request.effort, request.seed)
+    slices = Cut(labels, tables, parts, order)
     _last[:] = [(weakref.ref(program, lambda _: _last.clear()), request, slices)]
     return slices

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping as Names
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from nirc.backends.spinnaker2.findings import (
 )
 from nirc.backends.spinnaker2.limits import (
     EVENTS_PER_S,
+    LINK_HOPS,
     MAX_ATOMS,
     MAX_PIXELS,
     PLANNED,
@@ -33,16 +33,18 @@ from nirc.backends.spinnaker2.limits import (
 from nirc.backends.spinnaker2.lower import latencies, neurons, outputs_of
 from nirc.backends.spinnaker2.mapping import Mapping, Slice
 from nirc.backends.spinnaker2.neuron import chip_rule
-from nirc.backends.spinnaker2.order import Order, regrouped
+from nirc.backends.spinnaker2.order import Order
+from nirc.backends.spinnaker2.places import chips_of, cores_of, lower_bound
 from nirc.backends.spinnaker2.slices import TERMS, Split
-from nirc.backends.spinnaker2.system import QUAD_MAP, Faults, System, hops_to_router
+from nirc.backends.spinnaker2.system import QUAD_MAP, Faults, System
 from nirc.backends.spinnaker2.tables import READOUT, Tables
 from nirc.chip.backend import Block, Mapped
 from nirc.chip.target import Target
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Discrete, Sink, Source, populations_of
 from nirc.ir.program import Program
-from nirc.mapping.floorplan import Core, Floorplan, Part, loaded_links
+from nirc.mapping.effort import Effort
+from nirc.mapping.floorplan import Core, Floorplan, Part, loaded_links, report_placed
 from nirc.mapping.routing import Nets, Routes, UnreachableError
 from nirc.mapping.tables import Tables as Routing
 from nirc.mapping.tables.keys import Keys, KeysError, allocate
@@ -89,16 +91,13 @@ def fit(
     slices = cut(program, request, log)
     if slices is None:
         return None
-    tables, parts = slices.memory.tables, slices.parts
-    order: Order = {}
-    if request.regroups:
-        tables, parts, order = regrouped(slices.memory, parts, slices.atoms)
+    tables, parts = slices.tables, slices.parts
     system = System(board=target.max("chips") > 1, faults=request.faults)
     if not _enough(parts, system, target, log):
         return None
     rule_differences.report(legal, lambda _, d: chip_rule(d.rule), SHEET, log)
     time = tick(parts, request.tick_s)
-    placed = assign(parts, system, time.seconds, log)
+    placed = assign(parts, system, time.seconds, log, request.effort, request.seed)
     if placed is None:
         return None
     mapping = Mapping(
@@ -108,7 +107,8 @@ def fit(
         time,
         request.steps,
     )
-    chip = Chip(_with_atoms(tables, parts.atoms), mapping, slices.labels, order)
+    report_placed(mapping.floorplan, request.effort, log)
+    chip = Chip(_with_atoms(tables, parts.atoms), mapping, slices.labels, slices.order)
     return _mapped(program, target, chip, _utilisation(parts, placed, system, mapping))
 
 
@@ -198,6 +198,7 @@ def _floorplan(
         faulty=system.faulty(),
         absent=system.absent(),
         cost=placed.cost,
+        bound=placed.bound,
     )
 
 
@@ -252,54 +253,57 @@ def _utilisation(
     }
 
 
-# Places. On a chip every packet passes the event router in the middle. So the busiest slices get
-# the nearest PEs. Chips of a board are filled one after the other along a snake, with populations
-# in the order of the network. So slices that send to each other are on one chip or on neighbours.
-
-
 @dataclass(frozen=True, eq=False)
 class Assignment:
     """Places, keys and routes of all slices.
 
-    ``chip``, ``core`` (slices,). ``nets``: one for each slice, to the routers of its targets, with
-    PEs ``local_cores``. ``entries``: of all tables before and after merging. ``cost``: packets
-    times hops on the chips' meshes, a step.
+    ``chip``, ``core`` (slices,). ``nets``: one for each slice, to its targets' routers.
+    ``entries``: of all tables before and after merging. ``cost``: packets a step times hops on the
+    chips' meshes, with ``LINK_HOPS`` for each link between chips. No placement costs less than
+    ``bound``.
     """
 
     chip: Int
     core: Int
     keys: Keys
     nets: Nets
-    local_cores: Int
     routes: Routes
     routing: Routing
     entries: tuple[int, int]
     cost: float
+    bound: float
 
 
-def assign(parts: Split, system: System, seconds: float, log: Log) -> Assignment | None:
+def assign(
+    parts: Split, system: System, seconds: float, log: Log, effort: Effort = "normal", seed: int = 0
+) -> Assignment | None:
     """Place and route slices, with steps of ``seconds``.
 
     Return None with the reasons (N904, N920, N921) in ``log``.
     """
-    from nirc.mapping.routing.route import route
     from nirc.mapping.tables import tables_for
     from nirc.mapping.tables.minimise import minimised
 
-    chip, core, cost = _places(parts, system)
     try:
         keys = allocate(parts.owner, parts.end - parts.begin)
-        nets, cores = _nets(parts, chip, core, seconds)
-        routes = route(nets, system.links)
-        if (routes.loads > system.links.capacity).any():
-            routes = route(nets, system.links, congestion_aware=True)
     except KeysError as error:
         log.add(RoutingKeys(reason=str(error), bits=error.bits))
         return None
-    except UnreachableError as error:
-        log.add(CutOff(reason=str(error)))
+    found: list[Routed] = []
+    reason = ""
+    for chip in chips_of(parts, system, effort, seed):
+        try:
+            found.append(routed(parts, system, chip, seconds))
+        except UnreachableError as error:
+            reason = str(error)
+            continue
+        if not found[-1].routes.loads.any():  # no packet leaves its chip
+            break
+    if not found:
+        log.add(CutOff(reason=reason))
         return None
-    long = tables_for(nets, routes, system.links, keys, cores)
+    best = min(found, key=lambda each: each.cost)
+    long = tables_for(best.nets, best.routes, system.links, keys, best.core[parts.pair_target])
     # The table of a single chip is short: it has fewer slices than a hundredth of the entries.
     routing = minimised(long) if system.board else long
     most = int(routing.sizes.max(initial=0))
@@ -307,53 +311,45 @@ def assign(parts: Split, system: System, seconds: float, log: Log) -> Assignment
         worst = int(routing.sizes.argmax())
         log.add(RoutingTableTooLong(chip=worst, entries=most, most=ROUTER_ENTRIES))
         return None
-    entries = (len(long.key), len(routing.key))
-    return Assignment(chip, core, keys, nets, cores, routes, routing, entries, cost)
+    return Assignment(
+        best.chip,
+        best.core,
+        keys,
+        best.nets,
+        best.routes,
+        routing,
+        (len(long.key), len(routing.key)),
+        best.cost,
+        lower_bound(parts, system),
+    )
 
 
-def _places(parts: Split, system: System) -> tuple[Int, Int, float]:
-    """Return (slices,) chip and core, and packets times hops."""
-    size = parts.end - parts.begin
-    packets = RATE * size.astype(np.float64)  # sent
-    np.add.at(packets, parts.pair_target, RATE * size[parts.pair_source])  # and received
-    chip, core = np.zeros(parts.count, np.int64), np.zeros(parts.count, np.int64)
-    order = np.lexsort((parts.begin, _along_the_network(parts)[parts.owner]))
-    done = 0
-    cost = 0.0
-    for number in system.chips:
-        cores = system.cores(number)
-        here = order[done : done + len(cores)]
-        busiest = here[np.argsort(-packets[here], kind="stable")]
-        chip[here] = number
-        core[busiest] = cores[: len(here)]
-        if len(here):
-            cost += float((packets[busiest] * hops_to_router(cores[: len(here)])).sum())
-        done += len(here)
-    assert done == parts.count, "more slices than PEs"
-    return chip, core, cost
+@dataclass(frozen=True, eq=False)
+class Routed:
+    """Slices on chips and PEs, with routes. ``cost``: see ``Assignment``."""
+
+    chip: Int
+    core: Int
+    nets: Nets
+    routes: Routes
+    cost: float
 
 
-def _along_the_network(parts: Split) -> Int:
-    """Return (populations,) ranks, breadth first. Populations without inputs come first."""
-    count = len(parts.names)
-    ends = np.unique(parts.owner[parts.pair_source] * count + parts.owner[parts.pair_target])
-    source, target = ends // count, ends % count
-    fed = np.isin(np.arange(count), target[source != target])
-    rank = np.full(count, -1, np.int64)
-    reached = 0
-    for root in [*np.flatnonzero(~fed).tolist(), *range(count)]:
-        waiting = deque([root] if rank[root] < 0 else [])
-        while waiting:
-            here = waiting.popleft()
-            if rank[here] < 0:
-                rank[here], reached = reached, reached + 1
-                waiting.extend(target[source == here].tolist())
-    return rank
+def routed(parts: Split, system: System, chip: Int, seconds: float) -> Routed:
+    """Return PEs and routes for slices on chips. Raises ``UnreachableError``."""
+    from nirc.mapping.routing.route import route
+
+    core, cost = cores_of(parts, system, chip)
+    nets = _nets(parts, chip, seconds)
+    routes = route(nets, system.links)
+    if (routes.loads > system.links.capacity).any():
+        routes = route(nets, system.links, congestion_aware=True)
+    return Routed(chip, core, nets, routes, cost + LINK_HOPS * seconds * float(routes.loads.sum()))
 
 
-def _nets(parts: Split, chip: Int, core: Int, seconds: float) -> tuple[Nets, Int]:
-    """Return a net for each slice, in spikes a second, and the core of each of its targets."""
+def _nets(parts: Split, chip: Int, seconds: float) -> Nets:
+    """Return a net for each slice, in spikes a second."""
     first = np.searchsorted(parts.pair_source, np.arange(parts.count + 1))
     weight = (RATE / seconds * (parts.end - parts.begin)).astype(np.float64)
     targets = chip[parts.pair_target].astype(np.int32)
-    return Nets(chip.astype(np.int32), first, targets, weight), core[parts.pair_target]
+    return Nets(chip.astype(np.int32), first, targets, weight)

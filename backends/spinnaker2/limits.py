@@ -69,6 +69,9 @@ TICK_S = 1e-3  # of the system, where nothing asks for more (S: SCRIPTS)
 EVENTS_PER_S = 12e6  # synaptic events of a PE, at best (R)
 PLANNED = 0.5  # share of the events that a plan may use
 RATE = 0.1  # spikes of a neuron in a step, where nothing is known (?)
+LINK_HOPS = (
+    8  # steps on a chip's mesh that a link between chips counts as (?: a chip has 8 columns)
+)
 LINK_SPIKES_PER_S = 62.5e6  # of one direction of a link on the board (I)
 
 

@@ -18,21 +18,23 @@ from nirc.backends.spinnaker2.limits import RATE
 from nirc.backends.spinnaker2.slices import Int, Memory, Split, split
 from nirc.backends.spinnaker2.tables import Input, Population, Projection, Tables
 from nirc.diagnostics.log import Log
+from nirc.mapping.effort import Effort
 from nirc.mapping.partition.band import band_order
 
-MOST_SYNAPSES = 1 << 22  # of a network, above which neurons keep their order
-Order = Mapping[str, Int]  # by population: (n,) the neuron at each place
+# Synapses of a network, above which neurons keep their order.
+MOST_SYNAPSES: dict[Effort, int] = {"normal": 1 << 22, "thorough": 1 << 26}
+Order = dict[str, Int]  # by population: (n,) the neuron at each place
 
 
 def regrouped(
-    memory: Memory, parts: Split, asked: Mapping[str, int]
+    memory: Memory, parts: Split, asked: Mapping[str, int], effort: Effort, seed: int
 ) -> tuple[Tables, Split, Order]:
     """Return tables, slices and order with the fewest PEs, and then the least traffic.
 
     The order is empty if the model's order is best.
     """
     best: tuple[Tables, Split, Order] = memory.tables, parts, {}
-    for order in _orders(memory.tables, parts):
+    for order in _orders(memory.tables, parts, effort, seed):
         tables = in_order(memory.tables, order)
         other = split(Memory(tables, memory.prices, memory.steps), asked, Log())
         if other is not None and _rank(other) < _rank(best[1]):
@@ -95,11 +97,11 @@ def _projection(p: Projection, place: Mapping[str, Int]) -> Projection:
     )
 
 
-def _orders(tables: Tables, parts: Split) -> Iterator[Order]:
+def _orders(tables: Tables, parts: Split, effort: Effort, seed: int) -> Iterator[Order]:
     """Yield orders of the populations whose order is free."""
     sizes = _free(tables, parts)
     joining = [p for p in tables.projections if _joins(p, sizes)]
-    if not joining or sum(len(p.pre) for p in joining) > MOST_SYNAPSES:
+    if effort == "quick" or not joining or sum(len(p.pre) for p in joining) > MOST_SYNAPSES[effort]:
         return
     first = dict(zip(sizes, np.cumsum([0, *sizes.values()]).tolist(), strict=False))
     nodes = sum(sizes.values())

@@ -7,6 +7,7 @@ Sources: SpiNNMachine 7.4.1, `version_248.py` (the board), `version_spin2.py` (q
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import dataclass
 from itertools import product
 
@@ -74,6 +75,14 @@ def router_of(x: npt.ArrayLike, y: npt.ArrayLike) -> Ints:
     return np.asarray(x, np.int64) + BOARD_SIDE * np.asarray(y, np.int64)
 
 
+def distance(a: npt.ArrayLike, b: npt.ArrayLike) -> Ints:
+    """Return the links of a shortest route between chips of a board. Diagonal links count once."""
+    one, other = np.asarray(a, np.int64), np.asarray(b, np.int64)
+    x = other % BOARD_SIDE - one % BOARD_SIDE
+    y = other // BOARD_SIDE - one // BOARD_SIDE
+    return np.where(x * y > 0, np.maximum(abs(x), abs(y)), abs(x) + abs(y))
+
+
 def quad_of(core: npt.ArrayLike) -> Ints:
     """Return (..., 3) quad x, quad y and PE 0..3 of cores 1 to 152.
 
@@ -138,6 +147,9 @@ class System:
     def __init__(self, *, board: bool, faults: Faults | None = None) -> None:
         self.board = board
         self.faults = faults or Faults()
+        self._broken: dict[int, list[int]] = defaultdict(list)
+        for chip, core in self.faults.cores:
+            self._broken[chip].append(core)
         self.side = BOARD_SIDE if board else 1
         if board:
             bad = [(c % BOARD_SIDE, c // BOARD_SIDE) for c in self.faults.chips]
@@ -149,9 +161,7 @@ class System:
 
     def cores(self, chip: int) -> Ints:
         """Return the usable PEs of a chip, nearest to the event router first."""
-        every = np.array(
-            [c for c in range(1, CORES + 1) if (chip, c) not in self.faults.cores], np.int64
-        )
+        every = np.setdiff1d(np.arange(1, CORES + 1), self._broken[chip])
         order = np.argsort(hops_to_router(every), kind="stable")
         return every[order][:PES]
 

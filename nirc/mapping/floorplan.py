@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nirc.diagnostics.outcome import CoresPlaced
 from nirc.diagnostics.usage import UnusableBundle
 from nirc.files.chipfiles import raise_faults, read
 from nirc.files.description import File
@@ -20,6 +21,8 @@ from nirc.files.faults import Faults
 from nirc.files.kinds import Const, Integer, Integers, Many, Map, Maybe, Number, Object, Size, Text
 
 if TYPE_CHECKING:
+    from nirc.diagnostics.log import Log
+    from nirc.mapping.effort import Effort
     from nirc.mapping.routing import Routes
     from nirc.mapping.routing.links import LinkGraph
 
@@ -188,6 +191,12 @@ class Floorplan:
             cost=tree["cost"],
             bound=tree["bound"],
         )
+
+
+def report_placed(plan: Floorplan, effort: Effort, log: Log) -> None:
+    """Report P322, the cost of a placement and its gap, if both are known."""
+    if plan.cost and plan.bound is not None and plan.gap is not None:
+        log.add(CoresPlaced(cost=plan.cost, bound=plan.bound, gap=plan.gap, effort=effort))
 
 
 def floorplan_of(tree: Any, file: File) -> Floorplan:

@@ -31,7 +31,8 @@ def test_every_packet_of_random_graphs_arrives(seed: int, board: bool) -> None:
     placed = assign(parts, system, 1e-3, log)
     assert placed is not None
     assert len(set(zip(placed.chip.tolist(), placed.core.tolist(), strict=True))) == parts.count
-    assert walk(placed.routing, placed.nets, system.links, placed.keys, placed.local_cores) == []
+    cores = placed.core[parts.pair_target]
+    assert walk(placed.routing, placed.nets, system.links, placed.keys, cores) == []
     assert placed.entries[1] <= placed.entries[0]
     assert pairs(parts) == pairs_one_by_one(tables, parts)
 
@@ -149,7 +150,7 @@ def slices(atoms: list[int], pairs: list[tuple[int, int]]) -> Split:
 
 def assigned(parts: Split, system: System | None = None) -> tuple[Assignment | None, list[str]]:
     log = Log()
-    made = assign(parts, system or System(board=False, faults=Faults()), 1e-3, log)
+    made = assign(parts, system or System(board=False, faults=Faults()), 1e-3, log, "quick")
     return made, [d.code for d in log.errors]
 
 
