@@ -156,6 +156,7 @@ def load(model: object, *, log: Log | None = None) -> Program:
     return program
 
 
+@with_one_thread
 def compile_model(
     model: object,
     target: str,
