@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Discrete
 from nirc.passes.discretise import Discretise
@@ -84,6 +86,19 @@ def test_a_threshold_has_no_memory() -> None:
 def test_a_time_constant_below_the_step_is_refused_by_euler_only(item: Any, where: str) -> None:
     (refusal,) = [d for d in said(alone(item)) if d.severity == "error"]
     assert (refusal.code, refusal.where, refusal.limit) == ("P303", where, "dt = 0.0001 s")
+
+
+def test_one_fast_neuron_among_others_is_refused_by_the_pass_itself() -> None:
+    tau = [8 * DT, 0.5 * DT]
+    net = graph({"in": inp(2), "x": lif(2, tau=tau), "out": out(2)}, "in x out")
+    (refusal,) = [d for d in said(net) if d.severity == "error"]
+    assert refusal.message.startswith("1 of 2 neurons") and refusal.found == "5e-05 s"
+    program = lowered(graph({"in": inp(2), "x": lif(2), "out": out(2)}, "in x out")).continuous
+    fast = program["x"].dynamics
+    fast = replace(fast, tau_mem_s=np.array(tau))
+    spoilt = program.mapped({"x": program["x"].with_dynamics(fast)})
+    with pytest.raises(CompileError):
+        Discretise().run(spoilt, Log())
 
 
 def test_a_time_constant_of_one_step_forgets_at_once() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import nir
 import numpy as np
 import pytest
@@ -9,7 +11,9 @@ import pytest
 import nirc
 from nirc.api import Options, compile_model, lower
 from nirc.diagnostics.log import Log
-from nirc.ir.populations import Discrete, Population
+from nirc.ir.linear import Dense
+from nirc.ir.populations import Bias, Discrete, Population, Projection
+from nirc.passes.fold_synapses import _joined
 from nirc.semantics.run import run
 from tests.models import DT, chain, graph, lif, linear, raster
 
@@ -53,6 +57,28 @@ def test_two_filters_use_two_receptors_and_keep_the_spikes() -> None:
     np.testing.assert_array_equal(
         run(stages.reference, inputs).output, run(stages.discrete, inputs).output
     )
+
+
+def test_the_second_receptor_has_the_filter_s_decay_and_gain() -> None:
+    d = lower(two_synapses(np.random.default_rng(1), 4), Options(), log=Log()).discrete["pop"]
+    assert d.dynamics.gain_syn is None and d.dynamics.rule.has_synapse
+    assert d.dynamics.decay_syn_2 == pytest.approx([0.75] * 6)
+    assert d.dynamics.gain_syn_2 == pytest.approx([1.0] * 6)
+
+
+def test_a_constant_in_front_of_a_filter_begins_when_it_arrives() -> None:
+    op = Dense(np.array([[2.0, 1.0]]))
+    before = Projection(
+        (), delay_s=1.0, delay_steps=1, biases=(Bias(np.ones(2), onset_steps=3),), origins=("a",)
+    )
+    after = Projection((op,), delay_s=2.0, delay_steps=2, feedback=True, origins=("b",))
+    both = _joined(before, after, 1)
+    assert (both.delay_s, both.delay_steps, both.lag, both.synapse) == (3.0, 3, 4, 1)
+    (bias,) = both.biases
+    assert (bias.onset_steps, bias.value.tolist()) == (6, [3.0])
+    assert both.ops == (op,) and both.origins == ("a", "b")
+    twice = _joined(replace(before, feedback=True), after, 0)
+    assert (twice.delay_steps, twice.feedback, twice.lag) == (4, True, 5)
 
 
 def test_three_filters_are_too_many_and_stay_populations() -> None:

@@ -160,6 +160,21 @@ def test_what_is_no_identity_stays(weight: np.ndarray) -> None:
     assert ops(lowered(graph(nodes, "in pop other out")).discrete, "pop", "out") != [()]
 
 
+def test_a_list_of_ones_on_the_diagonal_vanishes_and_one_of_twos_stays() -> None:
+    n = np.arange(3)
+    assert fuse((Sparse(n, n, np.ones(3), 3, 3),)) == ()
+    for value in (2 * np.ones(3), np.array([1.0, 1.0, 2.0])):
+        assert len(fuse((Sparse(n, n, value, 3, 3),))) == 1
+    assert len(fuse((Sparse(n, n[::-1].copy(), np.ones(3), 3, 3),))) == 1
+
+
+def test_a_pool_takes_in_a_scale_that_is_the_same_everywhere() -> None:
+    pool = Pool((1, 4), (1, 2), (2,), (2,), ((0, 0),), 0.5)
+    (both,) = fuse((pool, Diagonal(frozen(np.full(2, 3.0)))))
+    assert isinstance(both, Pool) and both.factor == 1.5
+    assert len(fuse((pool, Diagonal(frozen(np.array([3.0, 4.0])))))) == 2
+
+
 def test_a_bottleneck_stays_two_matrices() -> None:
     narrow, wide = Dense(frozen(np.ones((1, 50)))), Dense(frozen(np.ones((50, 1))))
     assert len(fuse((narrow, wide))) == 2

@@ -9,6 +9,7 @@ import pytest
 
 from nirc.frontend.raw import RawNode
 from nirc.ir.arrays import Shape
+from nirc.passes import infer_shapes
 from tests.build import (
     adder,
     changed,
@@ -137,3 +138,20 @@ def test_a_signal_larger_than_memory_is_refused_before_it_is_made(
 def test_the_largest_signal_is_allowed() -> None:
     raw = graph({"in": inp(1 << 12, 1 << 12), "s": scale(1.0), "out": out()}, "in s out")
     assert shape(raw, "out") == (1 << 12, 1 << 12)
+
+
+def test_a_signal_of_more_values_than_a_laptop_holds_is_refused_where_it_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nodes = {"in": inp(4), "w": linear(np.ones((6, 4))), "x": lif(6), "out": out(6)}
+    net = graph(nodes, "in w x out")
+    monkeypatch.setattr(infer_shapes, "MAX_SIGNAL", 6)
+    assert refusals(net) == []
+    monkeypatch.setattr(infer_shapes, "MAX_SIGNAL", 5)
+    (refusal,) = [d for d in said(net) if d.severity == "error"]
+    assert (refusal.where, refusal.found, refusal.limit) == (
+        "nodes/w",
+        "shape (6,), 6 values",
+        "5 values",
+    )
+    assert refusal.help == "check the declared shapes and the padding"
