@@ -326,13 +326,16 @@ def _hdf5(layers: list[dict[str, Any]], load: str) -> bytes:
     """Return HDF5 without any time in it."""
     import h5py
 
+    from nirc.files.hdf5.write import write_datasets
+
     packed = io.BytesIO()
+    arrays: dict[str, Any] = {}
     with h5py.File(packed, "w", libver=("earliest", "v108"), track_order=False) as file:
         file.attrs["load"] = load
         for i, fields in enumerate(layers):
-            group = file.create_group(f"layer/{i}")
             for name, value in fields.items():
-                kind = "S10" if isinstance(value, str) else None
-                data = np.array([value.encode()], kind) if isinstance(value, str) else value
-                group.create_dataset(name, data=data, track_times=False)
+                text = isinstance(value, str)
+                array = np.array([value.encode()], "S10") if text else np.asarray(value)
+                arrays[f"layer/{i}/{name}"] = array
+        write_datasets(file, arrays)
     return packed.getvalue()

@@ -46,6 +46,7 @@ REDUCED = 0.9  # of the range of u, at a threshold of one unit. Rounding may add
 # where there is room for 32 steps. Measured there: a largest weight of 16 steps costs less than a
 # reset to zero).
 ROOMS = ((64.0, 64), (48.0, 64), (32.0, 64), (32.0, 16), (24.0, 16), (16.0, 16))
+TOGETHER = 1 << 16  # errors of weights at all units that are tried
 TINY = 1e-30  # instead of a division by zero
 
 
@@ -96,9 +97,15 @@ class Drive:
         """Return the grid of the weights in units."""
         return 2.0 if self.shared else grid(self.largest * k, mixed=self.mixed)
 
-    def rounded(self, k: float, value: Float, *, floor: bool = False) -> Float:
-        """Return ``value`` on that grid, each weight alone: to nearest, or towards zero."""
-        step = self.step(k)
+    def rounded(self, k: float | Float, value: Float, *, floor: bool = False) -> Float:
+        """Return ``value`` on that grid, each weight alone: to nearest, or towards zero.
+
+        ``k`` may be a column of values.
+        """
+        if isinstance(k, np.ndarray):
+            step: float | Float = np.array([[self.step(each)] for each in k.ravel().tolist()])
+        else:
+            step = self.step(k)
         exact = value * k / step
         integers = np.trunc(exact) if floor else np.rint(exact)
         return np.clip(integers, -self.top, self.top) * step
@@ -253,14 +260,27 @@ class Plan:
 
     def error(self, k: float) -> float:
         """Return the sum of squares of the rounding of weights and bias, in thresholds."""
-        total = 0.0
+        return float(self.errors(np.array([k]))[0])
+
+    def errors(self, ks: Float) -> Float:
+        """Return ``error`` (ks,) at each of ``ks``."""
+        widest = max((drive.judged.size for drive in self.drives), default=self.n)
+        at_once = max(1, TOGETHER // max(1, widest, self.n))
+        parts = [self._errors(ks[i : i + at_once, None]) for i in range(0, len(ks), at_once)]
+        return np.concatenate(parts)
+
+    def _errors(self, ks: Float) -> Float:
+        """Return (ks,) for a column (ks, 1)."""
+        total = np.zeros(len(ks))
         for drive in self.drives:
-            if drive.value.size:
-                exact = drive.judged
-                total += float(((drive.rounded(k, exact) / k - exact) ** 2).mean())
-        mant, exp = self.bias(k * UNIT / self.unit)
-        total += (float(np.rint(k)) / k - 1) ** 2 if self.fires else 0.0
-        return total + float(((mant * 2.0**exp / (k * UNIT) - self.drift / self.unit) ** 2).mean())
+            exact = drive.judged
+            if exact.size:
+                total += ((drive.rounded(ks, exact) / ks - exact) ** 2).mean(axis=1)
+        mant, exp = self.bias(ks * UNIT / self.unit)
+        if self.fires:
+            total += (np.rint(ks[:, 0]) / ks[:, 0] - 1) ** 2
+        wrong = mant * 2.0**exp / (ks * UNIT) - self.drift / self.unit
+        return np.asarray(total + (wrong**2).mean(axis=1))
 
     def bias(self, scale: Float) -> tuple[Int, Int]:
         """Return mantissas and exponents of the drift, at ``scale`` (n,) units of v a volt."""
@@ -288,11 +308,12 @@ class Plan:
         A threshold is an integer.
         """
         if self.self_inhibition is not None:
-            return min(self._storable_ks(most), key=self.error)
+            storable = np.array(self._storable_ks(most))
+            return float(storable[self.errors(storable).argmin()])
         tried = most * 2.0 ** -(np.arange(CANDIDATES) / CANDIDATES)
         if self.fires:
             tried = np.unique(np.maximum(np.floor(tried), 1))[::-1]
-        return min((float(k) for k in tried), key=self.error)
+        return float(tried[self.errors(tried).argmin()])
 
     def storable_k(self, k: float) -> float:
         """Return the largest value up to ``k`` at which self-inhibition can be stored exactly.

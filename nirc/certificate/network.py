@@ -285,12 +285,15 @@ def to_hdf5(arrays: Mapping[str, Array]) -> tuple[bytes, list[Dataset]]:
     """Return HDF5 of contiguous, uncompressed datasets, and the places of their bytes."""
     import h5py
 
+    from nirc.files.hdf5.write import write_datasets
+
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", track_order=False) as file:
-        for path, array in sorted(arrays.items()):
-            file.create_dataset(path, data=array, track_times=False)
-        file.flush()
-        places = list(places_in(file))
+        offsets = write_datasets(file, dict(sorted(arrays.items())))
+    places = [
+        Dataset(path, offset, arrays[path].dtype.str, arrays[path].shape)
+        for path, offset in offsets.items()
+    ]
     data = buffer.getvalue()
     for place in places:
         found = np.frombuffer(data, place.dtype, size(place.shape), place.offset)
