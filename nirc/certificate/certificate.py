@@ -17,8 +17,9 @@ from nirc.diagnostics.check import NotChecked
 from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
 from nirc.files.bundle import to_json
+from nirc.ir.populations import Discrete, Population
 from nirc.ir.program import Program
-from nirc.nirfile.graph import hdf5_names
+from nirc.nirfile.graph import hdf5_names, stepped
 
 CERTIFICATE = "certificate.json"
 CHECKER = "check.py"
@@ -33,6 +34,11 @@ def certified(integer: Program, mapped: Mapped, log: Log) -> dict[str, bytes]:
     ``integer``: the quantised program that was mapped. A network that no NIR file can hold has
     none of the three (C906).
     """
+    if not all(
+        isinstance(stepped(p.dynamics), Discrete) for p in integer.nodes(Population).values()
+    ):
+        log.add(NotChecked(reason="neurons of this chip have no form in NIR"))
+        return {}
     scales = {name: block.scale for name, block in mapped.blocks.items()}
     try:
         network, datasets = network_nir(integer, scales, Log())
