@@ -34,7 +34,7 @@ class Request:
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """What is the same for all variants of the chip: tables, their slices, the order of neurons.
+    """The tables, their slices and the order of neurons, the same for all variants of the chip.
 
     ``order``: see ``fit.Chip``.
     """
