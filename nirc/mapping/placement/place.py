@@ -28,15 +28,16 @@ MOST_NODES_EXACT = 10  # CP-SAT proves random problems of 10 nodes in some secon
 MOST_NODES_ANNEALED = 4000
 COARSEST = 1500  # nodes of the last level
 LANES = 2  # a constant, so the answer does not depend on the number of processors
-# Annealing in a lane, in the unit of ``Annealed.work``: 2e9 are about 2 s on an idle core.
-WORK = {"normal": 2e9, "thorough": 20e9}
-WORK_PER_PAIR = {"normal": 2e5, "thorough": 2e6}  # at most, for each pair of nodes
-COARSE_WORK = {"normal": 1e9, "thorough": 4e9}
+MOST_NODES_IN_LANES = 400  # more nodes need all the work in one long run
+# Annealing in all lanes, in the unit of ``Annealed.work``: 1e9 are about 1 s on an idle core.
+WORK = {"normal": 5.5e9, "thorough": 40e9}
+WORK_PER_PAIR = {"normal": 4e5, "thorough": 4e6}  # at most, for each pair of nodes
+COARSE_WORK = {"normal": 2e9, "thorough": 8e9}
 VISITS_PER_NODE = {"normal": 5000, "thorough": 25_000}  # edges seen for every node of a level
 QUICK_MOVES = 250_000  # at least, in all
 QUICK_MOVES_PER_NODE = 25
 RUN_PER_PAIR = 500  # moves of a run from a random start, for each pair of nodes
-RUN_SHARE = 0.7  # the largest share of a lane's work for one run from a random start
+RUN_SHARE = 0.85  # the largest share of a lane's work for one run from a random start
 REHEATS = 1 / 8, 1 / 5, 1 / 3  # of the hottest temperature
 REHEATED = 1 / 8  # of the moves of a run
 PATIENCE = 24  # reheats without gain before the next random start
@@ -172,11 +173,13 @@ def _annealed(
     if progress:
         progress(f"annealing {traffic.nodes} nodes")
     hot, cold = _temperature_range(traffic, cells, PROBE_PER_NODE * traffic.nodes, seed)
-    with ThreadPoolExecutor(LANES) as pool:
-        lanes = pool.map(
-            lambda k: _lane(traffic, cells, hot, cold, work, bound, LANES * seed + k), range(LANES)
+    lanes = LANES if traffic.nodes <= MOST_NODES_IN_LANES else 1
+    with ThreadPoolExecutor(lanes) as pool:
+        found = pool.map(
+            lambda k: _lane(traffic, cells, hot, cold, work / lanes, bound, LANES * seed + k),
+            range(lanes),
         )
-        return min([best, *lanes], key=lambda at: cost(traffic, cells, at))
+        return min([best, *found], key=lambda at: cost(traffic, cells, at))
 
 
 def _lane(
