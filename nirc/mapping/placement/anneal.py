@@ -173,6 +173,19 @@ def _nearby(state, x, y, z, reach, width, height, depth):  # type: ignore[no-unt
 
 
 @compiled
+def _beside(state, neighbours, begin, degree, at, beside):  # type: ignore[no-untyped-def]
+    """Draw a cell beside a neighbour, or beside one neighbour and in line with another."""
+    to = neighbours[begin + below(state >> np.uint64(32), degree)]
+    k = below(state & np.uint64(0xFFFFFFFF), beside.shape[0])
+    state = following(state)
+    other = to
+    if state & np.uint64(1):
+        other = neighbours[begin + below(state >> np.uint64(32), degree)]
+    x, y, z = at[to, 0] + beside[k, 0], at[other, 1] + beside[k, 1], at[to, 2] + beside[k, 2]
+    return state, x, y, z
+
+
+@compiled
 def _exchange(node_at, at, width, height, a, b, x, y, z):  # type: ignore[no-untyped-def]
     """Put node ``a`` on the cell (x, y, z), and its content ``b`` on the old cell of ``a``."""
     node_at[at[a, 0] + width * (at[a, 1] + height * at[a, 2])] = b
@@ -212,7 +225,6 @@ def _run_by_table(edges, board, schedule, table, distances):  # type: ignore[no-
             for k in range(columns):
                 table[v, k] += weight * (distances[x, k] + distances[y, k] + distances[z, k])
     step = np.empty(columns, table.dtype)
-    low32 = np.uint64(0xFFFFFFFF)
     half = np.uint64(32)
     state = first_state(seed)
     widest = max(width, height, depth) - 1
@@ -231,14 +243,7 @@ def _run_by_table(edges, board, schedule, table, distances):  # type: ignore[no-
             degree = indptr[a + 1] - begin
             state = following(state)
             if move & 1 and degree > 0:  # every other move goes beside a neighbour
-                to = neighbours[begin + below(state >> half, degree)]
-                k = below(state & low32, beside.shape[0])
-                state = following(state)
-                other = to  # or beside one neighbour and in line with another
-                if state & np.uint64(1):
-                    other = neighbours[begin + below(state >> half, degree)]
-                x, y = at[to, 0] + beside[k, 0], at[other, 1] + beside[k, 1]
-                z = at[to, 2] + beside[k, 2]
+                state, x, y, z = _beside(state, neighbours, begin, degree, at, beside)
                 if x < 0 or y < 0 or z < 0 or x >= width or y >= height or z >= depth:
                     continue
             else:
@@ -325,7 +330,6 @@ def _run_by_edges(edges, board, schedule, xs, ys, zs):  # type: ignore[no-untype
     for v in range(nodes):
         x0, y0, z0 = position[v, 0], position[v, 1], position[v, 2]
         node_cost[v] = _cost_at(indptr, neighbours, weights, position, v, x0, y0, z0)
-    low32 = np.uint64(0xFFFFFFFF)
     half = np.uint64(32)
     state = first_state(seed)
     widest = max(width, height, depth) - 1
@@ -344,14 +348,7 @@ def _run_by_edges(edges, board, schedule, xs, ys, zs):  # type: ignore[no-untype
             degree = indptr[a + 1] - begin
             state = following(state)
             if move & 1 and degree > 0:  # every other move goes beside a neighbour
-                to = neighbours[begin + below(state >> half, degree)]
-                k = below(state & low32, beside.shape[0])
-                state = following(state)
-                other = to  # or beside one neighbour and in line with another
-                if state & np.uint64(1):
-                    other = neighbours[begin + below(state >> half, degree)]
-                x, y = at[to, 0] + beside[k, 0], at[other, 1] + beside[k, 1]
-                z = at[to, 2] + beside[k, 2]
+                state, x, y, z = _beside(state, neighbours, begin, degree, at, beside)
                 if x < 0 or y < 0 or z < 0 or x >= width or y >= height or z >= depth:
                     continue
             else:
