@@ -26,18 +26,8 @@ def refined(
     ``patience``: moves without a better state after which a pass ends. ``state``: of the generator,
     and the work that is left. Without it each call is one pass.
     """
-    _refine(
-        graph.begin,
-        graph.pin,
-        graph.weight,
-        *graph.incidence,
-        graph.size,
-        block,
-        capacity,
-        passes,
-        patience,
-        state,
-    )
+    nets = graph.begin, graph.pin, graph.weight, *graph.incidence, graph.size
+    _refine(nets, block, capacity, passes, patience, state)
 
 
 @compiled
@@ -59,8 +49,9 @@ def excess(load, block, capacity):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _best(node, block, kept, missing, size, load, capacity):  # type: ignore[no-untyped-def]
+def _best(node, held, size, capacity):  # type: ignore[no-untyped-def]
     """Return the best gain of a move of ``node`` and its block. Ties go to the emptier block."""
+    block, load, _, kept, missing = held
     gain = NOWHERE
     best = -1
     for b in range(load.shape[0]):
@@ -73,19 +64,21 @@ def _best(node, block, kept, missing, size, load, capacity):  # type: ignore[no-
 
 
 @compiled
-def _gain(node, to, block, kept, missing, size, load, capacity):  # type: ignore[no-untyped-def]
+def _gain(node, to, held, size, capacity):  # type: ignore[no-untyped-def]
     """Return the gain of a move of ``node`` to a block, if it fits there."""
+    block, load, _, kept, missing = held
     if block[node] == to or not _fits(load, size, node, to, capacity):
         return NOWHERE
     return kept[node] - missing[node, to]
 
 
 @compiled
-def _hope(node, block, kept, missing, size, load, capacity):  # type: ignore[no-untyped-def]
+def _hope(node, held, size, capacity):  # type: ignore[no-untyped-def]
     """Return the best gain of a move of ``node``, as if all blocks had room where none has."""
-    gain, to = _best(node, block, kept, missing, size, load, capacity)
+    gain, to = _best(node, held, size, capacity)
     if to >= 0:
         return gain
+    block, _, _, kept, missing = held
     for b in range(missing.shape[1]):
         if b != block[node]:
             gain = max(gain, kept[node] - missing[node, b])
@@ -157,8 +150,10 @@ def _remove(heap, at, key, node, n):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _move(begin, pin, weight, of_begin, of_net, size, block, load, pins, kept, missing, node, to):  # type: ignore[no-untyped-def]
+def _move(nets, held, node, to):  # type: ignore[no-untyped-def]
     """Move ``node`` and bring all gains up to date. Return the pins that were looked at."""
+    begin, pin, weight, of_begin, of_net, size = nets
+    block, load, pins, kept, missing = held
     work = of_begin[node + 1] - of_begin[node]
     a = block[node]
     block[node] = to
@@ -191,11 +186,11 @@ def _move(begin, pin, weight, of_begin, of_net, size, block, load, pins, kept, m
 
 
 @compiled
-def _refine(begin, pin, weight, of_begin, of_net, size, block, capacity, passes, patience, state):  # type: ignore[no-untyped-def]  # noqa: PLR0915
+def _refine(nets, block, capacity, passes, patience, state):  # type: ignore[no-untyped-def]  # noqa: PLR0915
+    begin, pin, weight, of_begin, of_net, size = nets
     nodes = size.shape[0]
-    nets = weight.size
     blocks = capacity.shape[0]
-    pins = np.zeros((nets, blocks), np.int32)  # of each net in each block
+    pins = np.zeros((weight.size, blocks), np.int32)  # of each net in each block
     load = np.zeros((blocks, size.shape[1]), np.int64)
     for node in range(nodes):
         for r in range(size.shape[1]):
@@ -204,7 +199,7 @@ def _refine(begin, pin, weight, of_begin, of_net, size, block, capacity, passes,
     missing = np.zeros((nodes, blocks), np.int64)  # weight of nets without a pin in a block
     touched = np.empty(blocks, np.int64)
     total = np.zeros(nodes, np.int64)
-    for net in range(nets):
+    for net in range(weight.size):
         for j in range(begin[net], begin[net + 1]):
             pins[net, block[pin[j]]] += 1
         many = 0
@@ -221,7 +216,8 @@ def _refine(begin, pin, weight, of_begin, of_net, size, block, capacity, passes,
                 missing[node, touched[i]] -= weight[net]
     for node in range(nodes):
         missing[node] += total[node]
-    _relieve(begin, pin, weight, of_begin, of_net, size, block, load, pins, kept, missing, capacity)
+    held = block, load, pins, kept, missing
+    _relieve(nets, held, capacity)
     key = np.zeros(nodes, np.int64)  # at least the best gain, but for room that moves made
     kept_then = np.zeros(nodes, np.int64)  # ``kept`` as the key counts it
     heap = np.empty(nodes, np.int64)
@@ -238,7 +234,7 @@ def _refine(begin, pin, weight, of_begin, of_net, size, block, capacity, passes,
             for i in range(of_begin[node], of_begin[node + 1]):
                 net = of_net[i]
                 if pins[net, block[node]] < begin[net + 1] - begin[net]:  # at a border
-                    value = _hope(node, block, kept, missing, size, load, capacity)
+                    value = _hope(node, held, size, capacity)
                     kept_then[node] = kept[node]
                     n = _place(heap, at, key, node, value, n)
                     break
@@ -249,7 +245,7 @@ def _refine(begin, pin, weight, of_begin, of_net, size, block, capacity, passes,
         waiting = 0
         while n > 0 and done - best_done < patience and state[1] > -MOST_OVER:
             node = heap[0]
-            gain, to = _best(node, block, kept, missing, size, load, capacity)
+            gain, to = _best(node, held, size, capacity)
             if to < 0:  # it waits until some block has room, or a neighbour moves
                 n = _remove(heap, at, key, node, n)
                 if waiting < MOST_WAITING:
@@ -267,21 +263,7 @@ def _refine(begin, pin, weight, of_begin, of_net, size, block, capacity, passes,
             done += 1
             sum_ += gain
             a = block[node]
-            state[1] -= _move(
-                begin,
-                pin,
-                weight,
-                of_begin,
-                of_net,
-                size,
-                block,
-                load,
-                pins,
-                kept,
-                missing,
-                node,
-                to,
-            )
+            state[1] -= _move(nets, held, node, to)
             for i in range(of_begin[node], of_begin[node + 1]):
                 net = of_net[i]
                 if pins[net, a] > 1 and pins[net, to] > 2:
@@ -291,15 +273,11 @@ def _refine(begin, pin, weight, of_begin, of_net, size, block, capacity, passes,
                     if moved[other]:
                         continue
                     if at[other] < 0:
-                        value = _hope(other, block, kept, missing, size, load, capacity)
+                        value = _hope(other, held, size, capacity)
                     else:  # a move to any third block gains as much as before
                         value = key[other] + kept[other] - kept_then[other]
-                        value = max(
-                            value, _gain(other, a, block, kept, missing, size, load, capacity)
-                        )
-                        value = max(
-                            value, _gain(other, to, block, kept, missing, size, load, capacity)
-                        )
+                        value = max(value, _gain(other, a, held, size, capacity))
+                        value = max(value, _gain(other, to, held, size, capacity))
                     kept_then[other] = kept[other]
                     n = _place(heap, at, key, other, value, n)
             left = 0
@@ -307,7 +285,7 @@ def _refine(begin, pin, weight, of_begin, of_net, size, block, capacity, passes,
                 other = waits[i]
                 if at[other] < 0 and not moved[other]:
                     if _fits(load, size, other, a, capacity):
-                        value, _to = _best(other, block, kept, missing, size, load, capacity)
+                        value, _to = _best(other, held, size, capacity)
                         kept_then[other] = kept[other]
                         n = _place(heap, at, key, other, value, n)
                     else:
@@ -318,56 +296,27 @@ def _refine(begin, pin, weight, of_begin, of_net, size, block, capacity, passes,
                 best = sum_
                 best_done = done
         for i in range(done - 1, best_done - 1, -1):
-            state[1] -= _move(
-                begin,
-                pin,
-                weight,
-                of_begin,
-                of_net,
-                size,
-                block,
-                load,
-                pins,
-                kept,
-                missing,
-                who[i],
-                origin[i],
-            )
+            state[1] -= _move(nets, held, who[i], origin[i])
         if best == 0 or state[1] < 0:
             break
 
 
 @compiled
-def _relieve(  # type: ignore[no-untyped-def]
-    begin, pin, weight, of_begin, of_net, size, block, load, pins, kept, missing, capacity
-):
+def _relieve(nets, held, capacity):  # type: ignore[no-untyped-def]
     """Move nodes out of blocks that are above their capacity, the cheapest first."""
-    nodes = size.shape[0]
+    size = nets[5]
+    block, load = held[0], held[1]
     for b in range(capacity.shape[0]):
         while excess(load, b, capacity) > 0:
             chosen = -1
             gain = NOWHERE
-            for node in range(nodes):
+            for node in range(size.shape[0]):
                 if block[node] == b:
-                    value, to = _best(node, block, kept, missing, size, load, capacity)
+                    value, to = _best(node, held, size, capacity)
                     if to >= 0 and value > gain:
                         gain = value
                         chosen = node
             if chosen < 0:
                 break
-            _, to = _best(chosen, block, kept, missing, size, load, capacity)
-            _move(
-                begin,
-                pin,
-                weight,
-                of_begin,
-                of_net,
-                size,
-                block,
-                load,
-                pins,
-                kept,
-                missing,
-                chosen,
-                to,
-            )
+            _, to = _best(chosen, held, size, capacity)
+            _move(nets, held, chosen, to)
