@@ -17,14 +17,19 @@ from nirc.mapping.effort import Effort
 from nirc.mapping.partition.boxes import Ints
 from nirc.mapping.partition.hypergraph import Hypergraph, Level, coarsened
 from nirc.mapping.partition.refine import refined
+from nirc.mapping.partition.sectors import sectors
 
-STARTS = 6  # one by pairs, then by bisection. The best answer is kept, while work is left
+STARTS = 6  # the best answer is kept, while work is left
 # Pins that are looked at.
-WORK: dict[Effort, int] = {"quick": 10_000_000, "normal": 60_000_000, "thorough": 250_000_000}
+WORK: dict[Effort, int] = {"quick": 10_000_000, "normal": 35_000_000, "thorough": 250_000_000}
+WORK_PER_PIN: dict[Effort, int] = {"quick": 20, "normal": 300, "thorough": 1500}  # if this is more
 MOST_PAIRED = 4000  # nodes whose pairs are kept
 CYCLES = 6  # V-cycles at most; they end after FAILURES without success
 FAILURES = 2
-PER_BLOCK = 20  # nodes for each block of the coarsest hypergraph
+# Clusters for each block of the coarsest hypergraph, one start after the other. 0: bisection.
+PER_BLOCK = (20, 40, 0)
+CYCLED_PER_BLOCK = 20
+PROJECTED = 2  # of the first blocks, those that are refined down to the neurons
 BISECTED = 200  # nodes of a hypergraph that is bisected at once
 TRIES = 15  # first bisections, of which the best is kept
 
@@ -46,13 +51,16 @@ def regroup(
     limits = np.tile(capacity, (blocks, 1))
     if (graph.size > capacity).any() or (graph.size.sum(axis=0) > blocks * capacity).any():
         return None
-    work = np.int64(WORK[effort])
+    work = np.int64(max(WORK[effort], WORK_PER_PIN[effort] * graph.pin.size))
     best: tuple[int, Ints] | None = None
     for start in range(STARTS):
-        pairs = start == 0 and PER_BLOCK * blocks <= MOST_PAIRED
-        first = _by_pairs if pairs else _by_bisection
         state = np.array([_first_state(seed * STARTS + start), work], np.int64)
-        block = _cycled(graph, first(graph, blocks, capacity, state), limits, state)
+        clusters = PER_BLOCK[start % len(PER_BLOCK)] * blocks
+        if clusters and clusters <= MOST_PAIRED:
+            block = _by_clusters(graph, clusters, limits, state)
+        else:
+            block = _by_bisection(graph, blocks, capacity, state)
+        block = _cycled(graph, block, limits, state)
         work = state[1]
         if (graph.loads(block, blocks) <= capacity).all():
             cost = graph.cost(block)
@@ -72,7 +80,7 @@ def _cycled(graph: Hypergraph, block: Ints, limits: Ints, state: Ints) -> Ints:
     for _ in range(CYCLES):
         if state[1] < 0 or failures == FAILURES:
             break
-        few = PER_BLOCK * len(limits)
+        few = CYCLED_PER_BLOCK * len(limits)
         levels, coarse, first = coarsened(graph, few, limits[0] // 8, state, block)
         other = _projected(levels, coarse, first, limits, state)
         here = _rank(graph, other, limits)
@@ -109,14 +117,22 @@ def _by_bisection(graph: Hypergraph, blocks: int, capacity: Ints, state: Ints) -
     return block
 
 
-def _by_pairs(graph: Hypergraph, blocks: int, capacity: Ints, state: Ints) -> Ints:
-    """Return blocks by bisection of few clusters, with every net as pairs of its nodes.
+def _by_clusters(graph: Hypergraph, clusters: int, limits: Ints, state: Ints) -> Ints:
+    """Return the best blocks by bisection and by sectors of few clusters.
 
-    Bisection counts a net that crosses only once, however much of it does. Pairs see modules.
+    Every net counts as pairs of its nodes. Bisection counts a net that crosses only once, however
+    much of it does. Pairs see modules.
     """
-    levels, coarse, _ = coarsened(graph, PER_BLOCK * blocks, capacity // 8, state)
-    block = _by_bisection(_pairs(coarse), blocks, capacity, state)
-    return _projected(levels, coarse, block, np.tile(capacity, (blocks, 1)), state)
+    blocks = len(limits)
+    levels, coarse, _ = coarsened(graph, clusters, limits[0] // 8, state)
+    pairs = _pairs(coarse)
+    found = [*sectors(pairs, blocks), _by_bisection(pairs, blocks, limits[0], state)]
+    patience = max(300, len(coarse.size) // 4)
+    for block in found:
+        refined(coarse, block, limits, passes=10, patience=patience, state=state)
+    found.sort(key=lambda block: _rank(coarse, block, limits))
+    best = [_projected(levels, coarse, block, limits, state) for block in found[:PROJECTED]]
+    return min(best, key=lambda block: _rank(graph, block, limits))
 
 
 def _pairs(graph: Hypergraph) -> Hypergraph:

@@ -8,6 +8,7 @@ import pytest
 from nirc.mapping.partition.boxes import Ints
 from nirc.mapping.partition.hypergraph import Hypergraph, hypergraph
 from nirc.mapping.partition.regroup import regroup
+from nirc.mapping.partition.sectors import sectors
 
 
 def network(source: Ints, target: Ints, neurons: int, size: Ints | None = None) -> Hypergraph:
@@ -113,3 +114,16 @@ def test_more_blocks_than_neurons_leave_blocks_empty(neurons: int) -> None:
     block = regroup(network(source, (source + 1) % neurons, neurons), 8, np.array([1]))
     assert block is not None
     assert len(np.unique(block)) == neurons
+
+
+def test_sectors_cut_a_sheet_along_straight_lines() -> None:
+    y, x = np.divmod(np.arange(64), 8)
+    number = np.random.default_rng(3).permutation(64)
+    right, down = np.flatnonzero(x < 7), np.flatnonzero(y < 7)
+    ends = np.concatenate([np.stack([right, right + 1], 1), np.stack([down, down + 8], 1)])
+    begin = np.arange(0, 2 * len(ends) + 1, 2)
+    ones = np.ones(len(ends), np.int64)
+    grid = Hypergraph(begin, number[ends].ravel(), ones, np.ones((64, 1), np.int64))
+    found = list(sectors(grid, 4))
+    assert min(grid.cost(block) for block in found) <= 18  # quadrants cut 16 of the 112 edges
+    assert all((np.bincount(block, minlength=4) == 16).all() for block in found)

@@ -1,0 +1,93 @@
+"""Blocks of clusters that lie side by side: cuts through the smoothest functions on a graph.
+
+Neurons on a sheet or a ring have neighbours only. Bisections that grow from a random node cut such
+networks badly. The smoothest functions tell where a cluster lies (Hall 1970, "An r-dimensional
+quadratic placement algorithm"). They are the eigenvectors of the normalised adjacency with the
+highest eigenvalues, found by repeated multiplication. Cuts go along one function and the other in
+turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nirc.mapping.compiled import compiled, first_state, following
+from nirc.mapping.partition.boxes import Ints
+from nirc.mapping.partition.hypergraph import Hypergraph
+
+ROUNDS = 400  # multiplications
+ANGLES = 6  # of the cuts, within a right angle
+TANGENT = 0.4142135623730951  # of half a right angle's half
+
+Floats = NDArray[np.float64]
+
+
+def sectors(pairs: Hypergraph, blocks: int) -> Iterator[Ints]:
+    """Yield (nodes,) blocks, for some angles of the cuts. ``pairs``: every net has two pins."""
+    ends = pairs.pin.reshape(-1, 2)
+    u, v = _smoothest(ends, pairs.weight.astype(np.float64), len(pairs.size), ROUNDS)
+    bulk = (pairs.size / np.maximum(pairs.size.sum(axis=0), 1)).mean(axis=1)
+    for k in range(ANGLES):
+        half = TANGENT * k / ANGLES * 2  # the tangent of half the angle
+        cosine, sine = (1 - half**2) / (1 + half**2), 2 * half / (1 + half**2)
+        block = np.zeros(len(pairs.size), np.int64)
+        rotated = (cosine * u - sine * v, sine * u + cosine * v)
+        _cut(np.arange(len(block)), rotated, bulk, block, 0, blocks)
+        yield block
+
+
+def _cut(
+    nodes: Ints, along: tuple[Floats, Floats], bulk: Floats, block: Ints, first: int, blocks: int
+) -> None:
+    """Write the blocks ``first``, ... of ``nodes``, cut along the functions in turn."""
+    block[nodes] = first
+    if blocks == 1 or len(nodes) < 2:
+        return
+    order = nodes[np.argsort(along[0][nodes], kind="stable")]
+    half = blocks // 2
+    reached = np.cumsum(bulk[order])
+    middle = int(np.searchsorted(reached, reached[-1] * half / blocks))
+    turned = along[::-1]
+    _cut(order[:middle], turned, bulk, block, first, half)
+    _cut(order[middle:], turned, bulk, block, first + half, blocks - half)
+
+
+@compiled
+def _smoothest(ends, weight, nodes, rounds):  # type: ignore[no-untyped-def]
+    """Return (2, nodes) the two smoothest functions on a weighted graph, after the constant."""
+    degree = np.full(nodes, 1e-9)
+    for i in range(weight.size):
+        degree[ends[i, 0]] += weight[i]
+        degree[ends[i, 1]] += weight[i]
+    root = np.sqrt(degree)
+    found = np.empty((3, nodes))
+    found[0] = root
+    state = first_state(0)
+    for k in range(1, 3):
+        for node in range(nodes):
+            state = following(state)
+            found[k, node] = float(state >> np.uint64(40)) / 16777216.0 - 0.5
+    for _ in range(rounds):
+        for k in range(3):
+            x = found[k]
+            for i in range(k):
+                product = 0.0
+                for node in range(nodes):
+                    product += found[i, node] * x[node]
+                for node in range(nodes):
+                    x[node] -= product * found[i, node]
+            norm = 1e-300
+            for node in range(nodes):
+                norm += x[node] * x[node]
+            x /= np.sqrt(norm)
+        for k in range(1, 3):
+            x = found[k].copy()
+            for i in range(weight.size):
+                a, b = ends[i]
+                part = weight[i] / (root[a] * root[b])
+                found[k, a] += part * x[b]
+                found[k, b] += part * x[a]
+    return found[1:] / root
