@@ -48,8 +48,9 @@ def _cut(
         return
     order = nodes[np.argsort(along[0][nodes], kind="stable")]
     half = blocks // 2
-    reached = np.cumsum(bulk[order])
-    middle = int(np.searchsorted(reached, reached[-1] * half / blocks))
+    share = bulk[order]
+    reached = np.cumsum(share) - share / 2
+    middle = int(np.searchsorted(reached, share.sum() * half / blocks))
     turned = along[::-1]
     _cut(order[:middle], turned, bulk, block, first, half)
     _cut(order[middle:], turned, bulk, block, first + half, blocks - half)
