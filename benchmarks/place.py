@@ -19,9 +19,13 @@ import sys
 import time
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+from rows import Row, show
 
 from nirc.mapping.effort import EFFORTS, Effort
 from nirc.mapping.placement import Cells, Ints, Traffic, cost
@@ -135,6 +139,20 @@ def hala(effort: Effort, seed: int) -> None:
         )
 
 
+def hala_rows(effort: Effort, seed: int, most: int) -> Iterator[Row]:
+    """Yield the cost to that of the curve, for layered networks on at most ``most`` cores."""
+    for chips in HALA.values():
+        cells = hala_cells(chips)
+        if cells.count > most:
+            continue
+        traffic = layered(cells.count, seed)
+        curve = cost(traffic, cells, on_curve(traffic, cells))
+        result, _, cpu = solve(traffic, cells, effort, seed)
+        what = f"layered network on {traffic.nodes} cores of Loihi 2, effort {effort}"
+        rival = {"rival": "a curve through the cores", "rival_value": float(curve)}
+        yield Row(what, float(result.cost), "weight x hops", note=f"{cpu:.1f} CPU s", **rival)
+
+
 def solve(
     traffic: Traffic, cells: Cells, effort: Effort, seed: int
 ) -> tuple[PlacementResult, float, float]:
@@ -213,6 +231,7 @@ def main() -> None:
     parser.add_argument(
         "--hala", action="store_true", help="the scale of Hala Point instead of files"
     )
+    parser.add_argument("--json", action="store_true", help="with --hala, up to 10 k cores")
     given = parser.parse_args()
     paths = [
         file
@@ -221,6 +240,9 @@ def main() -> None:
     ]
     if given.seed < 0:
         parser.error("the seed must not be negative")
+    if given.hala and given.json:
+        show(hala_rows(given.effort, given.seed, 20_000), as_json=True)
+        return
     if given.hala:
         hala(given.effort, given.seed)
         return

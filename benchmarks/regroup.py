@@ -22,13 +22,17 @@ import sys
 import time
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parent))
+from rows import Row, show
 
 from nirc.mapping.partition.boxes import Ints
 from nirc.mapping.partition.hypergraph import Hypergraph, hypergraph
@@ -119,26 +123,31 @@ def measured(graph: Hypergraph, group: Callable[[], Ints | None]) -> tuple[int, 
     return graph.cost(block), time.process_time() - begin
 
 
-def table(n: int, theirs: bool) -> None:
+def table(n: int, theirs: bool) -> Iterator[Row]:
+    """Yield the cost of each kind of network to Mt-KaHyPar's."""
     blocks = n // PER_CORE
     for kind in KINDS:
         graph = network(kind, n)
         cost, seconds = measured(graph, partial(regroup, graph, blocks, np.array([CAPACITY])))
         index_order = graph.cost(np.arange(len(graph.size)) * blocks // len(graph.size))
-        row = f"{n:6} {kind:22} {cost:10} {seconds:7.1f} s, to index order {cost / index_order:.3f}"
-        if theirs:
-            other, took = measured(graph, partial(kahypar, graph, blocks))
-            row += f", to Mt-KaHyPar {cost / other:.3f} ({took:.1f} s)"
-        print(row, flush=True)
+        note = f"{seconds:.1f} CPU s, {cost / index_order:.3f} of index order"
+        other, took = measured(graph, partial(kahypar, graph, blocks)) if theirs else (None, 0.0)
+        if other is not None:
+            note += f"; Mt-KaHyPar {took:.1f} CPU s"
+        what = f"{n} neurons, {kind}"
+        rival = {"rival": "Mt-KaHyPar QUALITY", "rival_value": other} if theirs else {}
+        yield Row(what, cost, "spikes x cores", 1.02, of_ratio=True, note=note, **rival)
 
 
-def renumbered(n: int) -> None:
+def renumbered(n: int) -> Iterator[Row]:
+    """Yield the largest to the least cost of ten numberings."""
     costs = []
     for numbering in range(10):
         graph = network("sheet, shuffled", n, numbering)
         ours = partial(regroup, graph, n // PER_CORE, np.array([CAPACITY]))
         costs.append(measured(graph, ours)[0])
-    print(f"{n:6} ten numberings: {costs}, the largest to the least {max(costs) / min(costs):.3f}")
+    what = f"{n} neurons, ten numberings of one sheet: the largest cost to the least"
+    yield Row(what, max(costs) / min(costs), "", 1.02)
 
 
 def read(path: Path) -> tuple[Hypergraph, int, int]:
@@ -198,6 +207,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", nargs="*", default=["1024", "4096"], metavar="NEURONS|FILE.npz")
     parser.add_argument("--renumbered", action="store_true")
+    parser.add_argument("--json", action="store_true", help="rows for docs/performance.md")
     parser.add_argument("-o", "--out", type=Path)
     arguments = parser.parse_args()
     if arguments.out is not None:
@@ -210,10 +220,11 @@ def main() -> None:
         parser.error("with a FILE.npz also say -o OUT.npz")
     theirs = importlib.util.find_spec("mtkahypar") is not None
     if not theirs:
-        print("mtkahypar is not installed: no comparison with it")
+        print("mtkahypar is not installed: no comparison with it", file=sys.stderr)
     regroup(network("random", 512), 2, np.array([CAPACITY]))  # compiles
-    for n in map(int, arguments.what):
-        renumbered(n) if arguments.renumbered else table(n, theirs)
+    sizes = [int(word) for word in arguments.what]
+    parts = [renumbered(n) if arguments.renumbered else table(n, theirs) for n in sizes]
+    show(chain.from_iterable(parts), as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""Did a change alter any result? Digests of the program after every pass and of every bundle, here
-and in a revision.
+"""Did a change alter any result? Digests of the program after every pass and of every file of a
+bundle, on all chips, here and in a revision.
 
-    python benchmarks/replay.py [REVISION]     default: HEAD
+    python benchmarks/replay.py [REVISION] [--target NAME ...] [--calibrated]     default: HEAD
 
-Models: tests/data. Prints "0 of N digests changed" or the first that did, for each model.
+Models: tests/data. Prints each digest that changed, then how many of all. ``--calibrated``:
+instead, the networks of tests/data/zoo with their data, calibrated, which takes minutes. The
+revision is unpacked, and its C code is compiled there.
 """
 
 from __future__ import annotations
@@ -16,47 +18,73 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-# Runs in either tree; prints {"model pass": digest}.
+TARGETS = ("loihi2", "spinnaker2", "speck", "xylo")
+# Runs in either tree; prints {"target model pass": digest}.
 PROBE = """
-import json, sys
+import json, sys, warnings
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
+root, data, calibrated, *targets = sys.argv[1:]
+sys.path.insert(0, root)
 import importlib.util
 # The folders beside nirc, for a tree that is not installed.
 for name in ("passes", "backends"):
     import nirc
-    folder = Path(sys.argv[1]) / name
+    folder = Path(root) / name
     spec = importlib.util.spec_from_file_location(
         "nirc." + name, folder / "__init__.py", submodule_search_locations=[str(folder)])
     module = importlib.util.module_from_spec(spec)
     sys.modules["nirc." + name] = module
     spec.loader.exec_module(module)
     setattr(nirc, name, module)
+assert nirc.__file__.startswith(root), nirc.__file__
+import numpy as np
 from nirc.api import Options, compile_model
-from nirc.files.bundle import sha256
+from nirc.files.manifest import sha256
 from nirc.diagnostics.errors import NircError
 from nirc.ir.text import digest
+CHANGING = ("manifest.json", "report.json", "report.html")  # they hold the version
+def inputs_of(model):
+    with np.load(model.with_suffix(".npz")) as file:
+        inputs = file["inputs"]
+        return inputs.reshape(*inputs.shape[:2], -1)[:48], float(file["dt"])
 found = {}
-for model in sorted(Path(sys.argv[2]).rglob("*.nir")):
-    def observe(step):
-        if getattr(step, "program", None) is not None:
-            found[f"{model.name} {step.name}"] = digest(step.program)
-    try:
-        made = compile_model(model, "xylo", Options(dt_s=1e-4), observe=observe)
-        found |= {f"{model.name} {name}": sha256(data) for name, data in made.bundle.files.items()}
-    except NircError as refusal:
-        codes = {d.code for d in refusal.diagnostics if d.severity == "error"}
-        found[f"{model.name} refused"] = " ".join(sorted(codes))
+for model in sorted(Path(data).rglob("*.nir")):
+    inputs, dt_s = inputs_of(model) if calibrated == "yes" else (None, 1e-4)
+    for target in targets:
+        key = f"{target} {model.parent.name}/{model.name}"
+        def observe(step):
+            if getattr(step, "program", None) is not None:
+                found[f"{key} {step.name}"] = digest(step.program)
+        try:
+            made = compile_model(
+                model, target, Options(dt_s=dt_s), observe=observe, calibration=inputs)
+        except NircError as refusal:
+            codes = {d.code for d in refusal.diagnostics if d.severity == "error"}
+            found[f"{key} refused"] = " ".join(sorted(codes))
+            continue
+        files = {n: d for n, d in made.bundle.files.items() if n not in CHANGING}
+        found |= {f"{key} {name}": sha256(content) for name, content in files.items()}
 print(json.dumps(found))
 """
 
 
-def digests(tree: Path) -> dict[str, str]:
-    command = [sys.executable, "-c", PROBE, str(tree), str(ROOT / "tests/data")]
-    found: dict[str, str] = json.loads(
-        subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    )
+def digests(tree: Path, targets: list[str], *, calibrated: bool) -> dict[str, str]:
+    data = ROOT / "tests/data" / ("zoo" if calibrated else "")
+    arguments = [str(tree), str(data), "yes" if calibrated else "no", *targets]
+    command = [sys.executable, "-c", PROBE, *arguments]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, str] = json.loads(done.stdout)
     return found
+
+
+def unpacked(revision: str, folder: Path) -> None:
+    """Write the files of ``revision`` to ``folder``, and compile its C code."""
+    archive = subprocess.run(
+        ["git", "archive", revision], cwd=ROOT, check=True, capture_output=True
+    ).stdout
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)
+    build = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
+    subprocess.run(build, cwd=folder, check=True, capture_output=True)
 
 
 def main() -> None:
@@ -64,13 +92,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("revision", nargs="?", default="HEAD")
-    revision = parser.parse_args().revision
+    parser.add_argument("--target", action="append", help="default: all four chips")
+    parser.add_argument("--calibrated", action="store_true")
+    given = parser.parse_args()
+    revision, targets = given.revision, given.target or [*TARGETS]
     with tempfile.TemporaryDirectory() as directory:
-        archive = subprocess.run(
-            ["git", "archive", revision], cwd=ROOT, check=True, capture_output=True
-        ).stdout
-        subprocess.run(["tar", "-x", "-C", directory], input=archive, check=True)
-        there, here = digests(Path(directory)), digests(ROOT)
+        unpacked(revision, Path(directory))
+        trees = (Path(directory), ROOT)
+        there, here = (digests(t, targets, calibrated=given.calibrated) for t in trees)
     changed = [key for key in sorted(there.keys() | here.keys()) if there.get(key) != here.get(key)]
     for key in changed:
         print(f"{key}: {there.get(key, '-')[:12]} -> {here.get(key, '-')[:12]}")

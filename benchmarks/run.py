@@ -28,6 +28,7 @@ HERE = Path(__file__).parent
 STORE = HERE / "performance.json"
 PAGE = ROOT / "docs/performance.md"
 PICTURE = ROOT / "docs/pictures/scale.svg"
+MOST_STAGES = 6  # in the plot: the longest
 PACKAGES = (
     "numpy",
     "scipy",
@@ -55,7 +56,9 @@ class Part:
 
 PARTS = {
     "regroup": Part(
-        "Neurons are regrouped", "regroup.py", (("1024",), ("4096",), ("--renumbered", "1024"))
+        "Neurons are regrouped",
+        "regroup.py",
+        (("1024",), ("4096",), ("16384",), ("--renumbered", "1024")),
     ),
     "place": Part("Placement", "place.py", (("--hala",),)),
     "board": Part("A SpiNNaker2 board", "spinnaker2_board.py", (("--layers", "4"),)),
@@ -66,7 +69,7 @@ PARTS = {
     "calibration": Part(
         "Calibration",
         "calibration.py",
-        ((), ("tests/data/paper/cnn_sinabs.nir", "random", "speck")),
+        ((), ("tests/data/paper/cnn_sinabs.nir", "random", "speck", "--fast-only")),
     ),
     "profile": Part("The profile of `nirc -v`", "profile_stages.py"),
 }
@@ -136,6 +139,8 @@ def table(rows: list[Row]) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     for row in rows:
+        if row.stage:  # of the plot
+            continue
         value = "-" if row.value is None else f"{row.value:.3g} {row.unit}"
         rival = "" if not row.rival else row.rival
         if row.rival_value is not None:
@@ -148,6 +153,36 @@ def table(rows: list[Row]) -> list[str]:
         note = f" ({row.note})" if row.note else ""
         lines.append(f"| {row.what}{note} | {value} | {rival} | {ratio} | {goal} | {mark} |")
     return lines
+
+
+def draw(rows: list[Row]) -> None:
+    """Write the plot: CPU time and peak memory of each stage against size, by network and chip."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "nirc"  # the same bytes from the same rows
+    import matplotlib.pyplot as plt
+
+    networks = sorted({row.stage.partition(":")[0] for row in rows if row.stage})
+    figure, axes = plt.subplots(2, len(networks), figsize=(4.2 * len(networks), 7), sharex="col")
+    for column, network in enumerate(networks):
+        chosen = [row for row in rows if row.stage.partition(":")[0] == network]
+        shown = [row for row in chosen if row.value and row.size and row.memory_gb]
+        largest = max(row.size or 0 for row in shown)
+        at_end = [row for row in shown if row.size == largest]
+        longest = sorted(at_end, key=lambda row: -(row.value or 0))[:MOST_STAGES]
+        for stage in (row.stage for row in longest):
+            line = sorted((row for row in shown if row.stage == stage), key=lambda r: r.size or 0)
+            name = stage.partition(": ")[2]
+            for part, values in enumerate(([r.value for r in line], [r.memory_gb for r in line])):
+                axes[part, column].loglog([r.size for r in line], values, marker="o", label=name)
+        axes[0, column].set_title(network)
+        axes[0, column].legend(fontsize=7)
+        axes[1, column].set_xlabel("synapses")
+    axes[0, 0].set_ylabel("CPU s of the stage")
+    axes[1, 0].set_ylabel("GB, the largest until its end")
+    figure.tight_layout()
+    figure.savefig(PICTURE, metadata={"Date": None})
 
 
 def page(store: Store) -> str:
@@ -167,7 +202,8 @@ def page(store: Store) -> str:
         lines += [
             f"![Time and memory against size for each stage](pictures/{PICTURE.name})",
             "",
-            "Time and largest memory against synapses, for each stage (`benchmarks/scale.py`).",
+            "CPU time of the longest stages, and the largest memory until their end, against "
+            "synapses (`benchmarks/profile_stages.py`).",
             "",
         ]
     for name, part in PARTS.items():
@@ -202,6 +238,8 @@ def main() -> None:
         for text in failed:
             print(f"  failed: {text}", file=sys.stderr)
         store.write()
+    if plotted := [row for row in store.rows("profile") if row.stage]:
+        draw(plotted)
     PAGE.write_text(page(store), encoding="utf-8")
 
 

@@ -1,6 +1,6 @@
 """CPU time and peak memory of large networks, each compiled in a process of its own.
 
-    python benchmarks/scale.py [NAME ...] [--target TARGET] [--against DIR] [--profile]
+    python benchmarks/scale.py [NAME ...] [--target TARGET] [--against DIR] [--profile] [--json]
 
 NAME: a case, such as ``chain-500``. Without names all cases run. The file is
 written by another process, so the memory is that of the compilation. ``answer`` is the digest of
@@ -16,11 +16,15 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parent))
+from rows import Row, show
 
 ROOT = Path(__file__).resolve().parent.parent
 CAP_BYTES = 14 << 30  # of address space
@@ -41,6 +45,15 @@ CASES: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "all-to-all-300": ("all_to_all", 300, MANY_CORES),
     "all-to-all-1000": ("all_to_all", 1_000, MANY_CORES),
 }
+# Goals of issue 15: CPU seconds, and GB if there is one. Shapes refuse a network within 2 s.
+GOALS: dict[str, tuple[float, float | None]] = {
+    "convolution-1M": (20, 1.5),
+    "dense-4000": (12, None),
+    "recurrent-8000": (60, 4),
+    "chain-4000": (30, None),
+    "all-to-all-1000": (30, None),
+}
+REFUSED_SECONDS = 2.0
 CHILD = """
 import json, resource, sys, time
 from nirc.api import Options, compile_model
@@ -168,6 +181,20 @@ def row(name: str, target: str, found: dict[str, object]) -> str:
     )
 
 
+def page_rows(name: str, target: str, found: dict[str, object]) -> Iterator[Row]:
+    """Yield time and memory with their goals."""
+    answer, peak = str(found["answer"]), int(str(found["peak"])) / 1e9
+    goal, most_memory = GOALS.get(name, (None, None))
+    if answer.startswith("refused"):
+        goal, most_memory = REFUSED_SECONDS, None
+    note = answer if answer.startswith(("refused", "exit", "out")) else ""
+    seconds = float(str(found["seconds"]))
+    value = None if np.isnan(seconds) else seconds
+    yield Row(f"{name} on {target}", value, "CPU s", goal, note=note, memory_gb=peak)
+    if most_memory is not None:
+        yield Row(f"{name} on {target}, peak memory", peak, "GB", most_memory)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -177,7 +204,9 @@ def main() -> None:
     parser.add_argument("--against", metavar="DIR", type=Path)
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--keep", metavar="DIR", type=Path, help="models are kept there")
+    parser.add_argument("--json", action="store_true", help="rows for docs/performance.md")
     options = parser.parse_args()
+    rows: list[Row] = []
     checkouts = [ROOT] if options.against is None else [ROOT, options.against.resolve()]
     with tempfile.TemporaryDirectory() as directory:
         folder = options.keep or Path(directory)
@@ -192,9 +221,13 @@ def main() -> None:
                 for checkout in checkouts:
                     found = compiled(checkout, path, target, profile=options.profile)
                     mark = "" if checkout == ROOT else f"  ({checkout.name})"
-                    print(row(name, target, found) + mark, flush=True)
+                    said = sys.stderr if options.json else sys.stdout
+                    print(row(name, target, found) + mark, flush=True, file=said)
+                    rows += page_rows(name, target, found)
             if options.keep is None:
                 path.unlink()
+    if options.json:
+        show(rows, as_json=True)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,14 @@ from __future__ import annotations
 
 import argparse
 import resource
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+from rows import Row, show
 
 from nirc.backends.spinnaker2.bundle import emit, run
 from nirc.backends.spinnaker2.cut import Request
@@ -52,12 +57,18 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=34)
     parser.add_argument("--neurons", type=int, default=40_000)
     parser.add_argument("--fan-in", type=int, default=20)
+    parser.add_argument("--json", action="store_true", help="rows for docs/performance.md")
     asked = parser.parse_args()
+    rows: list[Row] = []
     begin = time.process_time()
 
     def tell(stage: str) -> None:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        print(f"{stage:<12} {time.process_time() - begin:7.1f} s  {memory:5.2f} GB", flush=True)
+        seconds = time.process_time() - begin
+        what = f"{asked.layers} layers of {asked.neurons} neurons: {stage}, since the start"
+        rows.append(Row(what, seconds, "CPU s", note=f"{memory:.2f} GB", memory_gb=memory))
+        if not asked.json:
+            print(f"{stage:<12} {seconds:7.1f} s  {memory:5.2f} GB", flush=True)
 
     program, log = network(asked.layers, asked.neurons, asked.fan_in), Log()
     tell("made")
@@ -74,6 +85,9 @@ def main() -> None:
     tell("files")
     run(files, np.zeros((1, 1, asked.neurons), np.int64), record=False, progress=None, log=log)
     tell("walked")
+    if asked.json:
+        show(rows, as_json=True)
+        return
     for name, (used, available) in mapped.utilisation.items():
         print(f"{name:<32} {used:>7} of {available}")
 

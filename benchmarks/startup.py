@@ -1,6 +1,6 @@
 """Whole-process times of the command line, beside what importing its libraries alone costs.
 
-    python benchmarks/startup.py [--runs N] [--cold]
+    python benchmarks/startup.py [--runs N] [--cold] [--json]
 
 Prints medians and the ratio to `python -c "import numpy, h5py, networkx, jinja2"` in the same run.
 ``--cold``: instead, CPU seconds of compilations in a new container, where numba's cache is empty,
@@ -16,8 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
+
+sys.path.insert(0, str(Path(__file__).parent))
+from rows import Row, show
 
 ROOT = Path(__file__).parents[1]
 NIRC = [sys.executable, "-c", "from nirc.cli.main import main; main()"]
@@ -59,8 +63,8 @@ def cpu_seconds(command: list[str], directory: str, cache: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def print_cold(runs: int) -> None:
-    print(f"CPU seconds, medians of {runs} runs{'':<9} cold    warm  cold/warm")
+def cold_rows(runs: int) -> Iterator[Row]:
+    """Yield medians of ``runs``."""
     for name, arguments in COLD.items():
         cold, warm = [], []
         command = [*NIRC, *arguments, *([] if "all" in arguments else ["-o", "out", "--force"])]
@@ -68,8 +72,15 @@ def print_cold(runs: int) -> None:
             with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryDirectory() as directory:
                 cold.append(cpu_seconds(command, directory, cache))
                 warm.append(cpu_seconds(command, directory, cache))
-        ratio = median(cold) / median(warm)
-        print(f"{name:<34} {median(cold):7.2f} {median(warm):7.2f} {ratio:10.2f}")
+        yield Row(
+            f"{name}, cold",
+            median(cold),
+            "CPU s",
+            goal=1.5,
+            rival="warm",
+            rival_value=median(warm),
+            of_ratio=True,
+        )
 
 
 def main() -> None:
@@ -78,10 +89,11 @@ def main() -> None:
     )
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--cold", action="store_true")
+    parser.add_argument("--json", action="store_true", help="with --cold")
     options = parser.parse_args()
     runs: int = options.runs
     if options.cold:
-        print_cold(runs)
+        show(cold_rows(runs), as_json=options.json)
         return
     with tempfile.TemporaryDirectory() as directory:
         times = {

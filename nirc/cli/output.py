@@ -292,8 +292,8 @@ class Output:
         stages = self.profile.finished()
         for stage in (stages[0], *stages[-2:]):
             self._print_stage(stage)
-        total = sum(stage.seconds for stage in stages)
-        self._print_stage(type(stages[0])("sum", total, stages[-1].peak_mb))
+        total = (sum(stage.seconds for stage in stages), sum(s.cpu_seconds for s in stages))
+        self._print_stage(type(stages[0])("sum", total[0], stages[-1].peak_mb, total[1]))
         self.results["profile"] = self.profile.as_tree(stages)
 
     def _check_pass(self, name: str) -> None:

@@ -13,39 +13,47 @@ SHOWING = "digests"  # what -v itself computes
 
 @dataclass
 class Stage:
-    """Wall seconds, and the process's largest memory so far, None where it is not known."""
+    """Wall seconds, CPU seconds of all threads, and the largest memory so far, None if unknown."""
 
     name: str
     seconds: float
     peak_mb: float | None
+    cpu_seconds: float
 
 
 class Profile:
     """The stages of one command. A name that comes back gets a line of its own."""
 
     def __init__(self) -> None:
-        self.stages = [Stage(START, time.process_time(), peak_mb())]
-        self.showing = 0.0
+        self.last_cpu = time.process_time()
+        self.stages = [Stage(START, self.last_cpu, peak_mb(), self.last_cpu)]
+        self.showing = self.showing_cpu = 0.0
         self.last = time.perf_counter()
 
     def end(self, name: str) -> Stage:
         """End the stage that runs, and return it."""
-        now = time.perf_counter()
-        stage = Stage(name, now - self.last, peak_mb())
+        wall, cpu = self._passed()
+        stage = Stage(name, wall, peak_mb(), cpu)
         self.stages.append(stage)
-        self.last = now
         return stage
+
+    def _passed(self) -> tuple[float, float]:
+        """Return wall and CPU seconds since the last call."""
+        now = (time.perf_counter(), time.process_time())
+        passed = (now[0] - self.last, now[1] - self.last_cpu)
+        self.last, self.last_cpu = now
+        return passed
 
     def shown(self) -> None:
         """Count the time since the last stage as that of showing it."""
-        now = time.perf_counter()
-        self.showing += now - self.last
-        self.last = now
+        wall, cpu = self._passed()
+        self.showing += wall
+        self.showing_cpu += cpu
 
     def finished(self) -> list[Stage]:
         """End the last stage, ``finish``, and return all, with the time of showing them."""
         self.end("finish")
-        return [*self.stages, Stage(SHOWING, self.showing, peak_mb())]
+        return [*self.stages, Stage(SHOWING, self.showing, peak_mb(), self.showing_cpu)]
 
     @staticmethod
     def as_tree(stages: list[Stage]) -> list[dict[str, Any]]:
