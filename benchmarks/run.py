@@ -1,10 +1,11 @@
 """All figures of docs/performance.md: runs the benchmarks that it names, and writes the page.
 
-    python benchmarks/run.py [PART ...] [--write-only]
+    python benchmarks/run.py [PART ...] [--only TEXT] [--write-only]
 
-Parts: see ``PARTS``. Without a part all run, which takes about 20 CPU minutes. Rows of parts that
-do not run stay as they are in performance.json. Times are CPU seconds of one thread. A rival runs
-in the same process or right after ours, so that a ratio depends little on the machine's load.
+Parts: see ``PARTS``. Without a part all run, which takes about 20 CPU minutes. ``--only``: commands
+of the parts with TEXT in their arguments. Rows of commands that do not run stay as they are in
+performance.json. Times are CPU seconds of one thread. A rival runs in the same process or right
+after ours, so that a ratio depends little on the machine's load.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,11 @@ class Part:
     threads: bool = False  # the script sets the number of threads
 
 
+# Cases of scale.py with a goal, and networks of profile_stages.py.
+SCALED = ("dense-10000", "dense-4000", "convolution-1M", "recurrent-8000", "chain-4000")
+SCALED += ("all-to-all-1000", "chain-2100")
+PROFILED = ("dense 250", "dense 1000", "dense 4000")
+PROFILED += ("convolution 32", "convolution 128", "convolution 256")
 PARTS = {
     "regroup": Part(
         "Neurons are regrouped",
@@ -63,15 +70,17 @@ PARTS = {
     "place": Part("Placement", "place.py", (("--hala",),)),
     "board": Part("A SpiNNaker2 board", "spinnaker2_board.py", (("--layers", "4"),)),
     "emulators": Part("Emulators", "emulators.py"),
-    "threads": Part("Threads of BLAS", "threads.py", threads=True),
-    "cold": Part("A cold container", "startup.py", (("--cold", "--runs", "3"),)),
-    "scale": Part("Large networks", "scale.py"),
+    "threads": Part("Threads of BLAS", "threads.py", (("--runs", "1"),), threads=True),
+    "cold": Part("A cold container", "startup.py", (("--cold", "--runs", "1"),)),
+    "scale": Part("Large networks", "scale.py", tuple((name,) for name in SCALED)),
     "calibration": Part(
         "Calibration",
         "calibration.py",
         ((), ("tests/data/paper/cnn_sinabs.nir", "random", "speck", "--fast-only")),
     ),
-    "profile": Part("The profile of `nirc -v`", "profile_stages.py"),
+    "profile": Part(
+        "The profile of `nirc -v`", "profile_stages.py", tuple((name,) for name in PROFILED)
+    ),
 }
 
 
@@ -90,10 +99,14 @@ class Store:
         STORE.write_text(text + "\n", encoding="utf-8")
 
     def rows(self, part: str) -> list[Row]:
-        return [Row(**row) for row in self.parts.get(part, {}).get("rows", [])]
+        """Return the rows of all commands that have run, in the order of the part."""
+        known = self.parts.get(part, {})
+        commands = [" ".join(arguments) for arguments in PARTS[part].commands]
+        kept = [known[command]["rows"] for command in commands if command in known]
+        return [Row(**row) for row in chain.from_iterable(kept)]
 
 
-def state() -> dict[str, str]:
+def state() -> str:
     """The machine and the versions that answers depend on, without the date."""
     found = {"python": platform.python_version(), "machine": platform.machine()}
     found["cores"] = str(os.cpu_count())
@@ -108,29 +121,24 @@ def state() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return ", ".join(f"{name} {value}" for name, value in found.items())
 
 
-def measured(part: Part) -> tuple[list[dict[str, Any]], list[str]]:
-    """Run all commands of a part. Return the rows, and what failed."""
-    rows: list[dict[str, Any]] = []
-    failed = []
+def measured(part: Part, arguments: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Run one command of a part, and return its rows. Raises ``ValueError`` without any."""
     environment = dict(os.environ)
     if not part.threads:
         environment |= dict.fromkeys(ONE_THREAD, "1")
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
-    for arguments in part.commands:
-        command = [sys.executable, str(HERE / part.script), *arguments, "--json"]
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-        )
-        said = f"{part.script} {' '.join(arguments)}".strip()
-        try:
-            rows += json.loads(done.stdout.splitlines()[-1])
-        except (IndexError, ValueError):
-            failed.append(f"{said}: {(done.stderr.splitlines() or ['no rows'])[-1]}")
-            print(done.stderr[-2000:], file=sys.stderr)
-    return rows, failed
+    command = [sys.executable, str(HERE / part.script), *arguments, "--json"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    try:
+        rows: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        raise ValueError(done.stderr[-2000:]) from None
+    return rows
 
 
 def table(rows: list[Row]) -> list[str]:
@@ -207,16 +215,17 @@ def page(store: Store) -> str:
             "",
         ]
     for name, part in PARTS.items():
-        entry = store.parts.get(name)
+        known = store.parts.get(name, {})
         lines += [f"## {part.title}", ""]
-        if entry is None:
-            lines += [f"Not measured yet: `python benchmarks/run.py {name}`.", ""]
-            continue
-        commands = [f"`{part.script} {' '.join(c)}".strip() + "`" for c in part.commands]
-        lines += [f"By {', '.join(commands)}.", "", *table(store.rows(name)), ""]
-        lines += [f"Failed: {text}" for text in entry.get("failed", [])]
-        known = ", ".join(f"{k} {v}" for k, v in entry["state"].items())
-        lines += [f"Measured with {known}.", ""]
+        said = [" ".join(arguments) for arguments in part.commands]
+        missing = [f"`{part.script} {text}".strip() + "`" for text in said if text not in known]
+        if len(missing) < len(said):
+            commands = [f"`{part.script} {text}".strip() + "`" for text in said if text in known]
+            lines += [f"By {', '.join(commands)}.", "", *table(store.rows(name)), ""]
+        if missing:
+            lines += [f"Not measured yet: {', '.join(missing)}.", ""]
+        for text in sorted({known[text]["state"] for text in said if text in known}):
+            lines += [f"Measured with {text}.", ""]
     return "\n".join(lines)
 
 
@@ -225,19 +234,25 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--only", metavar="TEXT", default="", help="commands with TEXT")
     parser.add_argument("--write-only", action="store_true", help="only the page, from old rows")
     given = parser.parse_args()
     if unknown := sorted(set(given.parts) - set(PARTS)):
         parser.error(f"no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
     store = Store.read()
     for name in [] if given.write_only else given.parts or PARTS:
-        print(f"{name} ...", file=sys.stderr, flush=True)
-        rows, failed = measured(PARTS[name])
-        if rows:
-            store.parts[name] = {"state": state(), "rows": rows, "failed": failed}
-        for text in failed:
-            print(f"  failed: {text}", file=sys.stderr)
-        store.write()
+        for arguments in PARTS[name].commands:
+            text = " ".join(arguments)
+            if given.only not in text:
+                continue
+            print(f"{name} {text} ...", file=sys.stderr, flush=True)
+            try:
+                rows = measured(PARTS[name], arguments)
+            except ValueError as error:
+                print(f"failed: {error}", file=sys.stderr)
+                continue
+            store.parts.setdefault(name, {})[text] = {"state": state(), "rows": rows}
+            store.write()
     if plotted := [row for row in store.rows("profile") if row.stage]:
         draw(plotted)
     PAGE.write_text(page(store), encoding="utf-8")

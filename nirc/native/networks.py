@@ -142,15 +142,16 @@ class Lines:
     ) -> None:
         line, place, weight = _in_order(line, place, weight)
         every = [weight, *(r.weight for r in rows)]
-        bits = int(np.bitwise_or.reduce([np.bitwise_or.reduce(w, axis=None) for w in every]))
-        self.shift = (bits & -bits).bit_length() - 1 if bits and divide else 0
+        self.shift = _common_bits(every) if divide else 0
         most = max(int(np.abs(w).max(initial=0)) for w in every) >> self.shift
         smallest = np.min_scalar_type(-most - 1)
         weight = weight >> self.shift
         starts = np.ones(line.size, np.bool_)
         starts[1:] = (line[1:] != line[:-1]) | (place[1:] > place[:-1] + MOST_GAP)
         begin = np.flatnonzero(starts)
-        count = np.diff(begin, append=line.size)
+        count = np.empty_like(begin)
+        count[:-1] = begin[1:] - begin[:-1]
+        count[-1:] = line.size - begin[-1:]
         long = count >= LEAST_RUN
         first = begin[long]
         span = place[first + count[long] - 1] - place[first] + 1
@@ -176,6 +177,12 @@ class Lines:
         """Return the C structure. Its pointers lead into this object."""
         names = (*RUNS, *ONES, "weight")
         return _Synapses(*(getattr(self, n).ctypes.data for n in names), self.weight.itemsize)
+
+
+def _common_bits(every: Sequence[Array]) -> int:
+    """Return the largest k for which all weights are multiples of 2 to the power of k."""
+    bits = int(np.bitwise_or.reduce([np.bitwise_or.reduce(w, axis=None) for w in every]))
+    return (bits & -bits).bit_length() - 1 if bits else 0
 
 
 def _in_order(line: Int64, place: Int64, weight: Int64) -> tuple[Int64, Int64, Int64]:
