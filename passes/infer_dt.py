@@ -38,7 +38,11 @@ class InferDt:
     def run(self, program: Program, log: Log) -> Program:
         """Raises ``CompileError`` (P301, P302)."""
         if self.reading.writer.name != LETTER.name:
-            return replace(program, dt_s=self._written(program, log))
+            dt_s = self._written(program, log)
+            if dt_s is None:
+                dt_s = self._of_data(program, _delays(program), log)
+            log.raise_if_errors()
+            return replace(program, dt_s=dt_s)
         populations = populations_of(program, Continuous).values()
         evidence = list(chain.from_iterable(_evidence(p) for p in populations))
         dt_s = self._choose(program, evidence, log)
@@ -73,12 +77,18 @@ class InferDt:
         if evidence:
             implied = tuple((e.where, e.rule, e.dt_s) for e in evidence)
             log.add(TimeStepContradiction(implied=implied))
-        elif (where := _needs_dt(program)) and self.data_dt_s is not None:
-            log.add(TimeStepInferred(where=where[0], dt_s=self.data_dt_s))
-            return self.data_dt_s
-        elif where:
+            return None
+        return self._of_data(program, _needs_dt(program), log)
+
+    def _of_data(self, program: Program, where: list[str], log: Log) -> float | None:
+        """Return the step of the data, or report P301 for what is at ``where`` and needs one."""
+        if not where:
+            return None
+        if self.data_dt_s is None:
             log.add(_unknown(program, self.reading, where[0]))
-        return None
+        else:
+            log.add(TimeStepInferred(where=where[0], dt_s=self.data_dt_s))
+        return self.data_dt_s
 
 
 def _report_inferred(dt_s: float, evidence: list[Evidence], log: Log) -> None:
@@ -140,10 +150,13 @@ def _needs_dt(program: Program) -> list[str]:
     timed = [
         p.origins[0] for p in populations_of(program, Continuous).values() if _is_timed(p.dynamics)
     ]
-    delays = [
-        p.origins[0] for _, _, p in program.edges() if isinstance(p, Projection) and p.delay_s > 0
-    ]
-    return timed + delays
+    return timed + _delays(program)
+
+
+def _delays(program: Program) -> list[str]:
+    """Return the origins of delays, also of those that only a constant passes."""
+    every = [p for _, _, p in program.edges() if isinstance(p, Projection)]
+    return [p.origins[0] for p in every if p.delay_s > 0 or any(b.onset_s > 0 for b in p.biases)]
 
 
 def _is_timed(d: Continuous) -> bool:

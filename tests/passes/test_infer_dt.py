@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nirc.api import Options, lower_layers
-from nirc.diagnostics.errors import CompileError, Diagnostic
+from nirc.diagnostics.errors import CompileError, Diagnostic, NircError
 from nirc.diagnostics.log import Log
 from nirc.files.data import Data
 from nirc.frontend.raw import RawGraph, RawNode
@@ -110,6 +110,17 @@ def test_without_evidence_it_must_be_given(item: RawNode, where: str) -> None:
 
 def test_a_delay_needs_a_time_step() -> None:
     assert refusals(alone(if_(1), delay(1e-3)), dt=None) == [("P301", "nodes/y0")]
+
+
+@pytest.mark.parametrize("writer", ["sinabs", "spyx"])
+def test_a_delay_needs_one_also_where_the_simulator_counts_steps(writer: str) -> None:
+    """It once became no delay at all."""
+    net = alone(if_(1), delay(2e-3))
+    with pytest.raises(NircError) as refusal:
+        written_by(writer, net)
+    assert [d.code for d in refusal.value.diagnostics if d.severity == "error"] == ["P301"]
+    made = written_by(writer, net, dt=1e-3)
+    assert [p.delay_steps for *_, p in made.discrete.edges() if p.delay_s] == [2]
 
 
 def test_what_has_no_time_needs_none() -> None:

@@ -52,8 +52,9 @@ class Case:
     def options(self, chip: str = "") -> Options:
         """The options for ``chip``."""
         reset = self.reset if self.writer == "nir" else "model"
-        dt_s = self.dt_s if self.writer == "nir" else None
-        return Options(dt_s=dt_s, reset=reset, writer=self.writer, chip=self.chip.get(chip, ()))
+        return Options(
+            dt_s=self.dt_s, reset=reset, writer=self.writer, chip=self.chip.get(chip, ())
+        )
 
     def of_kind(self, *kinds: str) -> list[str]:
         """Names of the nodes of these kinds."""

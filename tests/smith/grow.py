@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.frontend.raw import RawNode
-from tests.build import graph, inp, node, out
+from tests.build import changed, graph, inp, node, out
 from tests.smith.case import Case, Edge, Shape
 
 Array = NDArray[np.float64]
 DT_S = 1e-4
 FIRES = ("IF", "LIF", "CubaLIF", "Threshold")
 READS = ("I", "LI", "CubaLI")
+TIMES = ("tau", "tau_mem", "tau_syn", "delay")
 
 
 @dataclass(frozen=True)
@@ -349,8 +350,48 @@ def grown(dice: np.random.Generator, wishes: Wishes) -> Case:
     return replace(done, exact=wishes.exact and not growing)
 
 
+# What a writer's files hold of a step, in seconds of this generator, and its choices.
+WRITERS: dict[str, tuple[float, tuple[str, ...]]] = {
+    "snntorch": (1.0, ("", "reset=zero", "reset=none", "reset_delay=no")),
+    "sinabs": (1 / DT_S, ("", "spikes=one", "reset=zero", "floor=-0.5", "norm_input=no")),
+    "rockpool": (10.0, ("", "spikes=1", "spikes=4")),
+    "spyx": (1 / DT_S, ("",)),
+    "norse": (10.0, ("", "reset=subtract")),
+    "nengo": (10.0, ("",)),
+    "lava": (1.0, ("", "delay_shift=no")),
+    "nir": (1.0, ("discretise=exponential",)),
+}
+
+
+def as_written(dice: np.random.Generator, case: Case) -> Case:
+    """The case in the units of one of the simulators that write NIR, to be read by its rule."""
+    known = list(WRITERS)
+    if case.of_kind("Flatten", "Conv1d", "Conv2d"):
+        known.remove("spyx")  # it orders maps otherwise
+    writer = str(dice.choice(known))
+    unit, choices = WRITERS[writer]
+    nodes = {name: _in_units(writer, unit, item) for name, item in case.graph.nodes.items()}
+    text = f"{writer},{dice.choice(choices)}".rstrip(",")
+    made = case.with_graph(nodes, case.graph.edges)
+    return replace(made, writer=text, exact=False, dt_s=case.dt_s * unit)
+
+
+def _in_units(writer: str, unit: float, item: RawNode) -> RawNode:
+    times = {k: np.asarray(v) * unit for k, v in item.fields.items() if k in TIMES}
+    if writer == "norse":  # its exporter multiplies them by dt
+        times = {k: v * 1e-3 if k != "delay" else v for k, v in times.items()}
+    if writer == "spyx" and item.type in ("LIF", "CubaLIF"):  # r is the decay
+        tau = times.get("tau", times.get("tau_mem"))
+        times["r"] = 1 - 1 / np.asarray(tau)
+    return changed(item, **times)
+
+
 def case(seed: int) -> Case:
-    """Case number ``seed``: three of seven for any simulator, one of seven for each chip."""
+    """Case number ``seed``: three of seven for any simulator, one of seven for each chip.
+
+    Every fifth is read by the rule of one of the writers.
+    """
     dice = np.random.default_rng(seed)
     kinds = [ANY, ANY, replace(ANY, exact=False), *CHIPS.values()]
-    return grown(dice, kinds[seed % len(kinds)])
+    made = grown(dice, kinds[seed % len(kinds)])
+    return as_written(dice, made) if seed % 5 == 4 else made
