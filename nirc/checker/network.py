@@ -148,7 +148,7 @@ class Network:
         self.inputs: dict[str, tuple[int, ...]] = {}  # shape of each Input
         self.populations: dict[str, Population] = {}
         self.projections: list[Projection] = []
-        self.outputs: list[tuple[str, int]] = []  # population and delay of each Output
+        self.ends: dict[str, tuple[str, int]] = {}  # population and delay of each Output
         nodes: dict[str, dict[str, Any]] = {}
         for path in [path for path in sorted(arrays) if path.startswith("node/nodes/")]:
             _, _, name, key = path.split("/", 3)
@@ -156,6 +156,7 @@ class Network:
         for path, want in (*TEXTS.items(), ("node/metadata/dt", dt)):
             if arrays.pop(path, want if path.endswith("dt") and dt == 1 else "") != want:
                 raise Refused("network.nir", path, "it differs", "", want)
+        nodes = dict(sorted(nodes.items()))  # paths have another order, as of `a-b` and `a`
         for name, node in nodes.items():
             node["type"] = kind = str(node["type"])
             if kind in NEURONS:
@@ -173,6 +174,11 @@ class Network:
             self._add_list(f"node/metadata/projection_{k}", arrays)
         for path in arrays:
             raise Refused("network.nir", path, "a dataset is unknown")
+
+    @property
+    def outputs(self) -> list[tuple[str, int]]:
+        """Population and delay of each Output, by name."""
+        return [self.ends[name] for name in sorted(self.ends)]
 
     def _follow_all(self, nodes: Mapping[str, Any], edges: list[list[str]]) -> None:
         """Follow each edge that leaves a neuron or an Input."""
@@ -210,7 +216,7 @@ class Network:
         ends = (nodes.get(name, {"type": ""})["type"], len(notes), bool(ops))
         fits = abs(delay - lag) < 1e-6 and {0, 1}.issuperset(notes)
         if fits and ends == ("Output", 0, False) and nodes[name]["shape"] == shape:
-            self.outputs.append((source, lag))
+            self.ends[name] = source, lag
         elif fits and ends[1:] == (2, True) and name in self.populations:
             fits = shape == self.populations[name].shape
             self.projections.append(Projection(source, name, notes[0], lag + notes[1], ops))

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nir
+import numpy as np
 import pytest
 
 from nirc.api import compile
@@ -16,7 +18,7 @@ from nirc.certificate.certificate import CHECKED, checker_text
 from nirc.nirfile import operators
 from tests.corrupt import bundles, caught, escaped
 from tests.deployed import script, signed
-from tests.models import looped
+from tests.models import graph, looped
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,6 +75,15 @@ def test_deploy_py_refuses_a_bundle_whose_weights_were_changed_with_all_digests(
 def test_deploy_py_says_when_the_checker_cannot_run(bundle: Path) -> None:
     done = script(bundle, "--check", bare=True)
     assert done.returncode == 0 and "check.py was not run: numpy is not installed" in done.stderr
+
+
+def test_outputs_come_by_their_names_and_not_by_those_of_their_neurons() -> None:
+    """Names whose order differs from that of their paths in a file, too."""
+    one = np.ones(1)
+    nodes = {"in": nir.Input(one.astype(int)), "z": nir.Threshold(one), "y": nir.Threshold(one)}
+    nodes |= {name: nir.Output(one.astype(int)) for name in ("a", "a-b", "b")}
+    edges = [("in", "z"), ("z", "y"), ("z", "a"), ("y", "a-b"), ("z", "b")]
+    compile(graph(nodes, edges), "xylo", dt=1e-3)  # refuses what the checker refuses
 
 
 def test_projections_that_the_chip_delivers_later_or_earlier_are_listed() -> None:
