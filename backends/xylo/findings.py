@@ -494,6 +494,36 @@ class RelaysAdded(Finding):
         return Words(f"{self.relays} alias neurons carry outputs from the last {self.last} places")
 
 
+class MixedOutputs(Finding):
+    code = "X516"
+    title = "some outputs are spikes and some are membranes"
+    meaning = """
+    Xylo is read in one of two ways: the spikes of all output neurons, or the membranes of all. The
+    model has Outputs behind spiking neurons and Outputs behind neurons without a threshold, whose
+    membranes are to be read.
+    """
+    example = """
+    A hidden LIF population that has an Output of its own, beside a last layer of LI neurons.
+    """
+    what_to_do = """
+    Leave out the Outputs of one kind, or compile each kind for itself. Loihi 2 and SpiNNaker2 read
+    both at once.
+    """
+    sources = "rockpool, `XyloSamna`: one `output_mode` for all outputs: Spike, Vmem or Isyn."
+
+    spiking: tuple[str, ...]  # places in the model
+    membranes: tuple[str, ...]
+
+    def words(self) -> Words:
+        spiking, membranes = ", ".join(self.spiking[:3]), ", ".join(self.membranes[:3])
+        return Words(
+            "some outputs are spikes and some are membranes",
+            found=f"spikes of {spiking}, membranes of {membranes}",
+            limit="one kind",
+            help="leave out the Outputs of one kind, or compile for loihi2 or spinnaker2",
+        )
+
+
 class SharedMembrane(AnalogSignal):
     """A population without spikes is read as several outputs, or feeds itself."""
 

@@ -17,6 +17,7 @@ from nirc.backends.xylo.config import Specification
 from nirc.backends.xylo.estimate import report_slow_clock
 from nirc.backends.xylo.findings import (
     AboveLimit,
+    MixedOutputs,
     RelaysAdded,
     TooManyHidden,
     TooManyInputs,
@@ -68,6 +69,8 @@ def fit(
     ``discrete`` is legalised, ``program`` integer.
     """
     reservoir = lower.lower(program, log)
+    if _has_mixed_outputs(reservoir, log):
+        return None
     over = excesses(reservoir, target)
     _report(over, reservoir, log)
     # A network of too many neurons has no order. The search would report this a second time.
@@ -98,6 +101,16 @@ def fit(
         silent,
         differences.retimed(program, latency_steps),
     )
+
+
+def _has_mixed_outputs(reservoir: Reservoir, log: Log) -> bool:
+    """Report X516 if some readout neurons spike and others are read by their membranes."""
+    readout = [reservoir.program[b.name] for b in reservoir.readout]
+    silent = tuple(p.origins[0] for p in readout if p.dynamics.silent)
+    spiking = tuple(p.origins[0] for p in readout if not p.dynamics.silent)
+    if silent and spiking:
+        log.add(MixedOutputs(where=spiking[0], spiking=spiking, membranes=silent))
+    return bool(silent and spiking)
 
 
 def _is_of(excess: Excess, *findings: type[AboveLimit]) -> bool:

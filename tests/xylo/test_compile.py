@@ -172,6 +172,18 @@ def test_a_leaky_integrator_is_read_as_a_membrane_in_the_models_volts() -> None:
     np.testing.assert_allclose(chip.mean(), model_v.mean(), rtol=0.25)
 
 
+def test_membranes_and_spikes_are_not_read_at_once() -> None:
+    """Spikes once came out as membranes."""
+    rng, one = np.random.default_rng(0), np.ones(2)
+    nodes = {"in": nir.Input(np.array([3])), "w": linear(rng, 4, 3), "pop": cuba(4)}
+    nodes |= {"v": linear(rng, 2, 4), "read": nir.LI(tau=one * DT * 8, r=one * 8, v_leak=one * 0)}
+    nodes |= {"a": nir.Output(np.array([2])), "b": nir.Output(np.array([4]))}
+    edges = [("in", "w"), ("w", "pop"), ("pop", "v"), ("v", "read"), ("read", "a")]
+    compile_model(graph(nodes, edges), "xylo", Options(reset="subtract"))
+    found = refused(graph(nodes, [*edges, ("pop", "b")]), "xylo:audio3")
+    assert found[0][:2] == ("X516", "spikes of nodes/b, membranes of nodes/read")
+
+
 def test_loops_over_two_populations_and_shortcuts_are_named() -> None:
     rng = np.random.default_rng(0)
     nodes = {
