@@ -292,7 +292,9 @@ def _bundle(
     sinks = stages.discrete.nodes(Sink)
     delays = chain.from_iterable([sink.delay_steps] * sink.n for sink in sinks.values())
     latency = [chip - model for chip, model in zip(mapped.latency_steps, delays, strict=True)]
-    places = {name: place for place, name in enumerate(execution_order(stages.discrete))}
+    order = {name: place for place, name in enumerate(execution_order(stages.discrete))}
+    blocks = sorted(mapped.blocks, key=lambda name: order.get(name, len(order)))
+    places = {name: place for place, name in enumerate(blocks)}
     files = {**backend.emit(mapped, dt_s=dt_s), **certified(integer, mapped, log)}
     differs = differences(stages.reference, integer)
     report = report_tree(mapped, stages.discrete, stages.reading, differs, log.diagnostics)
@@ -321,7 +323,7 @@ def _bundle(
                 **vars(block),
                 "index": list(block.index),
                 "scale": list(block.scale),
-                "place": places.get(name, len(places)),
+                "place": places[name],
             }
             for name, block in mapped.blocks.items()
         },

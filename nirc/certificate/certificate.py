@@ -49,6 +49,7 @@ def certified(integer: Program, mapped: Mapped, log: Log) -> dict[str, bytes]:
     tree = {
         "schema": SCHEMA,
         "datasets": [each.as_json() for each in datasets],
+        "names": {names[name]: name for name in scales if names.get(name, name) != name},
         "retimed": [[names[a], names[b], steps] for a, b, steps in mapped.retimed],
     }
     made = {NETWORK: network, CERTIFICATE: to_json(tree)}

@@ -46,13 +46,28 @@ class Bundle:
         self.dt: float = 1.0 if dt.value is None else dt.value
         if type(self.dt) is not float or not 0 < self.dt < math.inf:
             raise dt.refused("seconds")
-        self.certificate = self.json("certificate.json").has("schema datasets retimed")
+        self.certificate = self.json("certificate.json").has("schema datasets names retimed")
         self.certificate["schema"].one_of("nirc-certificate/1")
         self.nir = read("network.nir")
         # Places and sizes of datasets, as HDF5's headers of contiguous data name them.
         self.layouts = set(re.findall(rb"\x03\x01(?=(.{16}))", self.nir, re.DOTALL))
         rows = self.certificate["datasets"].list()
         self.network = Network(dict(map(self._dataset, rows)), self.dt)
+
+    def blocks(self) -> dict[str, Node]:
+        """Return what the manifest says of each population of network.nir."""
+        rows, renamed = self.manifest["populations"], self.certificate["names"]
+        names = dict.fromkeys(self.network.populations, "")
+        for name in names:  # HDF5 has no slash in a name
+            names[name] = renamed[name].of(str) if name in renamed.of(dict) else name
+        if sorted(rows.of(dict)) != sorted(names.values()):
+            raise rows.refused("the populations of network.nir")
+        blocks = {name: rows[noted] for name, noted in names.items()}
+        for place, block in enumerate(
+            sorted(blocks.values(), key=lambda block: block["place"].of(int))
+        ):
+            block["place"].one_of(place)
+        return blocks
 
     def note(self, kind: str, file: str, place: str, problem: str, *values: object) -> None:
         """Keep a finding."""

@@ -48,9 +48,7 @@ def compare(bundle: Bundle, chip: Chip) -> None:
     ]
     if len(place) != sum(map(math.prod, network.inputs.values())):
         raise inputs.refused("a channel for each input")
-    blocks = bundle.manifest["populations"]
-    if sorted(blocks.of(dict)) != sorted(network.populations):
-        raise blocks.refused("the populations of network.nir")
+    blocks = bundle.blocks()
     for name, population in network.populations.items():
         part = blocks[name]["part"].one_of(*chip.parts)
         index = blocks[name]["index"].flat().integers(0, chip.parts[part] - 1, population.n)
@@ -164,8 +162,8 @@ def compare_ends(bundle: Bundle, chip: Chip, place: Array) -> None:
 
 def latencies(bundle: Bundle) -> dict[str, int]:
     """Return the steps by which each node is later on the chip. Inputs are not."""
-    blocks = bundle.manifest["populations"]
-    late = {name: blocks[name]["latency_steps"].integer(-1024, 65536) for name in blocks.of(dict)}
+    blocks = bundle.blocks().items()
+    late = {name: block["latency_steps"].integer(-1024, 65536) for name, block in blocks}
     return {**dict.fromkeys(bundle.network.inputs, 0), **late}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nirc.checker.bundle import Bundle
-from nirc.checker.compare import Chip
+from nirc.checker.compare import Chip, latencies
 from nirc.checker.network import Projection
 from nirc.checker.values import Array, Node, Refused
 
@@ -89,6 +89,8 @@ def speck(bundle: Bundle) -> Chip:
             fields.setdefault(name, [np.full(channels, np.nan)]).append(
                 np.broadcast_to(value, core.n)
             )
+    joined = {name: np.concatenate(values) for name, values in fields.items()}
+    _speck_early(bundle, joined, channels)
     _speck_switches(bundle, config, cores)
     _speck_archive(bundle, cores)
     rules = [np.full(core.n, SPECK_STEP.format(core.reset)) for core in cores.values()]
@@ -97,13 +99,27 @@ def speck(bundle: Bundle) -> Chip:
     return Chip(
         channels=channels,
         parts={"neurons": first - channels},
-        fields={name: np.concatenate(values) for name, values in fields.items()},
+        fields=joined,
         absent={"v_start": 0.0},
         rules=np.concatenate([np.full(channels, ""), *rules]),
         synapses=[np.concatenate(column) for column in zip(*synapses)],
         columns=np.concatenate(columns or [np.zeros(0, np.int64)]),
         idle=np.concatenate([np.zeros(channels, bool), *idle]),
     )
+
+
+def _speck_early(bundle: Bundle, fields: dict[str, Array], channels: int) -> None:
+    """Take back what biases bring a membrane in the steps that a population is early."""
+    blocks, late_by = bundle.blocks(), latencies(bundle)
+    for name, population in bundle.network.populations.items():
+        if (late := late_by[name]) >= 0:
+            continue
+        at = blocks[name]["index"].flat().integers(0, len(fields["v_start"]), population.n)
+        at = np.minimum(at + channels, len(fields["v_start"]) - 1)
+        start = population.fields.get("v_start", np.zeros(population.n))
+        moved = np.maximum(start - late * fields["drift"][at], fields["v_least"][at])
+        same = moved == fields["v_start"][at]
+        fields["v_start"][at[same]] = start[same]
 
 
 class SpeckCore:
