@@ -87,17 +87,26 @@ class NotChecked(Finding):
     meaning = """
     At the end of a compilation the independent checker reads the emitted files. It is left out
     where it would cost more than the compilation, for very large networks, and where there is no
-    checker for the chip, as for one of a package of its own.
+    checker for the chip, as for one of a package of its own. A warning says that a file is not as
+    the checker expects it: then checker and compiler disagree about the format, and nothing is
+    known about the network.
     """
     example = "A convolution with a million neurons: `nirc check DIR` takes its time over it."
-    what_to_do = "Run `nirc check DIR`, if the chip has a checker."
+    what_to_do = """
+    Run `nirc check DIR`, if the chip has a checker. A warning is a fault of nirc: please report it
+    with the model.
+    """
     sources = "`nirc/certificate/checking.py`, with the size from which it is left out."
 
     reason: str
     asked: bool = False  # by nirc check
+    odd: bool = False  # a file is not as the checker expects it
 
     def grade(self) -> Grade:
-        return "error" if self.asked else "note"
+        """Return an error for `nirc check`, a warning where a file is odd."""
+        if self.asked:
+            return "error"
+        return "warning" if self.odd else "note"
 
     def words(self) -> Words:
         help_ = "" if self.asked else "nirc check DIR"

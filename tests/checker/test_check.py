@@ -14,7 +14,11 @@ import numpy as np
 import pytest
 
 from nirc.api import compile
+from nirc.certificate import checking
 from nirc.certificate.certificate import CHECKED, checker_text
+from nirc.checker.bundle import Bundle
+from nirc.checker.compare import Chip
+from nirc.checker.values import Refused
 from nirc.nirfile import operators
 from tests.corrupt import bundles, caught, escaped
 from tests.deployed import script, signed
@@ -100,3 +104,17 @@ def test_a_network_that_no_nir_file_holds_has_no_certificate_and_a_note(
     made = compile(looped(), "xylo")
     assert "network.nir" not in made.files and "check.py" not in made.files
     assert [each.severity for each in made.diagnostics if each.code == "C906"] == ["note"]
+
+
+def test_a_file_that_the_checker_does_not_understand_is_no_fault_of_the_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The bundle is written, and a warning says that it was not checked."""
+
+    def reader(bundle: Bundle) -> Chip:
+        raise Refused("config.json", "format", "it is another one")
+
+    monkeypatch.setattr(checking, "reader_of", lambda chip: reader)
+    found = compile(ROOT / "examples/braille.nir", "xylo", writer="nir").diagnostics
+    (said,) = [d for d in found if d.code == "C906"]
+    assert said.severity == "warning" and "config.json: format: it is another one" in said.message
