@@ -97,7 +97,7 @@ def fit(
         return None
     if regroups:
         problems = partial(_problem, program, target)
-        lowered, found = regrouped(program, lowered, found, problems, search)
+        lowered, found = regrouped(program, lowered, found, problems, search, log)
     tables = lowered.tables
     placed = place(found, target, search)
     report_placed(placed.floorplan, search.effort, log)

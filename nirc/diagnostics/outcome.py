@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -389,4 +390,37 @@ class CoresPlaced(Finding):
             found=f"{self.cost:g}, gap {self.gap:.1%}",
             limit=f"at least {self.bound:g}",
             help="" if self.effort == "thorough" else "--effort thorough searches for longer",
+        )
+
+
+class NeuronsRegrouped(Finding):
+    code = "P323"
+    title = "neurons share cores with those they talk to, in another order than the model's"
+    severity = "note"
+    meaning = """
+    Parts on cores are ranges of a population's neurons. Where a population has lists or matrices of
+    synapses and no kernels, its neurons may have any order. They were put into one in which fewer
+    spikes go to other cores. Nothing else changes: inputs, outputs and records come in the model's
+    order, and the manifest has the place of each neuron.
+    """
+    example = """
+    A sheet of 1,024 neurons with random numbers: 128 spikes a step to other cores instead of 941.
+    """
+    what_to_do = """
+    Nothing. `--set order=index` keeps the model's order, `--effort thorough` searches for a better
+    one.
+    """
+    sources = "docs/reference/mapping.md; `nirc/mapping/partition/regroup.py`."
+
+    populations: Sequence[str]
+    before: float  # spikes a step to other cores, in the model's order
+    after: float
+
+    def words(self) -> Words:
+        names = ", ".join(f"`{name}`" for name in self.populations)
+        return Words(
+            f"neurons of {names} have places beside those they talk to, not in the model's order",
+            found=f"{self.after:.4g} spikes a step to other cores",
+            limit=f"{self.before:.4g} in the model's order",
+            help="--set order=index keeps the model's order",
         )

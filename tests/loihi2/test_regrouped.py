@@ -60,6 +60,14 @@ def test_a_shuffled_sheet_costs_what_the_sheet_does() -> None:
     assert mapping(compiled(True))["cores"]["used"] == mapping(compiled(False))["cores"]["used"]
 
 
+def test_a_note_says_which_neurons_have_other_places_and_what_it_brings() -> None:
+    (note,) = (d for d in compiled(True).bundle.diagnostics if d.code == "P323")
+    assert note.severity == "note" and "`pop`" in note.message
+    assert float(note.found.split()[0]) == pytest.approx(traffic(compiled(True)), rel=0.01)
+    codes = {d.code for d in compiled(True, "index").bundle.diagnostics}
+    assert "P323" not in codes
+
+
 def test_outputs_and_records_are_in_the_order_of_the_model() -> None:
     inputs = np.random.default_rng(2).random((2, 25, 4)) < 0.3
     plain, shuffled = (

@@ -22,7 +22,7 @@ from nirc.mapping.partition.sectors import sectors
 STARTS = 6  # the best answer is kept, while work is left
 # Pins that are looked at.
 WORK: dict[Effort, int] = {"quick": 10_000_000, "normal": 35_000_000, "thorough": 250_000_000}
-WORK_PER_PIN: dict[Effort, int] = {"quick": 20, "normal": 300, "thorough": 1500}  # if this is more
+WORK_PER_PIN: dict[Effort, int] = {"quick": 20, "normal": 450, "thorough": 1500}  # if this is more
 MOST_PAIRED = 4000  # nodes whose pairs are kept
 CYCLES = 6  # V-cycles at most; they end after FAILURES without success
 FAILURES = 2
