@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import nir
@@ -12,6 +13,8 @@ import pytest
 
 from nirc.api import Compiled, Options, compile_model
 from nirc.backends.loihi2.lower import lower
+from tests.loihi2 import lava_mock
+from tests.loihi2.bundles import call, save
 from tests.models import DT, cuba, graph
 
 SIDE = 32
@@ -77,6 +80,22 @@ def test_outputs_and_records_are_in_the_order_of_the_model() -> None:
     np.testing.assert_array_equal(shuffled.output[:, :, NUMBER], plain.output)
     np.testing.assert_array_equal(shuffled.spikes["pop"][:, :, NUMBER], plain.spikes["pop"])
     np.testing.assert_array_equal(shuffled.v["pop"][:, :, NUMBER], plain.v["pop"])
+
+
+def test_deploy_py_runs_a_regrouped_network_in_the_order_of_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lava_mock.install(monkeypatch)
+    bundle = compiled(True).bundle
+    bundle.save(tmp_path / "chip")
+    inputs = (np.random.default_rng(2).random((1, 8, 4)) < 0.5).astype(np.int64)
+    given = ["--data", save(tmp_path / "in.npz", inputs), "--out", tmp_path / "out.npz"]
+    call(tmp_path / "chip", monkeypatch, *given, "--hardware", "--record", "pop")
+    want = bundle.run(inputs, record=["pop"])
+    with np.load(tmp_path / "out.npz") as got:
+        assert want.output.any()
+        np.testing.assert_array_equal(got["spikes"], want.output)
+        np.testing.assert_array_equal(got["spikes/pop"], want.spikes["pop"])
 
 
 def test_no_core_is_above_a_limit_and_every_neuron_is_on_one() -> None:
