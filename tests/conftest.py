@@ -9,8 +9,20 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.codes import record
+
 settings.register_profile("nirc", derandomize=True, deadline=None, print_blob=True)
 settings.load_profile("nirc")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--codes", type=Path, help="a file for the codes of diagnostics produced")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Record codes if asked: see ``tests/codes.py``."""
+    if (path := config.getoption("--codes")) is not None:
+        record(path)
 
 
 @pytest.fixture(scope="session")
