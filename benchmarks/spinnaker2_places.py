@@ -91,26 +91,26 @@ def shuffled(n: int, ends: Synapses) -> Synapses:
 
 
 def layers(rng: np.random.Generator) -> Tables:
-    """Eight layers of 20,000 neurons with random synapses."""
-    n = 20_000
-    return tables_of([n] * 8, [(k, k + 1, anywhere(n, rng)) for k in range(7)])
+    """Six layers of 12,000 neurons with random synapses."""
+    n = 12_000
+    return tables_of([n] * 6, [(k, k + 1, anywhere(n, rng)) for k in range(5)])
 
 
 def sheet(rng: np.random.Generator) -> Tables:
-    return tables_of([40_000], [(0, 0, shuffled(40_000, near(40_000, rng)))])
+    return tables_of([22_500], [(0, 0, shuffled(22_500, near(22_500, rng)))])
 
 
 def modular(rng: np.random.Generator) -> Tables:
-    return tables_of([60_000], [(0, 0, shuffled(60_000, modules(60_000, rng)))])
+    return tables_of([40_000], [(0, 0, shuffled(40_000, modules(40_000, rng)))])
 
 
 def graph(rng: np.random.Generator) -> Tables:
-    """60 populations of 2,000 neurons, each with dense or random synapses to three others."""
+    """50 populations of 1,500 neurons, each with random synapses to three others."""
     joins = []
-    for k in range(60):
-        for other in rng.choice(60, 3, replace=False).tolist():
-            joins.append((k, other, anywhere(2000, rng, 10)))
-    return tables_of([2000] * 60, joins)
+    for k in range(50):
+        for other in rng.choice(50, 3, replace=False).tolist():
+            joins.append((k, other, anywhere(1500, rng, 10)))
+    return tables_of([1500] * 50, joins)
 
 
 NETWORKS: dict[str, Callable[[np.random.Generator], Tables]] = {

@@ -20,9 +20,15 @@ from nirc.backends.spinnaker2.tables import Input, Population, Projection, Table
 from nirc.diagnostics.log import Log
 from nirc.mapping.effort import Effort
 from nirc.mapping.partition.band import band_order
+from nirc.mapping.partition.hypergraph import hypergraph
+from nirc.mapping.partition.regroup import regroup
 
 # Synapses of a network, above which neurons keep their order.
 MOST_SYNAPSES: dict[Effort, int] = {"normal": 1 << 22, "thorough": 1 << 26}
+# Beyond these only the band order is tried: populations, and neurons times slices.
+MOST_GROUPED = 4
+MOST_GAINS = 1 << 22
+GROUPING: dict[Effort, Effort] = {"normal": "quick", "thorough": "normal"}
 Order = dict[str, Int]  # by population: (n,) the neuron at each place
 
 
@@ -108,6 +114,40 @@ def _orders(tables: Tables, parts: Split, effort: Effort, seed: int) -> Iterator
     one = np.concatenate([p.pre.astype(np.int64) + first[p.source] for p in joining])
     other = np.concatenate([p.post.astype(np.int64) + first[p.target] for p in joining])
     yield _by_rank(band_order(nodes, one, other), sizes)
+    slices = dict(zip(parts.names, np.bincount(parts.owner).tolist(), strict=True))
+    blocks = max(slices[name] for name in sizes)
+    if len(sizes) > MOST_GROUPED or nodes * blocks > MOST_GAINS:
+        return
+    population = np.repeat(np.arange(len(sizes)), [*sizes.values()])
+    size = (population[:, None] == np.arange(len(sizes))).astype(np.int64)
+    graph = hypergraph(one, other, np.ones(nodes, np.int64), size)
+    room = -(-size.sum(axis=0) // blocks)
+    block = regroup(graph, blocks, room, effort=GROUPING[effort], seed=seed)
+    if block is not None:
+        yield {
+            name: _cut_where_groups_end(block[first[name] :][:n], parts.atoms[name])
+            for name, n in sizes.items()
+        }
+
+
+def _cut_where_groups_end(group: Int, atoms: int) -> Int:
+    """Return the order of neurons group by group, (n,). ``group`` (n,): of each.
+
+    If there are as many groups as slices, a slice is a group. The smallest group is the last, and
+    fills what the others lack.
+    """
+    _, group, count = np.unique(group, return_inverse=True, return_counts=True)
+    if count.max() > atoms or len(count) != -(-len(group) // atoms):
+        return np.argsort(group, kind="stable")
+    last = int(count.argmin())
+    spare = np.flatnonzero(group == last)
+    pieces = []
+    for other in range(len(count)):
+        if other != last:
+            lacks = atoms - count[other]
+            pieces += [np.flatnonzero(group == other), spare[:lacks]]
+            spare = spare[lacks:]
+    return np.concatenate([*pieces, spare])
 
 
 def _by_rank(nodes: Int, sizes: Mapping[str, int]) -> Order:

@@ -75,6 +75,26 @@ def test_a_shuffled_sheet_sends_little_more_than_the_sheet() -> None:
     assert len(compiled(True).mapped.chip.mapping.slices) == 2 * N // ATOMS
 
 
+def test_a_module_gets_a_slice_of_its_own() -> None:
+    """Modules of 30 neurons on PEs of 31: the smallest module fills what the others lack."""
+    size, count = 30, 6
+    n = size * count - 5
+    rng = np.random.default_rng(0)
+    number = rng.permutation(n)
+    module = np.arange(n) // size
+    inside = np.where(module[:, None] == module, rng.normal(0.3, 0.2, (n, n)), 0.0)
+    weight = inside[np.ix_(np.argsort(number), np.argsort(number))]
+    nodes = {"in": nir.Input(np.array([2])), "w": linear(rng, n, 2), "pop": cuba(n)}
+    nodes |= {"rec": nir.Linear(weight), "out": nir.Output(np.array([n]))}
+    edges = [("in", "w"), ("w", "pop"), ("pop", "rec"), ("rec", "pop"), ("pop", "out")]
+    costs = {}
+    for effort in ("quick", "normal"):
+        options = Options(dt_s=DT, reset="zero", effort=effort, chip=(("atoms", f"pop:{size}"),))
+        costs[effort] = traffic(compile_model(graph(nodes, edges), "spinnaker2", options))
+    dense_input = 2 * count
+    assert costs["normal"] == dense_input < costs["quick"]
+
+
 def test_a_good_order_is_kept() -> None:
     files = compiled(False).bundle.files
     assert files["network.npz"] == compiled(False, "index").bundle.files["network.npz"]
