@@ -169,8 +169,12 @@ def priced(parts: Split, system: System, chips: Callable[[], Int | None]) -> dic
 
 
 def chips(parts: Split, system: System, effort: Any) -> Int:
-    *_, last = places.chips_of(parts, system, effort, 0)
-    return last
+    """Return the cheapest places that are found."""
+    found = [
+        fit.routed(parts, system, chip, SECONDS)
+        for chip in places.chips_of(parts, system, effort, 0)
+    ]
+    return min(found, key=lambda each: each.cost).chip
 
 
 def rows(name: str, effort: Any) -> list[dict[str, Any]]:

@@ -22,17 +22,28 @@ from nirc.mapping.effort import Effort
 
 # Efforts of the engine. Its normal effort proves placements of ten chips or fewer, at length.
 ENGINE: dict[Effort, Effort] = {"normal": "quick", "thorough": "normal"}
+EVEN = 1.05  # packets of a group, to the mean
 SLACK = 1.03  # PEs of the chips in use, to the slices, so that slices can change places
 
 
 def chips_of(parts: Split, system: System, effort: Effort, seed: int) -> Iterator[Int]:
-    """Yield (slices,) chips: along a snake, then with few packets between chips."""
+    """Yield (slices,) chips: along a snake, then with few packets between chips.
+
+    On twice as many chips packets take fewer hops on each and more links.
+    """
     snake = _along_a_snake(parts, system)
     yield snake
     if effort != "quick" and len(np.unique(snake)) > 1:
-        groups = _groups(parts, system, effort, seed)
-        if groups is not None:
-            yield _on_board(parts, groups, system, effort, seed)
+        chips, room = _even_chips(parts.count, system)
+        groups = min(len(chips), int(np.ceil(SLACK * parts.count / room)))
+        packed = _groups(parts, groups, room, effort, seed, evenly=False)
+        if packed is not None:
+            yield _on_board(parts, packed, system, effort, seed)
+        while groups <= len(chips):
+            even = _groups(parts, groups, room, effort, seed, evenly=True)
+            if even is not None:
+                yield _on_board(parts, even, system, effort, seed)
+            groups *= 2
 
 
 def cores_of(parts: Split, system: System, chip: Int) -> tuple[Int, float]:
@@ -103,19 +114,25 @@ def _along_the_network(parts: Split) -> Int:
     return rank
 
 
-def _groups(parts: Split, system: System, effort: Effort, seed: int) -> Int | None:
-    """Return (slices,) groups that fit on any chip in use. None if they do not."""
+def _groups(
+    parts: Split, groups: int, room: int, effort: Effort, seed: int, *, evenly: bool
+) -> Int | None:
+    """Return (slices,) groups of at most ``room`` slices, or None if there are none.
+
+    ``evenly``: with about as many packets in each group, so that busy slices get near PEs.
+    """
     from nirc.mapping.partition.hypergraph import hypergraph
     from nirc.mapping.partition.regroup import regroup
 
-    chips, room = _even_chips(parts.count, system)
-    if parts.count > len(chips) * room:
-        return None
-    groups = min(len(chips), int(np.ceil(SLACK * parts.count / room)))
     weight = parts.end - parts.begin
     size = np.ones((parts.count, 1), np.int64)
+    most = np.array([room])
+    if evenly:
+        packets = np.ceil(_packets(parts)).astype(np.int64)
+        size = np.stack([size[:, 0], packets], axis=1)
+        most = np.append(most, int(EVEN * packets.sum() / groups))
     graph = hypergraph(parts.pair_source, parts.pair_target, weight, size)
-    return regroup(graph, groups, np.array([room]), effort=ENGINE[effort], seed=seed)
+    return regroup(graph, groups, most, effort=ENGINE[effort], seed=seed)
 
 
 def _even_chips(slices: int, system: System) -> tuple[list[int], int]:
