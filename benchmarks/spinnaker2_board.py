@@ -32,6 +32,7 @@ from nirc.ir.arrays import frozen
 from nirc.ir.linear import sparse
 from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Form, Program
+from nirc.mapping.effort import EFFORTS
 
 
 def network(layers: int, n: int, fan_in: int) -> Program:
@@ -58,6 +59,7 @@ def main() -> None:
     parser.add_argument("--neurons", type=int, default=40_000)
     parser.add_argument("--fan-in", type=int, default=20)
     parser.add_argument("--json", action="store_true", help="rows for docs/performance.md")
+    parser.add_argument("--effort", choices=EFFORTS, default="normal")
     asked = parser.parse_args()
     rows: list[Row] = []
     begin = time.process_time()
@@ -75,7 +77,7 @@ def main() -> None:
     legal = Spinnaker2Legalise().run(program, log)
     integer = Spinnaker2Quantise().run(legal, log)
     tell("quantised")
-    mapped = fit(integer, legal, BOARD_48, Request(steps=10), log)
+    mapped = fit(integer, legal, BOARD_48, Request(steps=10, effort=asked.effort), log)
     if mapped is None:
         raise SystemExit(
             "\n".join(f"{d.code}: {d.message}: {d.found}, limit {d.limit}" for d in log.errors)
@@ -90,6 +92,8 @@ def main() -> None:
         return
     for name, (used, available) in mapped.utilisation.items():
         print(f"{name:<32} {used:>7} of {available}")
+    plan = mapped.chip.mapping.floorplan
+    print(f"cost {plan.cost:.0f}, bound {plan.bound:.0f}, gap {plan.gap:.1%}")
 
 
 if __name__ == "__main__":
