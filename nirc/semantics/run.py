@@ -68,10 +68,11 @@ def run(
 
 def _delayed(signal: Float, delay: int) -> Float:
     """Return (samples, steps, n) delayed by ``delay`` steps."""
-    if delay == 0:
-        return signal
-    padded = np.concatenate([np.zeros_like(signal), signal], axis=1)
-    return padded[:, signal.shape[1] - delay : -delay]
+    steps = signal.shape[1]
+    shift = min(delay, steps)
+    late = np.zeros_like(signal)
+    late[:, shift:] = signal[:, : steps - shift]
+    return late
 
 
 class _Batch:

@@ -42,7 +42,7 @@ def test_a_matrix_and_lists_give_the_sums_of_the_definition(seed: int, many: boo
     counts = rng.integers(0, 4 if many else 2, (5, made.n_sources))
     spikes: Any = counts if many else counts.astype(bool)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(synapses, "WALKED", 7)
+        patch.setattr(synapses, "WALKED", 2)
         for each in (_Matrix(made), _Lists(made), summing(made)):
             assert np.array_equal(each.sums(spikes), slow(made, spikes))
 

@@ -262,3 +262,17 @@ def test_the_interpreter_is_the_slow_definition(d: Discrete, x: Float, swapped: 
         )
         np.testing.assert_array_equal(got[0], expected[t])
         np.testing.assert_array_equal(stepper.v[0], membrane[t])
+
+
+def test_what_is_restored_is_a_threshold_for_each_spike() -> None:
+    rule = "fire > 1, decay v, add x->v, subtract, fire > 1, restore, subtract, emit"
+    assert membranes(rule, 5, 0, threshold=2) == [3, 3]
+
+
+def test_without_a_least_value_the_membrane_is_not_bounded() -> None:
+    assert membranes("decay v, add x->v, bound, emit", -5) == [-5]
+    assert membranes("decay v, add x->v, bound, emit", -5, v_least=-2) == [-2]
+
+
+def test_a_grain_cuts_a_membrane_that_does_not_decay() -> None:
+    assert membranes("add x->v, decay v", 1.6, 0.5, grain=0.25) == [1.5, 2.0]

@@ -9,15 +9,19 @@ import pytest
 
 from nirc.api import Options, lower
 from nirc.diagnostics.log import Log
+from nirc.ir.linear import Conv, Dense, Sparse
 from nirc.ir.populations import Discrete
 from nirc.ir.rules import LETTER, Fire, Rule, plain
-from nirc.semantics.run import run
+from nirc.semantics.neuron import NeuronStepper
+from nirc.semantics.run import _delayed, run
 from nirc.semantics.variations import (
     FixedPoint,
     altered,
     capped_inputs,
+    inverse,
     later,
     ruled,
+    times,
     with_chip_rule,
 )
 from tests.build import graph, inp, lif, linear, lowered, out
@@ -138,3 +142,41 @@ def test_a_chip_that_fires_once_takes_spikes_from_a_model_that_fires_often() -> 
     )
     once = with_chip_rule(program, lambda _, d: d.rule.with_fire(Fire(">=")), spikes=True)
     assert once["a"].dynamics.rule == program["a"].dynamics.rule.with_fire(Fire(">"))
+
+
+def test_constants_and_the_second_receptor_are_as_in_the_model() -> None:
+    one = np.ones(1)
+    assert membranes(FixedPoint(neuron(drift=2 * one), one), [1, 0]) == [3, 3.5]
+    both = neuron(
+        decay_syn=one / 2,
+        gain_syn=one,
+        decay_syn_2=one / 4,
+        gain_syn_2=3 * one,
+        gain_mem=2 * one,
+        threshold=None,
+        rule=Rule(LETTER.with_synapse().operations[:4]),
+    )
+    fixed, exact = FixedPoint(both, one).stepper(1), NeuronStepper(both, (1, 1))
+    for x, second in ((4, 1), (0, 2), (0, 0)):
+        each = [s.step(np.full((1, 1), x), np.full((1, 1), second)) for s in (fixed, exact)]
+        assert np.array_equal(*each)
+
+
+def test_operators_are_multiplied_by_neuron_and_kernels_by_map() -> None:
+    x = np.random.default_rng(0).normal(size=(2, 6))
+    dense = Dense(np.arange(12.0).reshape(2, 6))
+    listed = Sparse(np.array([0, 1, 1]), np.array([0, 2, 5]), np.array([1.0, 2, 3]), 6, 2)
+    for op in (dense, listed):
+        factor = np.array([2.0, -3.0])
+        np.testing.assert_allclose(times(op, factor).apply(x), op.apply(x) * factor)
+    conv = Conv(np.arange(4.0).reshape(2, 1, 2), (1, 6), (2, 5), (1,), ((0, 0),), (1,), 1)
+    factor = np.repeat([2.0, -3.0], 5)
+    np.testing.assert_allclose(times(conv, factor).apply(x), conv.apply(x) * factor)
+    assert inverse(np.array([0.0, 4.0, -0.5])).tolist() == [0.0, 0.25, -2.0]
+
+
+def test_an_output_that_is_shown_later_begins_with_zeros() -> None:
+    signal = np.arange(6.0).reshape(1, 3, 2)
+    assert _delayed(signal, 1).tolist() == [[[0, 0], [0, 1], [2, 3]]]
+    assert _delayed(signal, 3).tolist() == [[[0, 0]] * 3]
+    assert _delayed(signal, 5).tolist() == [[[0, 0]] * 3]

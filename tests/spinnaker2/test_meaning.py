@@ -549,3 +549,12 @@ def test_two_filters_by_sign() -> None:
     assert population.exc_decay is not None and population.inh_decay is not None
     assert (population.exc_decay[0], population.inh_decay[0]) == (0.5, 0.75)
     assert len(tables.projections) == 2, "two synapses between the same neurons"
+
+
+def test_synapses_of_one_unit_pass_the_filter_whatever_their_sign() -> None:
+    current = nir.CubaLIF(
+        tau_syn=np.full(1, 2 * DT_S), tau_mem=np.full(1, 4 * DT_S), r=np.full(1, 4.0),
+        v_leak=np.zeros(1), v_threshold=np.full(1, 3.0), w_in=np.full(1, 2.0),
+    )  # fmt: skip
+    tables = chain(nir.Linear(np.array([[3.0, 1, -1, -2]])), current, shape=(4,))
+    assert sorted(w for p in tables.projections for w in p.weight.tolist()) == [-2, -1, 1, 3]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from nirc.backends.spinnaker2.limits import NEVER
 from nirc.backends.spinnaker2.neuron import SpinNeuron, single
+from nirc.backends.spinnaker2.rule import current_step, fire, membrane_step
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Discrete
 from nirc.ir.rules import plain
@@ -142,3 +143,13 @@ def test_it_is_the_letter_of_nir_that_fires_at_the_threshold() -> None:
     curr = neuron(values | {"exc_decay": [0.5] * N, "inh_decay": [0.25] * N}, subtract=True)
     assert lif.as_discrete().rule == plain("set", synapse=False, at=">=")
     assert curr.as_discrete().rule == plain("subtract", synapse=True, at=">=")
+
+
+def test_a_step_adds_the_decayed_membrane_the_drive_and_the_offset() -> None:
+    v, drive, decay, offset = (np.float32(x) for x in (8.0, 3.0, 0.5, 0.25))
+    assert membrane_step(v, drive, decay, offset) == 7.25
+    assert current_step(np.float32(8), np.float32(-3), np.float32(0.75)) == 3.0
+    at = np.array([4.0, 3.9, 9.0], np.float32)
+    spikes, after = fire(at, np.float32(4), np.float32(1), "reset_by_subtraction")
+    assert spikes.tolist() == [True, False, True] and after.tolist() == [0, at[1], 5]
+    assert fire(at, np.float32(4), np.float32(1), "reset_to_v_reset")[1].tolist() == [1, at[1], 1]

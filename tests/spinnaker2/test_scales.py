@@ -38,3 +38,16 @@ def test_scales_are_bounded_by_all_that_a_neuron_stores(seed: int, copies: int, 
     finer = scale > plain / 0.75 * (1 + 1e-9)  # more than the search among shares explains
     assert (total[finer] <= RING * (1 + 1e-9)).all()
     np.testing.assert_array_equal(row_scales(row, value, n, limit, times=np.ones(size, int)), plain)
+
+
+def test_weights_of_float32_are_integers_after_all() -> None:
+    value = (np.array([127, -3, 50]) * 0.013).astype(np.float32).astype(float)
+    scale = row_scales(np.zeros(3, np.int64), value, 1, 127)
+    np.testing.assert_allclose(value * scale, [127, -3, 50], rtol=1e-6)
+
+
+def test_a_constant_may_need_the_largest_weight_of_all() -> None:
+    one, row = np.ones(1), np.zeros(1, np.int64)
+    assert row_scales(row, one, 1, 15, one / 15).tolist() == [15.0]
+    assert row_scales(row, one, 1, 15).tolist() == [1.0]
+    assert row_scales(row[:0], one[:0], 1, 15).tolist() == [1.0]
