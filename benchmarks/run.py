@@ -67,6 +67,7 @@ PARTS = {
         "regroup.py",
         (("1024",), ("4096",), ("16384",), ("--renumbered", "1024")),
     ),
+    "mesh": Part("Neurons on a mesh of cores", "onto_graph.py", (("1024",),)),
     "place": Part("Placement", "place.py", (("--hala",),)),
     "board": Part("A SpiNNaker2 board", "spinnaker2_board.py", (("--layers", "4"),)),
     "emulators": Part("Emulators", "emulators.py"),

@@ -1,0 +1,137 @@
+"""Neurons on a mesh of cores: our groups and places beside Mt-KaHyPar's ``map_onto_graph``.
+
+    python benchmarks/onto_graph.py           1,024 and 4,096 neurons
+    python benchmarks/onto_graph.py 16384     256 neurons times a square number
+
+The networks are those of regroup.py. Both answers are measured alike: each spike goes from its
+neuron's core to all cores with a target, first along x, then along y. It costs the links of this
+tree. Ours groups the neurons and then places the groups. Mt-KaHyPar (``pip install mtkahypar``,
+preset QUALITY, one thread) does both at once, with Steiner trees as its measure. Seconds are of the
+processor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+from regroup import CAPACITY, KINDS, PER_CORE, network
+from rows import Row, show
+
+from nirc.mapping.partition.boxes import Ints
+from nirc.mapping.partition.hypergraph import Hypergraph
+from nirc.mapping.partition.regroup import regroup
+from nirc.mapping.placement import Cells, Traffic
+from nirc.mapping.placement.place import place_on
+
+
+def ours(graph: Hypergraph, side: int) -> Ints:
+    """Return (neurons,) cells."""
+    block = regroup(graph, side * side, np.array([CAPACITY]))
+    if block is None:
+        raise SystemExit("no grouping was found")
+    source, target, weight = messages(graph, block)
+    traffic = Traffic.from_edges(side * side, source, target, weight)
+    return place_on(traffic, Cells.mesh(side, side)).cell_of_node[block]
+
+
+def messages(graph: Hypergraph, core: Ints) -> tuple[Ints, Ints, Ints]:
+    """Return source core, target core and spikes of each net and core that it reaches.
+
+    Net i holds neuron i and its targets.
+    """
+    net = np.repeat(np.arange(graph.weight.size), np.diff(graph.begin))
+    cores = int(core.max()) + 1
+    net, target = np.divmod(np.unique(net * cores + core[graph.pin]), cores)
+    return core[net], target, graph.weight[net]
+
+
+def links(graph: Hypergraph, cell: Ints, side: int) -> int:
+    """Return spikes times links, a step."""
+    net = np.repeat(np.arange(graph.weight.size), np.diff(graph.begin))
+    y, x = np.divmod(cell[graph.pin], side)
+    own_y, own_x = np.divmod(cell, side)
+    along = np.stack([own_x, own_x])
+    for bound, best in zip(along, (np.minimum, np.maximum), strict=True):
+        best.at(bound, net, x)
+    total = along[1] - along[0]
+    for column in range(side):
+        here = x == column
+        across = np.stack([own_y, own_y])
+        for bound, best in zip(across, (np.minimum, np.maximum), strict=True):
+            best.at(bound, net[here], y[here])
+        total = total + across[1] - across[0]
+    return int((total * graph.weight).sum())
+
+
+def theirs(graph: Hypergraph, side: int) -> Ints:
+    """Return (neurons,) cells."""
+    import mtkahypar
+
+    library = mtkahypar.initialize(1)
+    mtkahypar.set_seed(0)
+    context = library.context_from_preset(mtkahypar.PresetType.QUALITY)
+    nets = [net.tolist() for net in np.split(graph.pin, graph.begin[1:-1])]
+    n = len(graph.size)
+    made = library.create_hypergraph(context, n, len(nets), nets, [1] * n, graph.weight.tolist())
+    cells = np.arange(side * side)
+    right, down = cells[cells % side < side - 1], cells[: -side or None]
+    edges = [*zip(right, right + 1, strict=True), *zip(down, down + side, strict=True)]
+    mesh = library.create_target_graph(
+        context, side * side, len(edges), [(int(a), int(b)) for a, b in edges], [1] * len(edges)
+    )
+    context.set_mapping_parameters(side * side, CAPACITY * side * side / n - 1 - 1e-9)
+    context.logging = False
+    found = made.map_onto_graph(mesh, context)
+    return np.array([found.block_id(i) for i in range(n)])
+
+
+def measured(graph: Hypergraph, side: int, answer: Callable[[], Ints]) -> tuple[int, float]:
+    """Return links and CPU seconds."""
+    begin = time.process_time()
+    cell = answer()
+    seconds = time.process_time() - begin
+    if np.bincount(cell).max() > CAPACITY:
+        raise SystemExit("a core is above its capacity")
+    return links(graph, cell, side), seconds
+
+
+def rows(n: int, compared: bool) -> Iterator[Row]:
+    """Yield the links of each kind of network to those of Mt-KaHyPar."""
+    side = math.isqrt(n // PER_CORE)
+    for kind in KINDS:
+        graph = network(kind, n)
+        cost, seconds = measured(graph, side, partial(ours, graph, side))
+        note = f"{seconds:.1f} CPU s"
+        rival = {}
+        if compared:
+            other, took = measured(graph, side, partial(theirs, graph, side))
+            rival = {"rival": "map_onto_graph", "rival_value": other}
+            note += f"; Mt-KaHyPar {took:.1f} CPU s"
+        yield Row(
+            f"{n} neurons, {kind}", cost, "spikes x links", 1, of_ratio=True, note=note, **rival
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("neurons", nargs="*", type=int, default=[1024, 4096])
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    compared = importlib.util.find_spec("mtkahypar") is not None
+    ours(network("random", 1024), 2)  # compiles
+    show(chain.from_iterable(rows(n, compared) for n in given.neurons), as_json=given.json)
+
+
+if __name__ == "__main__":
+    main()
