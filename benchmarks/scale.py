@@ -58,7 +58,7 @@ CHILD = """
 import json, resource, sys, time
 from nirc.api import Options, compile_model
 from nirc.diagnostics.errors import NircError
-from nirc.files.bundle import sha256, to_json
+from nirc.files.bundle import contents, sha256
 path, target, profiled = sys.argv[1:]
 begin = time.process_time()
 profile = None
@@ -70,8 +70,8 @@ try:
     bundle = compile_model(path, target, Options(dt_s=1e-3)).bundle
     chip = [name for name in bundle.files if name.endswith((".npz", ".net", "config.json"))]
     answer = sha256("".join(sha256(bundle.files[name]) for name in sorted(chip)).encode())[:12]
-    size = {name: len(data) for name, data in bundle.files.items()}
-    size["manifest.json"] = len(to_json(bundle.manifest))
+    whole = contents(bundle.manifest, bundle.files)
+    size = {name: len(data) for name, data in whole.items()}
 except NircError as refusal:
     errors = [d for d in refusal.diagnostics if d.severity == "error"]
     answer = "refused " + ",".join(dict.fromkeys(d.code for d in errors))
@@ -89,11 +89,12 @@ print(json.dumps({"seconds": seconds, "peak": peak << 10, "answer": answer, "siz
 """
 
 
-def lif(n: int | tuple[int, ...]) -> object:
+def lif(n: int | tuple[int, ...], r: float = 1.0) -> object:
     import nir
 
     full = np.ones(n)
-    return nir.LIF(tau=full * 0.02, r=full, v_leak=full * 0, v_threshold=full, v_reset=full * 0)
+    rest = full * 0
+    return nir.LIF(tau=full * 0.02, r=full * r, v_leak=rest, v_threshold=full, v_reset=rest)
 
 
 def matrix(rows: int, cols: int, seed: int = 0) -> NDArray[np.float32]:
@@ -140,7 +141,7 @@ def built(kind: str, size: int) -> object:
     elif kind == "all_to_all":
         nodes["input"] = nir.Input({"input": np.array([1])})
         for i in range(size):
-            nodes[f"lif{i}"] = lif(1)
+            nodes[f"lif{i}"] = lif(1, 40.0)  # an input alone makes it fire
         nodes["output"] = nir.Output({"output": np.array([1])})
         edges = [("input", "lif0"), (f"lif{size - 1}", "output")]
         edges += [(f"lif{j}", f"lif{i}") for i in range(size) for j in range(size)]

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from nirc.backends.loihi2.limits import DENSE_MODELS, LIF_MODELS, LOGS
+from nirc.backends.loihi2.limits import (
+    DENSE_MODELS,
+    ENTRY_BYTES,
+    LIF_MODELS,
+    LOGS,
+    SYNAPSE_WORD_BYTES,
+)
 from nirc.chip.target import Limit, Target
 from nirc.diagnostics.finding import Finding, Grade, Stated, Words
 from nirc.diagnostics.numbers import ValueClipped
@@ -19,8 +25,8 @@ class TooManyCores(Finding):
     many it needs is found by splitting populations so that every part fits the memory of a core.
     """
     example = """
-    A dense layer of 10,000 inputs and 10,000 neurons has 10^8 synapses of 20 bits: some 2,700
-    cores.
+    A dense layer of 8,000 inputs and 20,000 neurons: the 8,000 axons take so much of a core's
+    memory that it holds two of the neurons, which makes 10,000 cores.
     """
     what_to_do = """
     Compile for a larger system, which the message names, make layers smaller, or use convolutions,
@@ -56,6 +62,8 @@ class CoreLimit(Finding):
     lists the limits, so these are inferred.
     """
     advice = "make the layer smaller"
+    of_input = 0  # what an input of a neuron takes of the resource
+    of_neuron = 0  # what the neuron takes itself
 
     target: Target
     limit: Limit
@@ -63,12 +71,16 @@ class CoreLimit(Finding):
 
     def words(self) -> Words:
         resource = self.limit.name.removesuffix(" of a core")
+        advice = self.advice
+        if self.of_input:
+            most = (self.limit.max - self.of_neuron) // self.of_input
+            advice = f"{advice}; about {most:,} inputs fit, each with a weight of its own"
         return Words(
             f"a neuron needs more {resource} than a core of {self.target.name} has",
             found=self.need,
             limit=f"{self.limit.max} {self.limit.unit}".strip(),
             source=self.limit.source,
-            help=self.advice,
+            help=advice,
         )
 
 
@@ -104,12 +116,16 @@ class TooManyInputAxons(CoreLimit):
     code = "L804"
     title = "a neuron has too many input axons"
     advice = FEWER_INPUTS
+    of_input = 1
     meaning = """
     All synapses of a neuron lie on its core, and a core has {loihi2:oheogulch input axons of a
     core:,} entries for the axons that come in.
     """
     example = "One neuron with 20,000 inputs."
-    what_to_do = "Give the neuron fewer inputs: prune, or put a layer in between."
+    what_to_do = """
+    Give the neuron fewer inputs: prune, or put a layer in between. nirc does not split the inputs
+    over several neurons: they would have to send sums, and stock neurons send spikes of one bit.
+    """
 
 
 class TooManyAxonMaps(CoreLimit):
@@ -139,6 +155,7 @@ class TooManySynapses(CoreLimit):
     code = "L807"
     title = "a neuron has too many synapses for a core"
     advice = FEWER_INPUTS
+    of_input = 1
     meaning = """
     All synapses of a neuron lie on its core, whose synapse memory has {loihi2:oheogulch synapse
     memory of a core:,} words of 64 bits. A row of a dense layer takes at least one word for each
@@ -155,13 +172,18 @@ class TooMuchMemory(CoreLimit):
     code = "L808"
     title = "a neuron needs too much of a core's shared memory"
     advice = FEWER_INPUTS
+    of_input = ENTRY_BYTES + SYNAPSE_WORD_BYTES
+    of_neuron = 2 * ENTRY_BYTES
     meaning = """
     Neurons, axons and synapses share the memory of a core, {loihi2:oheogulch shared memory of a
     core:,} bytes as far as is known. This neuron needs more for itself, because it has too many
     inputs.
     """
     example = "One neuron with 9,000 inputs takes 6 bytes for each axon and 8 for each synapse."
-    what_to_do = "Give the neuron fewer inputs: prune, or put a layer in between."
+    what_to_do = """
+    Give the neuron fewer inputs: prune, or put a layer in between. nirc does not split the inputs
+    over several neurons: they would have to send sums, and stock neurons send spikes of one bit.
+    """
 
 
 CORE_LIMITS = {each.code: each for each in CoreLimit.__subclasses__()}

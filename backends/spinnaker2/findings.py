@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from nirc.backends.spinnaker2.limits import GENERATED, SCRIPTS, SHEET, SURVEY
+from nirc.backends.spinnaker2.limits import GENERATED, SCRIPTS, SHEET, SURVEY, Prices
 from nirc.diagnostics.finding import Finding, Stated, Words
 
 
@@ -107,7 +107,8 @@ class SynapseMemory(Finding):
     what_to_do = """
     The message lists what takes how many bytes. Pool before a fully connected layer, prune, record
     fewer steps (`--set steps=100`), or state the memory that your version of py-spinnaker2 leaves:
-    `--set memory=65536`.
+    `--set memory=65536`. nirc does not split the inputs of a neuron over several neurons: they
+    would have to send sums, and neurons send spikes only.
     """
     sources = """
     Addresses in NESTML's generated class for py-spinnaker2; the prices of rows and tables are
@@ -125,13 +126,20 @@ class SynapseMemory(Finding):
         what = f"{self.atoms} neurons of `{self.population}` do"
         if self.atoms == 1:
             what = f"neuron {self.neuron} alone of `{self.population}` does"
+        help_ = (
+            "prune or pool what comes in, record fewer steps (--set steps=N), or --set memory=BYTES"
+        )
+        if self.atoms == 1 and self.terms.get("rows"):
+            prices = Prices()
+            rest = self.most - sum(self.terms.values()) + self.terms["rows"]
+            inputs = max(0, rest) // (prices.row_header + prices.synapse_bytes)
+            help_ = f"about {inputs:,} inputs fit beside the other terms: {help_}"
         return Words(
             f"{what} not fit the memory of a processing element",
             found=f"{sum(self.terms.values()):,} bytes: {parts}",
             limit=f"{self.most:,} bytes",
             source=GENERATED,
-            help="prune or pool what comes in, record fewer steps (--set steps=N), or --set "
-            "memory=BYTES",
+            help=help_,
         )
 
 
