@@ -1,13 +1,13 @@
 """Emulators against a loop in C and against the vendors' simulators, in CPU time of one process.
 
-    python benchmarks/emulators.py [--rounds N] [--json]
+    python benchmarks/emulators.py [--rounds N] [--peak] [--json]
 
 A dense recurrent network of 1,000 neurons with 8-bit weights for 1,000 steps, silent, at about 5 %
 and at about 30 % firing, batch 1. ``floor``: the same adds in a plain loop in C. Then Xylo against
 xylosim at batch 1 and 512, Loihi 2 against Lava, and Speck's two modes against sinabs, each with
 the vendor's answers compared. A vendor's package that is missing gives a row that says so. Every
-time is the least of ``--rounds``. Last, the peak memory of 500 samples x 1,000 steps x 2,312 inputs
-in a process of its own.
+time is the least of ``--rounds``. ``--peak``: instead, the peak memory of 500 samples x 1,000 steps
+x 2,312 inputs on Speck, which takes minutes.
 """
 
 from __future__ import annotations
@@ -229,17 +229,7 @@ def speck(rounds: int) -> Iterator[Row]:
 
 
 def peak() -> Iterator[Row]:
-    """Yield the peak memory of a large raster, measured in a process of its own."""
-    command = [sys.executable, __file__, "--peak"]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    seconds, gigabytes = map(float, done.stdout.split())
-    what = "Speck, 500 samples x 1,000 steps x 2,312 inputs"
-    yield Row(f"{what}: peak memory", gigabytes, "GB", goal=2, memory_gb=gigabytes)
-    yield Row(f"{what}: time", seconds, "CPU s")
-
-
-def measure_peak() -> None:
-    """Print CPU seconds and GB of one run."""
+    """Yield CPU seconds and peak memory of one large run, in this process."""
     model = Path(__file__).parents[1] / "tests/data/paper/cnn_sinabs.nir"
     bundle = compile_model(model, "speck", Options(dt_s=1e-3)).bundle
     rng = np.random.default_rng(1)
@@ -249,7 +239,10 @@ def measure_peak() -> None:
     begin = time.process_time()
     bundle.run(raster, log=Log())
     seconds = time.process_time() - begin
-    print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+    what = "Speck, 500 samples x 1,000 steps x 2,312 inputs"
+    gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    yield Row(f"{what}: peak memory", gigabytes, "GB", goal=2, memory_gb=gigabytes)
+    yield Row(f"{what}: time", seconds, "CPU s")
 
 
 def rows(rounds: int) -> Iterator[Row]:
@@ -259,19 +252,15 @@ def rows(rounds: int) -> Iterator[Row]:
     yield from loihi2(rounds)
     yield from xylo(rounds)
     yield from speck(rounds)
-    yield from peak()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--peak", action="store_true", help="only the run of ``peak``")
+    parser.add_argument("--peak", action="store_true", help="one large run instead")
     given = parser.parse_args()
-    if given.peak:
-        measure_peak()
-    else:
-        show(rows(given.rounds), as_json=given.json)
+    show(peak() if given.peak else rows(given.rounds), as_json=given.json)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ NETWORKS = {
     "dense 1000": ("dense", 1000, 1000**2),
     "dense 4000": ("dense", 4000, 4000**2),
     "convolution 32": ("convolution", 32, 32**2 * 9 * (8 + 64)),
+    "convolution 64": ("convolution", 64, 64**2 * 9 * (8 + 64)),
     "convolution 128": ("convolution", 128, 128**2 * 9 * (8 + 64)),
-    "convolution 256": ("convolution", 256, 256**2 * 9 * (8 + 64)),
 }
 TARGETS = ("loihi2", "spinnaker2")
 GOAL = 0.9  # of the CPU time of the process
