@@ -27,6 +27,7 @@ NETWORKS = {
     "dense 250": ("dense", 250, 250**2),
     "dense 1000": ("dense", 1000, 1000**2),
     "dense 4000": ("dense", 4000, 4000**2),
+    "convolution 16": ("convolution", 16, 16**2 * 9 * (8 + 64)),
     "convolution 32": ("convolution", 32, 32**2 * 9 * (8 + 64)),
     "convolution 64": ("convolution", 64, 64**2 * 9 * (8 + 64)),
     "convolution 128": ("convolution", 128, 128**2 * 9 * (8 + 64)),

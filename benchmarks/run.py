@@ -60,7 +60,7 @@ class Part:
 SCALED = ("dense-10000", "dense-4000", "convolution-1M", "recurrent-8000", "chain-4000")
 SCALED += ("all-to-all-1000", "chain-2100")
 PROFILED = ("dense 250", "dense 1000", "dense 4000")
-PROFILED += ("convolution 32", "convolution 64", "convolution 128")
+PROFILED += ("convolution 16", "convolution 32", "convolution 64", "convolution 128")
 PARTS = {
     "regroup": Part(
         "Neurons are regrouped",
@@ -70,7 +70,7 @@ PARTS = {
     "mesh": Part("Neurons on a mesh of cores", "onto_graph.py", (("1024",),)),
     "place": Part("Placement", "place.py", (("--hala",),)),
     "board": Part("A SpiNNaker2 board", "spinnaker2_board.py", (("--layers", "4"),)),
-    "emulators": Part("Emulators", "emulators.py", (("--rounds", "1"), ("--peak",))),
+    "emulators": Part("Emulators", "emulators.py", (("--rounds", "5"), ("--peak",))),
     "threads": Part("Threads of BLAS", "threads.py", (("--runs", "1"),), threads=True),
     "cold": Part("A cold container", "startup.py", (("--cold", "--runs", "1"),)),
     "scale": Part("Large networks", "scale.py", tuple((name,) for name in SCALED)),
@@ -252,6 +252,7 @@ def main() -> None:
             except ValueError as error:
                 print(f"failed: {error}", file=sys.stderr)
                 continue
+            store = Store.read()  # another part may have ended meanwhile
             store.parts.setdefault(name, {})[text] = {"state": state(), "rows": rows}
             store.write()
     if plotted := [row for row in store.rows("profile") if row.stage]:
