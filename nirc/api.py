@@ -295,7 +295,7 @@ def _bundle(
     order = {name: place for place, name in enumerate(execution_order(stages.discrete))}
     blocks = sorted(mapped.blocks, key=lambda name: order.get(name, len(order)))
     places = {name: place for place, name in enumerate(blocks)}
-    files = {**backend.emit(mapped, dt_s=dt_s), **certified(integer, mapped, log)}
+    files = backend.emit(mapped, dt_s=dt_s)
     differs = differences(stages.reference, integer)
     report = report_tree(mapped, stages.discrete, stages.reading, differs, log.diagnostics)
     files[REPORT] = bundle.to_json(report)
@@ -330,6 +330,7 @@ def _bundle(
     }
     if calibration is not None:
         manifest["calibration"] = calibration
+    files |= certified(integer, mapped, manifest, files, log)
     files["report.html"] = report_html(report, manifest)
     manifest["files"] = {name: sha256(data) for name, data in sorted(files.items())}
     check_compiled(bundle.contents(manifest, files), integer, log)

@@ -19,16 +19,17 @@ import re
 import sys
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from nirc.api import compile_model
-from nirc.certificate.checking import reader_of
+from nirc.certificate.certificate import reader_of
 from nirc.checker.compare import check
 from nirc.checker.values import Refused
 from nirc.diagnostics.log import Log
@@ -37,7 +38,7 @@ from nirc.files.chipfiles import npz
 from nirc.files.members import STRUCTURE
 from nirc.options import Options
 from tests.deployed import digests, manifest_text
-from tests.models import relayed
+from tests.models import branches, chain, cross, li, lif, linear, relayed
 
 DATA = Path(__file__).parent / "data"
 EXAMPLE = DATA.parents[1] / "examples/braille.nir"
@@ -46,7 +47,35 @@ HISTORY = {
     *("ortools_version", "seed", "sha256", "writer", "schema"),
 }
 UNREAD = {"report.json", "report.html", "deploy.py", "check.py"}
+# Networks that are made here, by name, beside the files in tests/data/zoo and examples.
+MADE: dict[str, Callable[[], object]] = {
+    "relays": relayed,
+    "delays": branches,
+    "wide": lambda: chain(
+        40, linear(np.random.default_rng(5), 300, 40), lif(300), cross(300, 8), lif(8), n_out=8
+    ),
+    "readout": lambda: chain(12, linear(np.random.default_rng(6), 9, 12), li(9), n_out=9),
+}
+ATOMS = (("atoms", "lif1:2"),)  # neurons on a processing element: 150 of them, on two chips
 NETWORKS: dict[str, list[tuple[str, str, str | None]]] = {  # model, target, writer
+    "loihi2": [
+        ("basicmotions_lif_ff", "loihi2", None),
+        ("digits_if_cnn", "loihi2", None),
+        ("digits_lif_mlp", "loihi2", None),
+        ("japanesevowels_rsnn", "loihi2", None),
+        ("delays", "loihi2:kapohopoint", "nir"),
+        ("readout", "loihi2", "nir"),
+        ("wide", "loihi2", "nir"),
+    ],
+    "spinnaker2": [
+        ("basicmotions_lif_ff", "spinnaker2", None),
+        ("digits_if_cnn", "spinnaker2", None),
+        ("digits_lif_mlp", "spinnaker2", None),
+        ("japanesevowels_rsnn", "spinnaker2", None),
+        ("delays", "spinnaker2", "nir"),
+        ("readout", "spinnaker2", "nir"),
+        ("wide", "spinnaker2:board", "nir"),
+    ],
     "xylo": [
         ("braille", "xylo:audio2", "snntorch,reset=zero"),
         ("braille", "xylo:imu", "snntorch,reset=zero"),
@@ -77,9 +106,10 @@ def bundles(chip: str) -> tuple[tuple[str, Files], ...]:
     made = []
     for name, target, writer in NETWORKS[chip]:
         model: object = EXAMPLE if name == "braille" else DATA / f"zoo/{name}.nir"
-        if name == "relays":
-            model = relayed()
-        bundle = compile_model(model, target, Options(writer=writer), log=Log()).bundle
+        model = MADE[name]() if name in MADE else model
+        chosen = ATOMS if target == "spinnaker2:board" else ()
+        options = Options(writer=writer, chip=chosen)
+        bundle = compile_model(model, target, options, log=Log()).bundle
         made.append((f"{name} on {target}", contents(bundle.manifest, bundle.files)))
     return tuple(made)
 
@@ -92,6 +122,8 @@ def corrupted(files: Files, rng: random.Random) -> Corruption:
         data, text = _dataset_changed(data, json.loads(files["certificate.json"]), rng)
     elif name.endswith(".npz"):
         data, text = _archive_changed(data, rng)
+    elif name.endswith(".net"):
+        data, text = _hdf5_changed(data, rng)
     else:
         tree = json.loads(data)
         keys = set(tree) - HISTORY if name == "manifest.json" else set(tree)
@@ -147,7 +179,8 @@ def _other(old: Any, rng: random.Random) -> Any:
     if isinstance(old, float):
         return rng.choice([old * 2, old + 1.0, float(np.nextafter(old, np.inf)), -old or 1.0])
     if isinstance(old, str):
-        return rng.choice([old + "x", old[:-1], "", re.sub(r"\d", "7", old) + "0"])
+        near = [old + "x", old[:-1], "", re.sub(r"\d", "7", old) + "0"]
+        return rng.choice([value for value in near if value != old])
     return rng.choice([0, 1, -1])  # null, or an empty list
 
 
@@ -178,6 +211,17 @@ def _dataset_changed(data: bytes, certificate: Any, rng: random.Random) -> tuple
     return data[:offset] + raw + data[offset + len(raw) :], f"{path}{text}"
 
 
+def _hdf5_changed(data: bytes, rng: random.Random) -> tuple[bytes, str]:
+    buffer = io.BytesIO(data)
+    with h5py.File(buffer, "r+") as file:
+        paths: list[str] = []
+        file.visititems(lambda path, item: paths.append(path) if hasattr(item, "dtype") else None)
+        path = rng.choice(sorted(paths))
+        array, text = _entry_changed(np.asarray(file[path][()]), rng)
+        file[path][...] = array
+    return buffer.getvalue(), f"{path}{text}"
+
+
 def _archive_changed(data: bytes, rng: random.Random) -> tuple[bytes, str]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
@@ -204,7 +248,7 @@ def caught(chip: str, files: Files) -> bool:
 
     findings = check(read, reader_of(chip))
     assert not any(finding.file == "the bundle" for finding in findings), str(findings[-1])
-    return bool(findings)
+    return any(finding.kind != "overflow" for finding in findings)
 
 
 def escaped(chip: str, count: int, seed: int) -> list[str]:

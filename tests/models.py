@@ -37,6 +37,19 @@ def linear(rng: np.random.Generator, n_out: int, n_in: int, scale: float = 0.5) 
     return nir.Linear(weight=rng.normal(0.3, 1, (n_out, n_in)) * scale)
 
 
+def cross(n_in: int, n_out: int) -> nir.Linear:
+    """Every input to one output, and a weight of its own for each."""
+    weight = np.zeros((n_out, n_in))
+    weight[np.arange(n_in) % n_out, np.arange(n_in)] = 0.1 + np.arange(n_in) / n_in
+    return nir.Linear(weight=weight)
+
+
+def li(n: int, steps: float = 8.0) -> nir.LI:
+    """n leaky integrators."""
+    one = np.ones(n)
+    return nir.LI(tau=one * steps * DT, r=one * steps, v_leak=one * 0)
+
+
 def graph(nodes: dict[str, nir.NIRNode], edges: Sequence[tuple[str, str]]) -> nir.NIRGraph:
     """A graph without nir's own type check, which is stricter than nirc."""
     return nir.NIRGraph(nodes, list(edges), type_check=False)
@@ -120,3 +133,20 @@ def looped() -> nir.NIRGraph:
     edges = [("in", "w"), ("w", "a"), ("a", "ab"), ("ab", "b"), ("b", "ba"), ("ba", "a")]
     edges += [("a", "ao"), ("ao", "o"), ("b", "bo"), ("bo", "o"), ("o", "out")]
     return graph(nodes, edges)
+
+
+def branches() -> nir.NIRGraph:
+    """Two ways of different length from one population to another."""
+    rng = np.random.default_rng(4)
+    nodes = {
+        "in": nir.Input(np.array([20])),
+        "w": linear(rng, 30, 20),
+        "first": lif(30),
+        "late": nir.Delay(np.full(30, 3 * DT)),
+        "x": linear(rng, 12, 30, 0.2),
+        "y": linear(rng, 12, 30, 0.1),
+        "last": lif(12, 5.0),
+        "out": nir.Output(np.array([12])),
+    }
+    edges = [("in", "w"), ("w", "first"), ("first", "late"), ("late", "x"), ("x", "last")]
+    return graph(nodes, [*edges, ("first", "y"), ("y", "last"), ("last", "out")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -43,6 +44,10 @@ class LoihiNeuron:
         """Return a fresh state for ``batch`` samples."""
         return _LoihiStepper(self, batch)
 
+    def beyond_nir(self) -> dict[str, Int]:
+        """Return what the chip has and NIR's neurons have no field for."""
+        return {"v_init": self.v_init}
+
     def as_discrete(self) -> Discrete:
         """Return the neuron in chip units, with states that are not rounded and v from 0 on."""
         keep_mem = 1 - self.dv / rule.DECAY_UNITY
@@ -71,6 +76,7 @@ class BinaryInput:
     ``rate``: see ``LoihiNeuron``.
     """
 
+    repeats_input: ClassVar[bool] = True
     rate: Float | None = None
 
     def stepper(self, batch: int) -> Stepper:

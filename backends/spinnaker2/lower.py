@@ -118,7 +118,8 @@ def _population(name: str, population: ir.Population[SpinNeuron]) -> Population:
 
 
 def _short(values: Float32) -> Float32:
-    """Return one value for all neurons if they are equal, else ``values``."""
+    """Return one value for all neurons if they are equal, else ``values``. -0 becomes 0."""
+    values = values + np.float32(0)
     return values[:1] if (values == values[0]).all() else values
 
 

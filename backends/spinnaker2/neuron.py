@@ -52,6 +52,10 @@ class SpinNeuron:
         """Return the states of ``batch`` samples at the model's first step."""
         return _SpinStepper(self, batch)
 
+    def beyond_nir(self) -> dict[str, Float32]:
+        """Return what the chip has and NIR's neurons have no field for."""
+        return {"v_init": self.v_init}
+
     def as_discrete(self) -> Discrete:
         """Return the same neuron in chip units and double precision.
 

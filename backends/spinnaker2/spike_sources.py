@@ -142,6 +142,7 @@ class Copy:
     """Spike sources that play channels of an input, as the projection into them assigns."""
 
     fires: ClassVar[bool] = True
+    repeats_input: ClassVar[bool] = True
 
     def stepper(self, batch: int) -> Stepper:
         """Return a stepper without state."""

@@ -6,12 +6,18 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable, Mapping
 from functools import cache
+from importlib import import_module
 from importlib.resources import files
 from itertools import chain
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from nirc.certificate.network import NETWORK, network_nir
+from nirc.certificate.relays import without_relays
+from nirc.checker.bundle import Bundle
+from nirc.checker.compare import Chip
+from nirc.checker.values import Refused
 from nirc.chip.backend import Mapped
 from nirc.diagnostics.check import NotChecked
 from nirc.diagnostics.errors import CompileError
@@ -24,11 +30,26 @@ from nirc.nirfile.graph import hdf5_names, stepped
 CERTIFICATE = "certificate.json"
 CHECKER = "check.py"
 PARTS = ("values", "network", "bundle", "compare")  # of every checker, in nirc/checker
-CHECKED = ("speck", "xylo")  # chips whose files the checker reads
+# Parts of a chip's checker behind those of all, in nirc/checker.
+CHECKED = {
+    "loihi2": ("networks", "loihi2"),
+    "speck": ("speck",),
+    "spinnaker2": ("networks", "spinnaker2"),
+    "xylo": ("xylo",),
+}
 SCHEMA = "nirc-certificate/1"
+# Synapses above which a compilation leaves the check out: from here on it may cost more than the
+# compilation (``python benchmarks/check.py``).
+MOST_SYNAPSES = 1 << 17
 
 
-def certified(integer: Program, mapped: Mapped, log: Log) -> dict[str, bytes]:
+def certified(
+    integer: Program,
+    mapped: Mapped,
+    manifest: Mapping[str, Any],
+    chip_files: Mapping[str, bytes],
+    log: Log,
+) -> dict[str, bytes]:
     """Return network.nir, certificate.json and check.py of a bundle.
 
     ``integer``: the quantised program that was mapped. A network that no NIR file can hold has
@@ -41,7 +62,7 @@ def certified(integer: Program, mapped: Mapped, log: Log) -> dict[str, bytes]:
         return {}
     scales = {name: block.scale for name, block in mapped.blocks.items()}
     try:
-        network, datasets = network_nir(integer, scales, Log())
+        network, datasets = network_nir(without_relays(integer), scales, Log())
     except CompileError:  # P307
         log.add(NotChecked(reason="a projection is too large for a matrix of NIR"))
         return {}
@@ -52,9 +73,37 @@ def certified(integer: Program, mapped: Mapped, log: Log) -> dict[str, bytes]:
         "names": {names[name]: name for name in scales if names.get(name, name) != name},
         "retimed": [[names[a], names[b], steps] for a, b, steps in mapped.retimed],
     }
-    made = {NETWORK: network, CERTIFICATE: to_json(tree)}
+    made = {NETWORK: network, CERTIFICATE: to_json({**tree, "rest": ""})}
     chip = mapped.target.name.partition(":")[0]
-    return made if chip not in CHECKED else {**made, CHECKER: checker_text(chip)}
+    if chip not in CHECKED:
+        return made
+    listed = {**manifest, "files": dict.fromkeys(chip_files, "")}
+    files = {**chip_files, **made, "manifest.json": to_json(listed)}
+    rest = ""
+    if synapses_of(integer) <= MOST_SYNAPSES:
+        rest = rest_of(Bundle(files.__getitem__, []), reader_of(chip))
+    return {**made, CERTIFICATE: to_json({**tree, "rest": rest}), CHECKER: checker_text(chip)}
+
+
+def synapses_of(integer: Program) -> int:
+    """Return the number of synapses of a program."""
+    ops = chain.from_iterable(projection.ops for _, _, projection in integer.edges())
+    return sum(op.entries for op in ops)
+
+
+def reader_of(chip: str) -> Callable[[Bundle], Chip]:
+    """Return the checker's reader of a chip's files."""
+    reader: Callable[[Bundle], Chip] = getattr(import_module(f"nirc.checker.{chip}"), chip)
+    return reader
+
+
+def rest_of(bundle: Bundle, rebuild: Callable[[Bundle], Chip]) -> str:
+    """Return the digest of what the checker reads but does not prove, "" if it reads no further."""
+    try:
+        rebuild(bundle)
+    except Refused:
+        return ""
+    return bundle.digest_of_rest()
 
 
 @cache
@@ -62,7 +111,7 @@ def checker_text(chip: str) -> bytes:
     """Return the checker of one chip as a file of its own, the chip's reader at its end."""
     texts = {
         name: (files("nirc.checker") / f"{name}.py").read_text(encoding="utf-8")
-        for name in (*PARTS, chip)
+        for name in (*PARTS, *CHECKED[chip])
     }
     trees = {name: ast.parse(text) for name, text in texts.items()}
     imports = {
@@ -80,7 +129,8 @@ def checker_text(chip: str) -> bytes:
     ]
     start = f'READER = {chip}\n\nif __name__ == "__main__":\n    start(READER)\n'
     code = [_code(texts[name], trees[name]) for name in texts]
-    return ("\n\n".join(head) + "\n\n\n" + "\n\n\n".join([*code, start])).encode()
+    whole = "\n\n".join([*head, *code, start])
+    return whole.replace("\n\n\n", "\n\n").encode()  # short: one empty line is enough
 
 
 def _code(text: str, tree: ast.Module) -> str:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
-from importlib import import_module
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from nirc.certificate.certificate import CERTIFICATE, CHECKED
+from nirc.certificate.certificate import (
+    CERTIFICATE,
+    CHECKED,
+    MOST_SYNAPSES,
+    reader_of,
+    synapses_of,
+)
 from nirc.certificate.network import NETWORK, places_in
-from nirc.checker.bundle import Bundle, files_of
-from nirc.checker.compare import Chip, check
+from nirc.checker.bundle import files_of, parsed
+from nirc.checker.compare import check
 from nirc.checker.values import Finding, Node, Refused
 from nirc.diagnostics.check import OF_KIND, NotChecked
 from nirc.diagnostics.log import Log
@@ -21,17 +25,7 @@ from nirc.files.bundle import MANIFEST
 from nirc.files.manifest import digest_of, sha256
 from nirc.ir.program import Program
 
-# Synapses above which a compilation leaves the check out: from here on it may cost more than the
-# compilation (``python benchmarks/check.py``).
-MOST_SYNAPSES = 1 << 17
-
 Read = Callable[[str], bytes]
-
-
-def reader_of(chip: str) -> Callable[[Bundle], Chip]:
-    """Return the checker's reader of a chip's files."""
-    reader: Callable[[Bundle], Chip] = getattr(import_module(f"nirc.checker.{chip}"), chip)
-    return reader
 
 
 def check_compiled(files: Mapping[str, bytes], integer: Program, log: Log) -> None:
@@ -39,11 +33,10 @@ def check_compiled(files: Mapping[str, bytes], integer: Program, log: Log) -> No
 
     Reports C906 where no check is run. ``files``: all of the bundle, the manifest among them.
     """
-    chip = Bundle.json_of(files.__getitem__, MANIFEST)["target"].of(str).partition(":")[0]
+    chip = parsed(MANIFEST, files[MANIFEST])["target"].of(str).partition(":")[0]
     if chip not in CHECKED or NETWORK not in files:
         return
-    ops = chain.from_iterable(projection.ops for _, _, projection in integer.edges())
-    if (synapses := sum(op.entries for op in ops)) > MOST_SYNAPSES:
+    if (synapses := synapses_of(integer)) > MOST_SYNAPSES:
         log.add(NotChecked(reason=f"{synapses} synapses take long"))
         return
     findings = check(files.__getitem__, reader_of(chip))
@@ -66,7 +59,7 @@ def check_directory(directory: Path, log: Log) -> None:
     findings: list[Finding] = []
     chip = ""
     try:
-        manifest = Bundle.json_of(read, MANIFEST)
+        manifest = parsed(MANIFEST, read(MANIFEST))
         chip = manifest["target"].of(str).partition(":")[0]
         findings += _altered(read, manifest)
         findings += _unconfirmed(read)
@@ -116,7 +109,7 @@ def _unconfirmed(read: Read) -> list[Finding]:
             places = {each.path: each.as_json() for each in places_in(file)}
     except Exception as error:  # h5py raises nearly anything
         return [Refused(NETWORK, "the file", "it is no HDF5", error)]
-    rows = Bundle.json_of(read, CERTIFICATE)["datasets"].list()
+    rows = parsed(CERTIFICATE, read(CERTIFICATE))["datasets"].list()
     odd = [row for row in rows if row.value not in places.values()]
     if odd or len(rows) != len(places):
         row = (odd or rows or [Node(CERTIFICATE, "datasets", [])])[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -17,6 +18,8 @@ from nirc.checker.network import Network
 from nirc.checker.values import Array, Finding, Node, Refused
 
 MOST_BYTES = 1 << 30  # of one file, packed or not
+# Fields of manifest.json that are compared with other files, or that are digests.
+PROVEN = {"files", "sha256", "populations", "input_map", "output_map", "output_latency_steps"}
 DTYPES = re.compile(r"\|i1|<i2|<i4|<i8|<f8|\|S[1-9][0-9]{0,4}")
 
 
@@ -42,11 +45,20 @@ class Bundle:
         self.read = read
         self.findings = findings
         self.manifest = self.json("manifest.json")
+        # What is read and not proven, as no chip needs it: history, texts, estimates.
+        self.rest: list[Any] = [
+            {k: v for k, v in self.manifest.of(dict).items() if k not in PROVEN}
+        ]
+        for name in self.manifest["populations"].of(dict):
+            block = self.manifest["populations"][name].of(dict)
+            self.rest.append(
+                {k: v for k, v in block.items() if k not in ("index", "scale")} | {"name": name}
+            )
         dt = self.manifest["dt"]
         self.dt: float = 1.0 if dt.value is None else dt.value
         if type(self.dt) is not float or not 0 < self.dt < math.inf:
             raise dt.refused("seconds")
-        self.certificate = self.json("certificate.json").has("schema datasets names retimed")
+        self.certificate = self.json("certificate.json").has("schema datasets names retimed rest")
         self.certificate["schema"].one_of("nirc-certificate/1")
         self.nir = read("network.nir")
         # Places and sizes of datasets, as HDF5's headers of contiguous data name them.
@@ -73,6 +85,10 @@ class Bundle:
         """Keep a finding."""
         self.findings.append(Finding(kind, file, place, problem, *values))
 
+    def digest_of_rest(self) -> str:
+        """Return the digest of what was read and has no effect on the chip."""
+        return hashlib.sha256(json.dumps(self.rest, sort_keys=True).encode()).hexdigest()
+
     def most(self, file: str, what: str, number: int, most: int) -> None:
         """Note a limit of the chip that is exceeded."""
         if number > most:
@@ -80,17 +96,7 @@ class Bundle:
 
     def json(self, name: str) -> Node:
         """Return the tree of a JSON file."""
-        return self.json_of(self.read, name)
-
-    @staticmethod
-    def json_of(read: Callable[[str], bytes], name: str) -> Node:
-        """Return the tree of a JSON file that ``read`` returns."""
-        try:
-            text = read(name).decode()
-            tree = json.loads(text, parse_constant=_no_number, object_pairs_hook=_unique)
-        except (ValueError, RecursionError) as error:
-            raise Refused(name, "the file", "it is no JSON", error) from None
-        return Node(name, "", tree)
+        return parsed(name, self.read(name))
 
     def npz(self, name: str) -> dict[str, Array]:
         """Return the arrays of an archive."""
@@ -133,6 +139,15 @@ class Bundle:
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise Refused("network.nir", path.of(str), "a number is not finite")
         return path.of(str), _text(array) if array.dtype.kind == "S" else array
+
+
+def parsed(name: str, data: bytes) -> Node:
+    """Return the tree of a JSON text in the file ``name``."""
+    try:
+        tree = json.loads(data.decode(), parse_constant=_no_number, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise Refused(name, "the file", "it is no JSON", error) from None
+    return Node(name, "", tree)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -67,15 +67,21 @@ class RouteAstray(Stated):
 
 class CanOverflow(Stated):
     code = "C905"
-    title = "an accumulator of the chip can leave its range"
+    title = "some input drives an accumulator of the chip out of its range"
+    severity = "note"
     meaning = """
-    An interval of an accumulator, over all inputs that the chip takes, is wider than its word, and
-    the word would wrap around. The message names the neuron and the interval.
+    The checker bounds every accumulator over all inputs. Where a bound is wider than the word, it
+    drives the neuron with all its synapses of one sign in each step. The message names the neuron
+    and the first step in which the word wraps around or saturates. Without this note no input can
+    do so.
     """
-    example = "The current of a neuron of Loihi 2 can reach 9,000,000, above the 24 bits of u."
+    example = """
+    On Loihi 2, "v saturates if all inhibitory synapses act for 241 steps": a neuron without leak
+    forgets inhibition below -2^23.
+    """
     what_to_do = """
-    Compile again. If that does not help, please report it: the compiler chooses scales at which
-    this cannot happen.
+    Nothing, if inputs are never so extreme. Else give a neuron a leak or smaller weights, and
+    compile again. `nirc verify` shows if the answers of your data differ.
     """
     sources = CHECKER
 
