@@ -43,7 +43,8 @@ def check_compiled(files: Mapping[str, bytes], integer: Program, log: Log) -> No
     unread = [each for each in findings if each.kind == "unreadable"]
     for each in unread[:1]:
         log.add(NotChecked(reason=f"the checker does not understand a file: {each}", odd=True))
-    _report([each for each in findings if each not in unread], log)
+    rest = [each for each in findings if each not in unread and each.kind != "overflow"]
+    _report(rest, log)
 
 
 def check_directory(directory: Path, log: Log) -> None:

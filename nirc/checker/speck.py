@@ -159,6 +159,18 @@ class SpeckCore:
         if self.bias[idle].any() or self.initial[idle].any():
             raise row["biases"].refused("0 between the classes of the readout layer")
 
+        # Before an event a neuron is below its threshold, and never below threshold_low. A weight
+        # above the threshold leaves it higher each time, unless a spike sets it to 0.
+        most = max(0, int(self.kernel.max()), int(self.bias.max()))
+        high = row["threshold_high"].integer(1, 32767)
+        climbs = self.reset == "subtract" and most > high
+        if climbs or high - 1 + most > 32767:
+            events = (32767 - high) // max(most - high, 1) + 2
+            at = np.unravel_index(int(self.kernel.argmax()), self.kernel.shape)
+            text = f"{events} events that meet the weight (out, in, y, x) {tuple(map(int, at))}"
+            problem = "a membrane saturates at 32767"
+            bundle.note("overflow", "config.json", row.path, problem, text)
+
         def bits(n: int) -> int:  # of an address: memories are padded to powers of two
             return (n - 1).bit_length()
 

@@ -10,8 +10,8 @@ no HDF5 is needed. `nirc check` confirms those names.
 
 It needs Python 3.9 and numpy, imports nothing of nirc, and shares no code with it. This file is
 yours: use, change and pass it on as you like.
-Exit status: 0 nothing found but inputs that overflow an accumulator, 1 findings (one a line), 2
-usage.
+Exit status: 0 the chip gets the network, though some input may drive a state out of its range, 1
+something is wrong (a line each), 2 usage.
 """
 
 from __future__ import annotations

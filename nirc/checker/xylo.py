@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from nirc.checker.bundle import Bundle
@@ -59,7 +61,7 @@ def xylo(bundle: Bundle) -> Chip:
     last = XYLO_STEP + ("" if silent else ", fire >= 1, subtract, emit")
     idle = np.zeros(channels + n + m, bool)
     idle[relays + channels] = True
-    return Chip(
+    chip = Chip(
         channels=channels,
         parts={"hidden": n, "readout": m},
         fields=fields,
@@ -71,6 +73,8 @@ def xylo(bundle: Bundle) -> Chip:
         columns=np.arange(m) + channels + n,
         idle=idle,
     )
+    _xylo_bounds(bundle, chip)
+    return chip
 
 
 def _xylo_limits(bundle: Bundle, most: Array, sizes: tuple[int, int, int], within: Array) -> None:
@@ -215,3 +219,81 @@ def _xylo_specification(
     if len(into) > 1:
         want["dash_syn_2"] = hidden.column("i_syn2_decay", 0, 15)
     bundle.same("specification.npz", {name: array.astype(np.int16) for name, array in want.items()})
+
+
+def _xylo_bounds(bundle: Bundle, chip: Chip) -> None:
+    """Bound every synaptic state and membrane. Look for an input that saturates one of them."""
+    fields = {name: np.nan_to_num(value, nan=1.0) for name, value in chip.fields.items()}
+    open_states, drive = _xylo_unproved(chip, fields, 15)
+    if open_states:
+        found = _xylo_saturating(chip, fields, np.argsort(-drive)[:3])
+        few, _ = _xylo_unproved(chip, fields, 1)
+        total = 3 * (len(chip.rules) - chip.channels)
+        problem = f"{open_states} of {total} states are not proved to stay in 16 bits"
+        problem += f", {few} if inputs fire once a step at most"
+        bundle.note("overflow", "config.json", "isyn, isyn2, v", problem, found)
+
+
+def _xylo_unproved(chip: Chip, fields: dict[str, Array], inputs: int) -> tuple[int, Array]:
+    """Return how many states may leave 16 bits, and the largest drive of each neuron.
+
+    A state that gains at most h a step and loses x >> k climbs to h << k, and one that gains at
+    least l < 0 falls to ((l + 1) << k) - 1. A channel fires ``inputs`` times in a step at most. A
+    neuron fires as often as its threshold fits into its bound, 31 times at most. A membrane that
+    fires is left below its threshold, and gains a step's current.
+    """
+    source, target, receptor, _, weight = chip.synapses
+    n = len(chip.rules)
+    key = (receptor * n + target).astype(int)
+    tau, mem = np.stack([fields["w_in"], fields["w_in_2"]]), fields["r"]  # 2 ** dash
+    bias, threshold = fields["v_leak"] / mem, fields["v_threshold"]
+    cap = np.where(np.arange(n) < n - chip.parts["readout"], 31, 1)
+    spikes = np.where(np.arange(n) < chip.channels, inputs, cap)
+    for _ in range(20):
+        most = spikes[source] * weight
+        gain = np.bincount(key, np.maximum(most, 0), 2 * n).reshape(2, n)
+        loss = np.bincount(key, np.minimum(most, 0), 2 * n).reshape(2, n)
+        high, low = gain * tau, np.where(loss < 0, (loss + 1) * tau - 1, 0)
+        rise, fall = (high - gain).sum(0) + bias, (low - loss).sum(0) + bias
+        firing, silent = threshold - 1 + rise, np.maximum(rise, 0) * mem
+        top = np.where(firing < (cap + 1) * threshold, np.minimum(firing, silent), silent)
+        fits = np.floor(np.minimum(top, 32767) / threshold)
+        fewer = np.where(np.arange(n) < chip.channels, inputs, np.minimum(spikes, fits))
+        if (fewer == spikes).all():
+            break
+        spikes = fewer
+    bottom = np.where(fall < 0, (fall + 1) * mem - 1, 0)
+    wide = (np.stack([*high, top]) > 32767) | (np.stack([*low, bottom]) < -32768)
+    return int(wide[:, chip.channels :].sum()), (gain - loss).sum(0)
+
+
+def _xylo_saturating(chip: Chip, fields: dict[str, Array], neurons: Array) -> str:
+    """Return an input that saturates a state, as a run from cleared states shows."""
+    source, target, receptor, _, weight = chip.synapses
+    n = len(chip.rules)
+    w = np.zeros((2, n, n))
+    np.add.at(w, (receptor.astype(int), target, source), weight)
+    tau, mem = np.stack([fields["w_in"], fields["w_in_2"]]), fields["r"]
+    most = np.where(np.arange(n) < n - chip.parts["readout"], 31, 1)
+
+    def leak(x: Array, tau: Array) -> Array:
+        return np.maximum(np.floor(x / tau), np.minimum(x, 1))
+
+    for sign, neuron in itertools.product((1, -1), neurons.tolist()):
+        x = np.zeros(n)
+        x[: chip.channels] = 15 * (sign * w[:, neuron, : chip.channels].sum(0) > 0)
+        spikes, isyn, v = np.zeros(n), np.zeros((2, n)), np.zeros(n)
+        for step in range(100):
+            isyn += w @ (x + spikes)
+            after = isyn - leak(isyn, tau)
+            v += after.sum(0) + fields["v_leak"] / mem - leak(v, mem)
+            for name, state in (("isyn", isyn[0]), ("isyn2", isyn[1]), ("v", v)):
+                i = int(np.argmax(np.abs(state[chip.channels :])))
+                if abs(state[chip.channels + i]) > 32768:
+                    channels = np.flatnonzero(x).tolist()
+                    return f"{name} of neuron {i} leaves in step {step}: 15 spikes on {channels}"
+            isyn = after
+            spikes = np.clip(v // fields["v_threshold"], 0, most)
+            spikes[: chip.channels] = 0
+            v -= spikes * fields["v_threshold"]
+    return "no input tried leaves them"

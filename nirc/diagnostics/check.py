@@ -67,21 +67,22 @@ class RouteAstray(Stated):
 
 class CanOverflow(Stated):
     code = "C905"
-    title = "some input drives an accumulator of the chip out of its range"
+    title = "a state of a neuron can leave its range"
     severity = "note"
     meaning = """
-    The checker bounds every accumulator over all inputs. Where a bound is wider than the word, it
-    drives the neuron with all its synapses of one sign in each step. The message names the neuron
-    and the first step in which the word wraps around or saturates. Without this note no input can
-    do so.
+    The checker bounds every accumulator by intervals, over all inputs that the chip takes. Where
+    the bound is wider than the word, it looks for an input that drives the state out of its range,
+    and runs it from cleared states. The message names the input and the neuron, or reports that no
+    input tried does so: then the state is neither proved nor refuted. On Loihi 2 and SpiNNaker2
+    every synapse of one sign acts in each step. Xylo and Speck saturate, and so does the emulator.
     """
     example = """
-    On Loihi 2, "v saturates if all inhibitory synapses act for 241 steps": a neuron without leak
-    forgets inhibition below -2^23.
+    "isyn of neuron 3 leaves in step 7: 15 spikes on [0, 2]": with 15 spikes in every step on
+    channels 0 and 2 the current of hidden neuron 3 of a Xylo saturates.
     """
     what_to_do = """
-    Nothing, if inputs are never so extreme. Else give a neuron a leak or smaller weights, and
-    compile again. `nirc verify` shows if the answers of your data differ.
+    Compare the input with yours: 15 spikes in every step are rare. `nirc verify` with real data
+    shows if saturation costs accuracy. Smaller weights, or a shorter synapse, leave more room.
     """
     sources = CHECKER
 

@@ -157,7 +157,8 @@ def second_look(directory: Path, listed: Mapping[str, str]) -> list[str]:
         warn(f"{CHECKER} was not run: numpy is not installed")
         return []
     scope = runpy.run_path(str(directory / CHECKER), run_name="check")
-    return list(map(str, scope["check"](scope["files_of"](directory), scope["READER"])))
+    found = scope["check"](scope["files_of"](directory), scope["READER"])
+    return [str(each) for each in found if each.kind != "overflow"]
 
 
 @dataclass
