@@ -143,7 +143,7 @@ def _tree_changed(tree: Any, keys: set[str], rng: random.Random) -> str:
     """Change a leaf. All leaves whose paths differ in indices only are as likely as one other."""
     groups: dict[str, list[tuple[Any, ...]]] = {}
     for path in _leaves(tree, ()):
-        if path[0] in keys and path[-1] != "place":  # the order in which results are listed
+        if path[0] in keys:
             pattern = ".".join("[]" if isinstance(key, int) else key for key in path)
             groups.setdefault(pattern, []).append(path)
     path = rng.choice(groups[rng.choice(sorted(groups))])
