@@ -7,6 +7,7 @@ threshold is silent for good, and counts for nothing in what follows it.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -24,8 +25,12 @@ from nirc.ir.program import Program
 from nirc.semantics.run import stepper_of
 
 STEPS = 1 << 12  # of the largest drive that are tried at most
+LEAST_STEPS = 64
+WORK = 1 << 24  # neurons times steps of a population, from LEAST_STEPS on
 STILL = 64  # steps without a higher membrane, after which it rises no more
-HALVINGS = 24  # of the drive: a membrane that wraps around fires under less of it
+SAME = 1e-6  # a rise by less than this share is none: a leak ends it
+SMALL_DRIVE = 1 << 10  # a state of 16 bits does not wrap around before a neuron fires; a larger
+# drive is halved and tried again
 ROWS = 1 << 22  # weights of a matrix that are looked at together
 
 Bools = NDArray[np.bool_]
@@ -220,28 +225,37 @@ class _Search:
 def _spikes(population: Population[Any], x: Float, second: Float) -> Float:
     """Return (n,) the spikes of a step at which a neuron first fires under its largest drive."""
     found: Float = _first_spikes(population, x[None], second[None])[0]
-    if ((found == 0) & (x + second > 0)).any():
-        less = 0.5 ** np.arange(1, HALVINGS + 1)[:, None]
+    large = np.log2(np.maximum(x + second, 1)[found == 0].max(initial=1)) - np.log2(SMALL_DRIVE)
+    if large > 0 and not isinstance(population.dynamics, Discrete):
+        less = 0.5 ** np.arange(1, math.ceil(large) + 1)[:, None]
         under_less = _first_spikes(population, np.floor(x * less), np.floor(second * less))
         found = np.maximum(found, under_less.max(axis=0))
     return found
 
 
 def _first_spikes(population: Population[Any], x: Float, second: Float) -> Float:
-    """Return (batch, n) spikes of the first step in which each neuron fires, 0 for none."""
+    """Return (batch, n) spikes of the first step in which each neuron fires, 0 for none.
+
+    A neuron that has not fired when the work is spent counts as one that fires, if it still rises.
+    """
     stepper = stepper_of(population, len(x))
+    steps = min(STEPS, max(LEAST_STEPS, WORK // max(1, x.size)))
+    window = min(STILL, steps // 2)
     first = np.zeros_like(x)
     highest = np.full(x.shape, -np.inf)
-    last_rise = 0
-    for step in range(STEPS):
-        sent = stepper.step(x, second)
-        first = np.where(first > 0, first, sent)
-        if (stepper.v > highest)[first == 0].any():
-            last_rise = step
+    before = highest
+    rises = np.ones(x.shape, bool)
+    for step in range(1, steps + 1):
+        first = np.where(first > 0, first, stepper.step(x, second))
         highest = np.maximum(highest, stepper.v)
-        if (first > 0).all() or step - last_rise >= STILL:
+        if (first > 0).all():
             return first
-    return np.where((first == 0) & (stepper.v == highest), 1.0, first)  # it rises on
+        if step % window == 0:
+            rises = (first == 0) & (highest > before + SAME * abs(highest))
+            if not rises.any():
+                return first
+            before = highest
+    return np.where(rises, 1.0, first)
 
 
 def _through(projection: Projection, signal: Range) -> Range:
