@@ -39,6 +39,7 @@ def loihi2(bundle: Bundle) -> Chip:
     chip, number = numbered(tree, ids, {"neurons": cells.shape[1]}, cells[5] > 0)
     wires = [_loihi2_wire(bundle, block, ids) for block in tree["projections"]]
     rows = [(number[w["from"]], number[w["to"]], 0, w["delay"], w["weight"]) for w in wires]
+    rows = [[np.zeros(0, np.int64)] * 5, *rows]
     chip.synapses = [np.concatenate(c) for c in zip(*(np.broadcast_arrays(*row) for row in rows))]
     neuron, blocks = np.full(len(number), -1), bundle.manifest["populations"]
     neuron[number[chip.channels:][:cells.shape[1]]] = np.arange(cells.shape[1])

@@ -72,6 +72,12 @@ def _signals(
     a: Recording, b: Recording, tolerance: float, order: Sequence[str] | None, log: Log
 ) -> Iterator[Signal]:
     """Yield what both recordings have, from inputs to outputs, spikes before membranes."""
+    inner = {*a.spikes, *b.spikes} - {OUTPUT}
+    if order is not None and inner and not inner & {*order}:
+        problem = "the bundle has none of the populations of the recordings"
+        log.add(
+            RecordingsDoNotMatch(problem=problem, found=", ".join(order), limit=", ".join(inner))
+        )
     names = [name for name in (*(order or ()), *a.spikes) if name in a.spikes and name in b.spikes]
     names = sorted(dict.fromkeys(names), key=lambda name: name == OUTPUT)
     if not names:

@@ -22,7 +22,7 @@ from nirc.checker.values import Refused
 from nirc.nirfile import operators
 from tests.corrupt import bundles, caught, escaped
 from tests.deployed import script, signed
-from tests.models import graph, looped
+from tests.models import chain, graph, looped
 
 ROOT = Path(__file__).parents[2]
 
@@ -118,3 +118,10 @@ def test_a_file_that_the_checker_does_not_understand_is_no_fault_of_the_network(
     found = compile(ROOT / "examples/braille.nir", "xylo", writer="nir").diagnostics
     (said,) = [d for d in found if d.code == "C906"]
     assert said.severity == "warning" and "config.json: format: it is another one" in said.message
+
+
+@pytest.mark.parametrize("chip", CHECKED)
+def test_a_network_without_any_synapse_is_checked_too(chip: str) -> None:
+    silent = nir.Linear(np.zeros((2, 3))), nir.IF(r=np.ones(2), v_threshold=np.ones(2))
+    made = compile(chain(3, *silent, n_out=2), chip, allow_silent=True, dt=1e-3)
+    assert {d.code for d in made.diagnostics if d.code.startswith("C")} == set()

@@ -113,6 +113,16 @@ def test_what_cannot_be_compared_is_refused(
     assert done.returncode == 3 and [d["code"] for d in result["diagnostics"]] == [code]
 
 
+def test_the_bundle_must_be_the_one_that_was_run(tmp_path: Path) -> None:
+    model = chain(2, nir.Linear(np.eye(2)), nir.IF(r=np.ones(2), v_threshold=np.ones(2)), n_out=2)
+    compile_model(model, "loihi2", Options()).bundle.save(tmp_path / "bundle")
+    other = save(tmp_path / "a.npz", spikes__other=spikes())
+    outputs = save(tmp_path / "b.npz", spikes=spikes())
+    done, result = compared(other, other, "--bundle", tmp_path / "bundle")
+    assert done.returncode == 3 and [d["code"] for d in result["diagnostics"]] == ["U619"]
+    assert compared(outputs, outputs, "--bundle", tmp_path / "bundle")[1]["equal"]
+
+
 def test_a_picture_shows_the_sample_that_differs(tmp_path: Path) -> None:
     other = spikes()
     other[2, 4, 1] ^= 1
