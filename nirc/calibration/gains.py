@@ -113,7 +113,7 @@ class Search:
         rows = np.sort(rng.choice(samples, most, replace=False))
         self.reference: Float = reference[rows][:, :, chosen].astype(np.float64)
         self.drives = [None if e.live else unrolled.arriving(e)[rows][:, :, chosen] for e in edges]
-        self.biases = [_biased(e, steps)[:, chosen] for e in edges]
+        self.biases = [_biased(e, steps, n)[:, chosen] for e in edges]
         self.d = _chosen(d, chosen)
         self.chosen = chosen
         decay = echo(steps)
@@ -289,9 +289,9 @@ def self_inhibition_weights(d: Discrete, s: Setting) -> Float:
     return weights
 
 
-def _biased(e: Edge, steps: int) -> Float:
+def _biased(e: Edge, steps: int, n: int) -> Float:
     """Return (steps, n) the constant that ``e`` adds."""
-    total = np.zeros((steps, e.ops[-1].op.n_out if e.ops else 1))
+    total = np.zeros((steps, n))
     for bias in e.projection.biases:
         total = total + (np.arange(steps) >= bias.onset_steps)[:, None] * bias.value
     return total

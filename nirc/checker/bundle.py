@@ -68,10 +68,8 @@ class Bundle:
 
     def blocks(self) -> dict[str, Node]:
         """Return what the manifest says of each population of network.nir."""
-        rows, renamed = self.manifest["populations"], self.certificate["names"]
-        names = dict.fromkeys(self.network.populations, "")
-        for name in names:  # HDF5 has no slash in a name
-            names[name] = renamed[name].of(str) if name in renamed.of(dict) else name
+        rows = self.manifest["populations"]
+        names = {name: self.noted(name) for name in self.network.populations}
         if sorted(rows.of(dict)) != sorted(names.values()):
             raise rows.refused("the populations of network.nir")
         blocks = {name: rows[noted] for name, noted in names.items()}
@@ -80,6 +78,11 @@ class Bundle:
         ):
             block["place"].one_of(place)
         return blocks
+
+    def noted(self, name: str) -> str:
+        """Return a population's name in the manifest. HDF5 has no slash in a name."""
+        renamed = self.certificate["names"]
+        return str(renamed[name].of(str)) if name in renamed.of(dict) else name
 
     def note(self, kind: str, file: str, place: str, problem: str, *values: object) -> None:
         """Keep a finding."""

@@ -39,8 +39,9 @@ def loihi2(bundle: Bundle) -> Chip:
     chip, number = numbered(tree, ids, {"neurons": cells.shape[1]}, cells[5] > 0)
     wires = [_loihi2_wire(bundle, block, ids) for block in tree["projections"]]
     rows = [(number[w["from"]], number[w["to"]], 0, w["delay"], w["weight"]) for w in wires]
-    rows = [[np.zeros(0, np.int64)] * 5, *rows]
-    chip.synapses = [np.concatenate(c) for c in zip(*(np.broadcast_arrays(*row) for row in rows))]
+    spread: list[Any] = [np.broadcast_arrays(*row) for row in rows]
+    columns = zip(*(spread or [[np.zeros(0, np.int64)] * 5]))
+    chip.synapses = [np.concatenate(column) for column in columns]
     neuron, blocks = np.full(len(number), -1), bundle.manifest["populations"]
     neuron[number[chip.channels:][:cells.shape[1]]] = np.arange(cells.shape[1])
     for name in blocks.of(dict):
@@ -150,7 +151,7 @@ def _loihi2_mapping(bundle: Bundle, tree: Any, ids: dict[str, Array], wires: lis
         row["chip"].one_of(int(at[i] // (16, 8, 1) @ (1, size[0] // 16, size[0] * size[1] // 128)))
         for what, n in zip(LOIHI2_CORE, used[i]):
             bundle.most("mapping.json", f"{row.path}: {what}", n, LOIHI2_CORE[what])
-    late = latencies(bundle)
+    late = {bundle.noted(name): latencies(bundle)[name] for name in bundle.network.populations}
     root["latency_steps"].one_of({**root["latency_steps"].of(dict), **late})
     root["dt"].one_of(bundle.manifest["dt"].value)
     places = [row["at"].value for row in rows]  # others would do as well

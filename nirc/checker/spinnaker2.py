@@ -57,8 +57,9 @@ def spinnaker2(bundle: Bundle) -> Chip:
     wires += [_spinnaker2_kernel(bundle, block, models, ids) for block in tree["convolutions"]]
     rows = [(number[ids[w["source"]][w["pre"]]], number[ids[w["target"]][w["post"]]],
              (w["weight"] < 0) & ("curr" in models[w["target"]]), w["delay"] + 1, w["weight"]) for w in wires]
-    rows = [[np.zeros(0, np.int64)] * 5, *rows]
-    chip.synapses = [np.concatenate(c) for c in zip(*(np.broadcast_arrays(*row) for row in rows))]
+    spread: list[Any] = [np.broadcast_arrays(*row) for row in rows]
+    columns = zip(*(spread or [[np.zeros(0, np.int64)] * 5]))
+    chip.synapses = [np.concatenate(column) for column in columns]
     # A ring buffer sums the weights of a sign that act in a step. States are float32, which neither
     # wrap around nor saturate.
     for sign in (1, -1):

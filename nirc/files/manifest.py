@@ -107,7 +107,7 @@ MANIFEST = File(
 
 def digest_of(data: bytes, noted: str) -> str:
     """Return the digest of a manifest's text in which zeros stand for the digest ``noted``."""
-    return sha256(data.replace(noted.encode(), NO_DIGEST))
+    return sha256(data.replace(noted.encode("utf-8", "replace"), NO_DIGEST))
 
 
 def check_ends(manifest: Tree, ends: Mapping[str, Any], faults: Faults) -> None:

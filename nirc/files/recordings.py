@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -99,4 +100,4 @@ def _checked(name: str, values: Array) -> Array:
         raise refused(UnreadableData, problem, found, limit)
     if values.dtype.kind == "f" and np.isnan(values).any():
         raise refused(UnreadableData, f"`{name}` holds NaN", limit="numbers")
-    return values.reshape(*values.shape[:2], -1)
+    return values.reshape(*values.shape[:2], math.prod(values.shape[2:]))

@@ -11,7 +11,7 @@ import math
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ STEPS = 1 << 12  # of the largest drive that are tried at most
 LEAST_STEPS = 64
 WORK = 1 << 24  # neurons times steps of a population, from LEAST_STEPS on
 STILL = 64  # steps without a higher membrane, after which it rises no more
+MANY_SPIKES = 1 << 10  # of a neuron in a step, where its rule has no bound
 SAME = 1e-6  # a rise by less than this share is none: a leak ends it
 SMALL_DRIVE = 1 << 10  # a state of 16 bits does not wrap around before a neuron fires; a larger
 # drive is halved and tried again
@@ -218,44 +219,68 @@ class _Search:
         if not isinstance(node, Population):
             return np.maximum(high, -low)
         if name in self.membranes:
-            return np.maximum(high + high_2, -low - low_2)
+            moved = _moved(node, high, high_2)
+            return np.maximum(np.maximum(high + high_2, -low - low_2), moved)
         return _spikes(node, high, high_2)
 
 
+def _moved(population: Population[Any], x: Float, second: Float) -> Float:
+    """Return (n,) 1 for a membrane that moves by itself, as a leak or a bias moves it."""
+    stepper = stepper_of(population, 1)
+    moved: Float = np.zeros(population.n)
+    for _ in range(STILL):
+        stepper.step(x[None], second[None])
+        moved[stepper.v[0] != 0] = 1.0
+        if moved.all():
+            break
+    return moved
+
+
 def _spikes(population: Population[Any], x: Float, second: Float) -> Float:
-    """Return (n,) the spikes of a step at which a neuron first fires under its largest drive."""
-    found: Float = _first_spikes(population, x[None], second[None])[0]
-    large = np.log2(np.maximum(x + second, 1)[found == 0].max(initial=1)) - np.log2(SMALL_DRIVE)
-    if large > 0 and not isinstance(population.dynamics, Discrete):
+    """Return (n,) the most spikes of a step, 0 for neurons that their largest drive never fires."""
+    fires = _fire(population, x[None], second[None])[0]
+    large = np.log2(np.maximum(x + second, 1)[~fires].max(initial=1)) - np.log2(SMALL_DRIVE)
+    d = population.dynamics
+    if large > 0 and not isinstance(d, Discrete):
         less = 0.5 ** np.arange(1, math.ceil(large) + 1)[:, None]
-        under_less = _first_spikes(population, np.floor(x * less), np.floor(second * less))
-        found = np.maximum(found, under_less.max(axis=0))
-    return found
+        fires |= _fire(population, np.floor(x * less), np.floor(second * less)).any(axis=0)
+    rule = d.as_discrete() if isinstance(d, _Described) else d
+    fire = rule.rule.fires if isinstance(rule, Discrete) else None
+    most = 1 if fire is None else fire.most or MANY_SPIKES
+    return np.where(fires, float(most), 0.0)
 
 
-def _first_spikes(population: Population[Any], x: Float, second: Float) -> Float:
-    """Return (batch, n) spikes of the first step in which each neuron fires, 0 for none.
+@runtime_checkable
+class _Described(Protocol):
+    """A chip's neuron that can be written as a discrete one."""
 
-    A neuron that has not fired when the work is spent counts as one that fires, if it still rises.
+    def as_discrete(self) -> object: ...
+
+
+def _fire(population: Population[Any], x: Float, second: Float) -> Bools:
+    """Return (batch, n) True for neurons that fire under a constant drive.
+
+    One that has not fired when the work is spent counts as one that fires, if it still rises. With
+    less work than STEPS it may also sink, as before a slow synapse turns it.
     """
     stepper = stepper_of(population, len(x))
     steps = min(STEPS, max(LEAST_STEPS, WORK // max(1, x.size)))
     window = min(STILL, steps // 2)
-    first = np.zeros_like(x)
-    highest = np.full(x.shape, -np.inf)
-    before = highest
-    rises = np.ones(x.shape, bool)
+    fired = np.zeros(x.shape, bool)
+    rises = moves = ~fired
+    before = np.full(x.shape, -np.inf)
     for step in range(1, steps + 1):
-        first = np.where(first > 0, first, stepper.step(x, second))
-        highest = np.maximum(highest, stepper.v)
-        if (first > 0).all():
-            return first
+        fired |= stepper.step(x, second) > 0
+        if fired.all():
+            return fired
         if step % window == 0:
-            rises = (first == 0) & (highest > before + SAME * abs(highest))
-            if not rises.any():
-                return first
-            before = highest
-    return np.where(rises, 1.0, first)
+            v = stepper.v.astype(np.float64)
+            rises = ~fired & (v > before + SAME * abs(v))
+            moves = ~fired & (abs(v - before) > SAME * abs(v))
+            if not moves.any():
+                return fired
+            before = v
+    return fired | (rises if steps == STEPS else moves)
 
 
 def _through(projection: Projection, signal: Range) -> Range:

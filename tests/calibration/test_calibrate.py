@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nirc.api import Options, compile_model
 from nirc.calibration import calibrate as module
 from nirc.calibration.calibrate import Calibrated, calibrate, log_notes
 from nirc.calibration.chip import Parameters
@@ -25,6 +26,7 @@ from nirc.rounding.rule import Rounding
 from nirc.semantics.run import run
 from nirc.semantics.variations import ruled
 from tests.calibration.test_unrolled import network, resetting
+from tests.models import chain, lif
 
 pytestmark = pytest.mark.usefixtures("small_calibration")
 
@@ -237,3 +239,11 @@ def test_an_output_that_is_read_as_a_membrane_is_calibrated_too() -> None:
     chip = Read()
     done = calibrate(legal, chip.dynamics(legal), chip, Calibration(given(), legal))
     assert error(done.integer, legal) <= error(chip.dynamics(legal), legal)
+
+
+def test_neurons_that_an_input_drives_by_wires_can_be_calibrated() -> None:
+    """No weights stand between the input and its three neurons."""
+    model = chain(3, lif(3), n_out=3)
+    inputs = np.ones((4, 20, 3), int)
+    made = compile_model(model, "spinnaker2", Options(dt_s=1e-4), calibration=inputs)
+    assert made.bundle.run(inputs).output.any()

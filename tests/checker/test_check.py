@@ -19,6 +19,7 @@ from nirc.certificate.certificate import CHECKED, checker_text
 from nirc.checker.bundle import Bundle
 from nirc.checker.compare import Chip
 from nirc.checker.values import Refused
+from nirc.diagnostics.log import Log
 from nirc.nirfile import operators
 from tests.corrupt import bundles, caught, escaped
 from tests.deployed import script, signed
@@ -125,3 +126,19 @@ def test_a_network_without_any_synapse_is_checked_too(chip: str) -> None:
     silent = nir.Linear(np.zeros((2, 3))), nir.IF(r=np.ones(2), v_threshold=np.ones(2))
     made = compile(chain(3, *silent, n_out=2), chip, allow_silent=True, dt=1e-3)
     assert {d.code for d in made.diagnostics if d.code.startswith("C")} == set()
+
+
+@pytest.mark.parametrize("chip", CHECKED)
+def test_names_with_slashes_are_those_of_the_manifest(chip: str, tmp_path: Path) -> None:
+    nodes = {
+        "in": nir.Input(np.array([2])),
+        "w": nir.Linear(np.eye(2)),
+        "a/b.c": nir.IF(r=np.ones(2), v_threshold=np.ones(2)),
+        "out": nir.Output(np.array([2])),
+    }
+    edges = [("in", "w"), ("w", "a/b.c"), ("a/b.c", "out")]
+    made = compile(graph(nodes, edges), chip, dt=1e-3)
+    assert {d.code for d in made.diagnostics if d.code.startswith("C")} == set()
+    log = Log()
+    checking.check_directory(made.save(tmp_path / "bundle"), log)
+    assert not log.errors

@@ -19,7 +19,7 @@ from nirc.ir.program import Program
 from nirc.semantics.run import run
 from nirc.semantics.silence import reach
 from tests.commands import nirc as command
-from tests.models import DATA, chain, cuba, graph, lif
+from tests.models import DATA, DT, chain, cuba, graph, lif
 
 CHIPS = ("loihi2", "spinnaker2", "speck", "xylo")
 
@@ -122,6 +122,32 @@ def test_an_output_that_is_read_as_a_membrane_is_silent_if_no_input_moves_it() -
     moved = chain(2, nir.Linear(-np.eye(2)), readout, n_out=2)
     assert findings(still)[0].code == "P325"
     assert findings(moved) == []
+
+
+def test_a_membrane_that_its_leak_alone_moves_is_not_silent() -> None:
+    one = np.ones(1)
+    readout = nir.LI(tau=one * 1e-3, r=one * 10, v_leak=one)
+    assert findings(chain(1, nir.Linear(np.zeros((1, 1))), readout, n_out=1)) == []
+
+
+def test_a_membrane_may_sink_for_long_before_a_slow_synapse_lifts_it() -> None:
+    """Both have 1,000 steps of time, and the leak draws the membrane to -5 thresholds."""
+    one = np.ones(1)
+    tau = one * 1000 * DT
+    slow = nir.CubaLIF(tau_syn=tau, tau_mem=tau, r=one, w_in=one, v_leak=-5 * one, v_threshold=one)
+    assert findings(chain(1, nir.Linear(np.array([[10.0]])), slow, n_out=1)) == []
+
+
+def test_a_neuron_may_fire_more_often_in_a_step_than_when_it_fires_first() -> None:
+    """1.9 thresholds a step: one spike, then two. One alone would not reach the last neuron."""
+
+    def fires(threshold: float) -> nir.IF:
+        return nir.IF(r=np.full(1, 1 / DT), v_threshold=np.full(1, threshold))
+
+    driven = nir.Affine(np.zeros((1, 1)), np.array([1.9]))
+    two = nir.Affine(np.ones((1, 1)), np.array([-1.5]))
+    model = chain(1, driven, fires(1.0), two, fires(0.4), n_out=1)
+    assert findings(model, "speck", writer="sinabs", dt_s=DT) == []
 
 
 def test_silence_can_be_allowed(tmp_path: Any) -> None:

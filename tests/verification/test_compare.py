@@ -123,6 +123,12 @@ def test_the_bundle_must_be_the_one_that_was_run(tmp_path: Path) -> None:
     assert compared(outputs, outputs, "--bundle", tmp_path / "bundle")[1]["equal"]
 
 
+@pytest.mark.parametrize("shape", [(0, 5, 3), (2, 0, 3), (2, 5, 0)])
+def test_recordings_of_nothing_are_equal(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    nothing = save(tmp_path / "a.npz", spikes=np.zeros(shape, int))
+    assert compared(nothing, nothing)[1]["equal"]
+
+
 def test_a_picture_shows_the_sample_that_differs(tmp_path: Path) -> None:
     other = spikes()
     other[2, 4, 1] ^= 1
