@@ -22,7 +22,7 @@ from nirc.diagnostics.check import NotChecked
 from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
 from nirc.files.bundle import to_json
-from nirc.ir.populations import Discrete, Population
+from nirc.ir.populations import Discrete, Population, Sink, Source
 from nirc.ir.program import Program
 from nirc.nirfile.graph import hdf5_names, stepped
 
@@ -61,15 +61,18 @@ def certified(
         return {}
     scales = {name: block.scale for name, block in mapped.blocks.items()}
     try:
-        network, datasets = network_nir(without_relays(integer), scales, Log())
+        chip_network = without_relays(integer)
+        network, datasets = network_nir(chip_network, scales, Log())
     except CompileError:  # P307
         log.add(NotChecked(reason="a projection is too large for a matrix of NIR"))
         return {}
-    names = hdf5_names(integer)
+    names = hdf5_names(chip_network)
     tree = {
         "schema": SCHEMA,
         "datasets": [each.as_json() for each in datasets],
         "names": {names[name]: name for name in scales if names.get(name, name) != name},
+        "inputs": [names[name] for name in chip_network.nodes(Source)],
+        "outputs": [names[name] for name in chip_network.nodes(Sink)],
         "retimed": [[names[a], names[b], steps] for a, b, steps in mapped.retimed],
     }
     made = {NETWORK: network, CERTIFICATE: to_json({**tree, "rest": ""})}
@@ -100,6 +103,8 @@ def rest_of(bundle: Bundle, rebuild: Callable[[Bundle], Chip]) -> str:
     """Return the digest of what the checker reads but does not prove, "" if it reads no further."""
     try:
         rebuild(bundle)
+    except MemoryError:
+        raise
     except Exception:  # the check that follows names it
         return ""
     return bundle.digest_of_rest()

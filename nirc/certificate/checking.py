@@ -108,6 +108,8 @@ def _unconfirmed(read: Read) -> list[Finding]:
     try:
         with h5py.File(data, "r") as file:
             places = {each.path: each.as_json() for each in places_in(file)}
+    except MemoryError:
+        raise
     except Exception as error:  # h5py raises nearly anything
         return [Refused(NETWORK, "the file", "it is no HDF5", error)]
     rows = parsed(CERTIFICATE, read(CERTIFICATE))["datasets"].list()

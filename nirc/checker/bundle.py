@@ -58,13 +58,24 @@ class Bundle:
         self.dt: float = 1.0 if dt.value is None else dt.value
         if type(self.dt) is not float or not 0 < self.dt < math.inf:
             raise dt.refused("seconds")
-        self.certificate = self.json("certificate.json").has("schema datasets names retimed rest")
+        self.certificate = self.json("certificate.json").has(
+            "schema datasets names inputs outputs retimed rest"
+        )
         self.certificate["schema"].one_of("nirc-certificate/1")
         self.nir = read("network.nir")
         # Places and sizes of datasets, as HDF5's headers of contiguous data name them.
         self.layouts = set(re.findall(rb"\x03\x01(?=(.{16}))", self.nir, re.DOTALL))
         rows = self.certificate["datasets"].list()
         self.network = Network(dict(map(self._dataset, rows)), self.dt)
+        self.network.inputs = self._ordered("inputs", self.network.inputs)
+        self.network.ends = self._ordered("outputs", self.network.ends)
+
+    def _ordered(self, key: str, ends: dict[str, Any]) -> dict[str, Any]:
+        """Return Inputs or Outputs in the order of the maps in the manifest."""
+        names = [row.of(str) for row in self.certificate[key].list()]
+        if sorted(names) != sorted(ends):
+            raise self.certificate[key].refused("the names in network.nir")
+        return {name: ends[name] for name in names}
 
     def blocks(self) -> dict[str, Node]:
         """Return what the manifest says of each population of network.nir."""
@@ -115,6 +126,8 @@ class Bundle:
                         if file.read(1) or member in arrays:
                             raise ValueError(f"{member} has more bytes, or stands twice")
                     arrays[member[: -len(".npy")]] = array
+        except MemoryError:
+            raise
         except Exception as error:  # zipfile, zlib and numpy raise nearly anything
             raise Refused(name, "the file", "it is no archive of arrays", error) from None
         return arrays

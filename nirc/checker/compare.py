@@ -178,6 +178,8 @@ def check(read: Callable[[str], bytes], rebuild: Callable[[Bundle], Chip]) -> li
         bundle.certificate["rest"].one_of(bundle.digest_of_rest(), *large)
     except Refused as refused:
         findings.append(refused)
+    except MemoryError:
+        raise
     except Exception as error:  # the last resort: values that fit no file of nirc
         findings.append(Refused("the bundle", "a file", "it cannot be understood", repr(error)))
     return findings

@@ -177,8 +177,8 @@ class Network:
 
     @property
     def outputs(self) -> list[tuple[str, int]]:
-        """Population and delay of each Output, by name."""
-        return [self.ends[name] for name in sorted(self.ends)]
+        """Population and delay of each Output."""
+        return list(self.ends.values())
 
     def _follow_all(self, nodes: Mapping[str, Any], edges: list[list[str]]) -> None:
         """Follow each edge that leaves a neuron or an Input."""
@@ -202,6 +202,8 @@ class Network:
     ) -> None:
         """Add the projection that leaves ``source`` by the node ``name``."""
         shape = self.inputs[source] if source in self.inputs else self.populations[source].shape
+        if type(shape) is not tuple:
+            raise Refused("network.nir", source, "the arrays of its neurons have no common shape")
         ops: list[dict[str, Any]] = []
         delay, notes = 0.0, []
         while name in left:

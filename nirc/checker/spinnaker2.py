@@ -166,8 +166,8 @@ def _spinnaker2_mapping(bundle: Bundle, tree: Any, models: dict[str, str], ids: 
     quad = np.array([list(map(int, row)) for row in SPIN_QUADS])[:, (core - 1) // 4]
     at = np.stack([chip % 8 * 8 + quad[0], chip // 8 * 7 + quad[1], (core - 1) % 4], 1)
     plan, order = root["floorplan"]["cores"], np.lexsort(at.T)
-    off = {tuple(cell) for name in ("faulty", "absent")
-           for cell in root["floorplan"][name].integers(0, 255, None, 3).tolist()}
+    gone = [root["floorplan"][name].integers(0, 255, None, 3) for name in ("faulty", "absent")]
+    off = set(map(tuple, np.concatenate([cells.reshape(-1, 3) for cells in gone]).tolist()))
     if len(set(map(tuple, at.tolist())) - off) < many or np.bincount(chip).max(initial=0) > SPIN_PES:
         raise root["slices"].refused("a working PE for each slice")
     events = [int(n) if n == int(n) else n for n in events.tolist()]  # as JSON has them

@@ -386,7 +386,7 @@ def test_memory_that_is_refused_is_no_bug(tmp_path: Path, monkeypatch: pytest.Mo
     def failing(*args: object, **options: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(api, "lower", failing)
+    monkeypatch.setattr(api, "first_fit", failing)
     done = nirc(BRAILLE, "--target", "xylo", cwd=tmp_path)
     assert done.returncode == 1 and "U618" in done.stderr and not list(tmp_path.iterdir())
 

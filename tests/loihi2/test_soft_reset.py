@@ -26,7 +26,7 @@ from tests.loihi2.oracle import require_lava
 from tests.loihi2.test_oracle import assert_equals_lava
 from tests.models import DATA, DT, chain, cuba, graph, lif, linear
 
-SUBTRACT = Options(dt_s=DT, reset="subtract")
+SUBTRACT = Options(dt_s=DT, reset="subtract", allow_silent=True)
 
 
 def if_(n: int, threshold: float = 1.0) -> nir.IF:

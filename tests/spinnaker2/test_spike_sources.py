@@ -32,7 +32,7 @@ from nirc.verification.populations import rounded_to_zero
 from tests.models import DT, chain, graph, lif
 from tests.spinnaker2.bundles import deploy
 from tests.spinnaker2.test_meaning import DT_S
-from tests.spinnaker2.test_random import STEPS, network
+from tests.spinnaker2.test_random import network
 
 RNG = np.random.default_rng(3)
 MODEL = chain(  # few inputs with large weights, and a layer behind them with small ones
@@ -104,7 +104,7 @@ def test_device_and_integer_form_are_one(seed: int, reset: str, delays: str, cop
     options = Options(dt_s=DT_S, reset=reset, chip=(("copies", copies), ("delays", delays)))
     made = api.compile_model(network(seed), "spinnaker2:chip", options)
     channels = len(made.bundle.manifest["input_map"])
-    inputs = np.random.default_rng(seed).poisson(0.3, (2, STEPS, channels))
+    inputs = np.random.default_rng(seed).poisson(0.3, (2, 30, channels))
     np.testing.assert_array_equal(made.bundle.run(inputs).output, run(made.integer, inputs).output)
 
 

@@ -90,12 +90,16 @@ def in_order(
 
 
 def free_populations(problem: Problem) -> list[int]:
-    """Return the populations on cores without kernels, with synapses in a list to or from them."""
+    """Return the populations on cores without kernels, with synapses in a list to or from them.
+
+    Neurons of a map keep their places: parts of it are boxes.
+    """
     free = []
     for i, population in enumerate(problem.populations):
         reaches = [p.reach for p in (*problem.into[i], *problem.out_of[i])]
         listed = any(isinstance(reach, Explicit) for reach in reaches)
-        if population.on_core and listed and all(reach.kind in FREE for reach in reaches):
+        flat = population.neurons == population.shape[0]
+        if population.on_core and flat and listed and all(reach.kind in FREE for reach in reaches):
             free.append(i)
     return free
 
