@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from regroup import CAPACITY, KINDS, PER_CORE, network
+from regroup import CAPACITY, KINDS, PER_CORE, in_kahypar, network
 from rows import Row, show
 
 from nirc.mapping.partition.boxes import Ints
@@ -76,14 +76,8 @@ def links(graph: Hypergraph, cell: Ints, side: int) -> int:
 
 def theirs(graph: Hypergraph, side: int) -> Ints:
     """Return (neurons,) cells."""
-    import mtkahypar
-
-    library = mtkahypar.initialize(1)
-    mtkahypar.set_seed(0)
-    context = library.context_from_preset(mtkahypar.PresetType.QUALITY)
-    nets = [net.tolist() for net in np.split(graph.pin, graph.begin[1:-1])]
+    library, context, made = in_kahypar(graph)
     n = len(graph.size)
-    made = library.create_hypergraph(context, n, len(nets), nets, [1] * n, graph.weight.tolist())
     cells = np.arange(side * side)
     right, down = cells[cells % side < side - 1], cells[: -side or None]
     edges = [*zip(right, right + 1, strict=True), *zip(down, down + side, strict=True)]

@@ -98,7 +98,8 @@ def network(kind: str, n: int, numbering: int = 0) -> Hypergraph:
     return hypergraph(source, target, rate, np.ones((n, 1), np.int64))
 
 
-def kahypar(graph: Hypergraph, blocks: int) -> Ints:
+def in_kahypar(graph: Hypergraph) -> tuple[Any, Any, Any]:
+    """Return Mt-KaHyPar's library, its context and its hypergraph."""
     import mtkahypar
 
     library = mtkahypar.initialize(1)
@@ -107,6 +108,14 @@ def kahypar(graph: Hypergraph, blocks: int) -> Ints:
     nets = [net.tolist() for net in np.split(graph.pin, graph.begin[1:-1])]
     n = len(graph.size)
     made = library.create_hypergraph(context, n, len(nets), nets, [1] * n, graph.weight.tolist())
+    return library, context, made
+
+
+def kahypar(graph: Hypergraph, blocks: int) -> Ints:
+    import mtkahypar
+
+    _, context, made = in_kahypar(graph)
+    n = len(graph.size)
     slack = CAPACITY * blocks / n - 1 - 1e-9
     context.set_partitioning_parameters(blocks, slack, mtkahypar.Objective.KM1)
     context.logging = False

@@ -11,6 +11,15 @@ import numpy as np
 
 DT = 1e-4
 DATA = Path(__file__).parent / "data"
+LOOP = [  # a recurrent population and a readout
+    ("in", "w"),
+    ("w", "pop"),
+    ("pop", "rec"),
+    ("rec", "pop"),
+    ("pop", "read"),
+    ("read", "last"),
+    ("last", "out"),
+]
 
 
 def lif(n: int, steps: float = 8.0, threshold: float = 1.0) -> nir.LIF:
@@ -75,16 +84,7 @@ def recurrent(rng: np.random.Generator, n_in: int, n: int, n_out: int) -> nir.NI
         "last": cuba(n_out),
         "out": nir.Output(np.array([n_out])),
     }
-    edges = [
-        ("in", "w"),
-        ("w", "pop"),
-        ("pop", "rec"),
-        ("rec", "pop"),
-        ("pop", "read"),
-        ("read", "last"),
-        ("last", "out"),
-    ]
-    return graph(nodes, edges)
+    return graph(nodes, LOOP)
 
 
 def raster(
@@ -111,16 +111,7 @@ def relayed() -> nir.NIRGraph:
         "last": cuba(5),
         "out": nir.Output(np.array([5])),
     }
-    edges = [
-        ("in", "w"),
-        ("w", "pop"),
-        ("pop", "rec"),
-        ("rec", "pop"),
-        ("pop", "read"),
-        ("read", "last"),
-        ("last", "out"),
-    ]
-    return graph(nodes, edges)
+    return graph(nodes, LOOP)
 
 
 def looped() -> nir.NIRGraph:
