@@ -51,7 +51,7 @@ def compiled(**chip: str) -> nirc.Bundle:
 def refusal(**chip: str) -> list[tuple[str, str, str]]:
     with pytest.raises(nirc.UsageError) as refused:
         compiled(**chip)
-    return [(d.code, d.found, d.limit) for d in refused.value.diagnostics]
+    return [(d.code, d.found, d.expected) for d in refused.value.diagnostics]
 
 
 def test_options_reach_the_files_and_all_values_in_effect_the_manifest(toycamera: Backend) -> None:
@@ -78,7 +78,7 @@ def test_one_option_has_one_value(toycamera: Backend) -> None:
 def test_a_chip_without_options_says_so() -> None:
     with pytest.raises(nirc.UsageError) as refused:
         nirc.compile(network(), "xylo", reset="subtract", chip={"input": "dvs"})
-    assert [(d.code, d.limit) for d in refused.value.diagnostics] == [
+    assert [(d.code, d.expected) for d in refused.value.diagnostics] == [
         ("U607", "none: xylo has no options")
     ]
     assert nirc.compile(network(), "xylo", reset="subtract").manifest["options"]["chip"] == {}
@@ -95,7 +95,7 @@ def test_modes_run_the_same_files_otherwise(toycamera: Backend) -> None:
 def test_an_unknown_mode_is_refused_with_those_that_exist(toycamera: Backend) -> None:
     with pytest.raises(nirc.UsageError) as refused:
         compiled().run(INPUTS, mode="analogue")
-    assert [(d.code, d.limit) for d in refused.value.diagnostics] == [
+    assert [(d.code, d.expected) for d in refused.value.diagnostics] == [
         ("U607", "synchronous, one-event")
     ]
 

@@ -84,34 +84,6 @@ class CoreLimit(Finding):
         )
 
 
-class GroupTooLarge(CoreLimit):
-    code = "L802"
-    title = "a neuron group is too large for a core"
-    advice = (
-        "a part has too many neurons: this is a bug of nirc, the partition should have split it"
-    )
-    meaning = """
-    A neuron group, the part of a population on a core, has more neurons than the partitioner's
-    table allows, {loihi2:oheogulch neurons of a core}.
-    """
-    example = """
-    A population of 5000 neurons on one core. nirc splits populations, so this is not to be seen
-    with its own partitions.
-    """
-    what_to_do = "If you see it, tell us: it is a bug."
-
-
-class TooManyGroups(CoreLimit):
-    code = "L803"
-    title = "too many neuron groups on a core"
-    meaning = "A core holds 8 neuron groups: populations with one pair of decays and one threshold."
-    example = """
-    Nine small populations on one core. nirc takes another core for the ninth, so this is not to be
-    seen with its own partitions.
-    """
-    what_to_do = "If you see it, tell us: it is a bug."
-
-
 class TooManyInputAxons(CoreLimit):
     code = "L804"
     title = "a neuron has too many input axons"
@@ -131,24 +103,24 @@ class TooManyInputAxons(CoreLimit):
 class TooManyAxonMaps(CoreLimit):
     code = "L805"
     title = "too many axon maps on a core"
+    advice = "join the populations behind the neuron"
     meaning = """
     A core has {loihi2:oheogulch axon maps of a core:,} axon maps: one for each neuron and each
     projection that leaves it.
     """
-    example = "A single neuron never needs so many; nirc splits populations before that."
-    what_to_do = "If you see it, tell us: it is a bug."
+    example = "One neuron that sends to 16,001 populations: others are split before that."
+    what_to_do = "Join the populations behind the neuron: one projection takes one map."
 
 
 class TooManyOutputAxons(CoreLimit):
     code = "L806"
     title = "too many output axons on a core"
+    advice = "join the convolutions behind the map"
     meaning = """
     A core has {loihi2:oheogulch output axons of a core:,} entries for the axons that go out.
     """
-    example = """
-    A single position of a feature map never needs so many; nirc splits populations before that.
-    """
-    what_to_do = "If you see it, tell us: it is a bug."
+    example = "One position of a feature map that feeds 16,001 convolutions."
+    what_to_do = "Join the convolutions to one with more channels."
 
 
 class TooManySynapses(CoreLimit):

@@ -85,8 +85,8 @@ def _variant(
         (
             Limit("cores", cores, "L801", cores_source, certainty),
             Limit("chips", chips, "L801", REPORTS, "I"),
-            Limit("neurons of a core", 4096, "L802", LOGS, "I"),
-            Limit("neuron groups of a core", 8, "L803", LOGS, "I"),
+            Limit("neurons of a core", 4096, "L801", LOGS, "I"),
+            Limit("neuron groups of a core", 8, "L801", LOGS, "I"),
             Limit("input axons of a core", 16000, "L804", LOGS, "I"),
             Limit("axon maps of a core", 16000, "L805", LOGS, "I"),
             Limit("output axons of a core", 16000, "L806", LOGS, "I"),

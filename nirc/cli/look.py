@@ -103,6 +103,7 @@ def check(bundle: Path, output: Output) -> None:
     with output.about(str(bundle)):
         from nirc.certificate.checking import check_directory
 
+        output.shows_notes = True  # notes are findings of this command
         check_directory(bundle, output.log)
         output.results["findings"] = [each.as_dict() for each in output.log.diagnostics]
         if not output.log.errors:

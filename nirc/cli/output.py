@@ -105,6 +105,7 @@ class Output:
     ) -> None:
         self.form = form
         self.is_document = form in DOCUMENTS
+        self.shows_notes = False
         self.decisions = decisions
         self.quiet = quiet
         self.verbose = verbose
@@ -219,7 +220,7 @@ class Output:
         text = render(
             shown,
             file=self.file,
-            verbose=bool(self.verbose),
+            verbose=bool(self.verbose) or self.shows_notes,
             color=wants_color(sys.stderr),
             width=width_of(sys.stderr),
             accepted=0 if self.quiet else accepted,

@@ -10,6 +10,7 @@ CHECKER = "The checker that each bundle carries as `check.py`: docs/reference/ce
 class NetworkDiffers(Stated):
     code = "C901"
     title = "the chip's files hold another network than network.nir"
+    expects = True
     meaning = """
     The checker rebuilt the network of integers from the files that go to the chip, and compared it
     with the quantised network in `network.nir`. A weight, delay, parameter, switch, channel or
@@ -30,6 +31,7 @@ class NetworkDiffers(Stated):
 class FileUnreadable(Stated):
     code = "C902"
     title = "the checker cannot read a file of the bundle, or a digest differs"
+    expects = True
     meaning = """
     A file is missing, damaged, or holds what nirc never writes, or its SHA-256 is not the one in
     `manifest.json`. The checker reads no further where it is unsure, so other findings may be
@@ -56,6 +58,7 @@ class LimitExceeded(Stated):
 class RouteAstray(Stated):
     code = "C904"
     title = "a route of the chip does not lead to its synapses"
+    expects = True
     meaning = """
     The checker follows each neuron's spikes through axons, keys and routing tables. Spikes miss a
     core that holds synapses for them, reach one that does not, or go in a circle.

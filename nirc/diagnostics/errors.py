@@ -30,6 +30,7 @@ class Diagnostic:
     where: str = ""  # a path in the model such as "nodes/lif1/tau", "" for the file
     found: str = ""
     limit: str = ""
+    expected: str = ""  # where no limit is exceeded
     source: str = ""  # of the limit or rule
     help: str = ""
     file: str = ""  # of the finding, if it is not the command's
@@ -38,10 +39,15 @@ class Diagnostic:
         """Return the non-empty fields, for JSON."""
         return {k: v for k, v in self.__dict__.items() if v}
 
+    def facts(self) -> str:
+        """Return the value, and the limit or the value that is expected, in one line."""
+        pairs = (("found", self.found), ("limit", self.limit), ("expected", self.expected))
+        return ", ".join(f"{name} {value}" for name, value in pairs if value)
+
     def sentence(self) -> str:
         """Return the finding in one line, in the words of the library instead of the command."""
-        pairs = (("at", self.where), ("found", self.found), ("limit", self.limit))
-        facts = ", ".join(f"{name} {value}" for name, value in pairs if value)
+        place = f"at {self.where}" if self.where else ""
+        facts = ", ".join(text for text in (place, self.facts()) if text)
         text = f"[{self.code}] {self.message}" + (f" ({facts})" if facts else "")
         text += f". Help: {self.help}" if self.help else ""
         return in_python(safe(" ".join(text.split())))

@@ -19,6 +19,7 @@ class FileFinding(Finding):
     """A finding about the file itself: exit status 3."""
 
     raises = InputError
+    expects = True
 
 
 class CannotOpen(FileFinding):
@@ -181,6 +182,7 @@ class StoredElsewhere(FileFinding, Stated):
 
 class TooMuchAsked(FileFinding, Stated):
     code = "F106"
+    expects = False
     title = "the file asks for more memory or depth than is allowed"
     meaning = """
     The file declares more than nirc is ready to allocate or to walk through. Every size is
@@ -334,6 +336,7 @@ class AllFieldsMissing(MissingField):
 
 class ValueOutsideDomain(FileFinding, Stated):
     code = "F110"
+    expects = False
     title = "a parameter holds NaN or a value outside its domain"
     meaning = """
     A value cannot be what its field means: NaN or infinity in a weight, a time constant that is

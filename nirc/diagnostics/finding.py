@@ -53,6 +53,7 @@ class Finding(_Record):
     code: ClassVar[str]
     title: ClassVar[str]
     severity: ClassVar[Grade] = "error"
+    expects: ClassVar[bool] = False  # the limit in its words is the value that is expected
     raises: ClassVar[type[NircError]] = CompileError  # the exception of an error, see ``errors``
     meaning: ClassVar[str]
     example: ClassVar[str]
@@ -100,7 +101,7 @@ class Finding(_Record):
 
     def diagnostic(self, *, strict: bool = False) -> Diagnostic:
         """Return the finding as it is printed."""
-        grade, words = self.grade(), self.words()
+        grade, words, limit = self.grade(), self.words(), "expected" if self.expects else "limit"
         differs: Severity = "error" if strict else "warning"
         return Diagnostic(
             self.code,
@@ -108,10 +109,10 @@ class Finding(_Record):
             words.message,
             where=self.where,
             found=_text(words.found),
-            limit=_text(words.limit),
             source=words.source,
             help=words.help,
             file=self.file,
+            **{limit: _text(words.limit)},
         )
 
     def refusal(self) -> NircError:

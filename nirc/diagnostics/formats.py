@@ -68,9 +68,8 @@ def as_junit(diagnostics: Sequence[Diagnostic], file: str) -> str:
 
 
 def _text(d: Diagnostic) -> str:
-    pairs = (("at", d.where), ("found", d.found), ("limit", d.limit), ("help:", d.help))
-    facts = [f"{name} {value}" for name, value in pairs if value]
-    return in_line("; ".join([f"{d.code}: {d.message}", *facts]))
+    facts = [f"at {d.where}" * bool(d.where), d.facts(), f"help: {d.help}" * bool(d.help)]
+    return in_line("; ".join([f"{d.code}: {d.message}", *(fact for fact in facts if fact)]))
 
 
 def _data(text: str) -> str:

@@ -377,6 +377,7 @@ class DefaultAssumed(GraphFinding):
 class EdgeToNowhere(GraphFinding):
     code = "G251"
     title = "an edge names a node that does not exist"
+    expects = True
     meaning = """
     The name of one end of an edge is neither a node of its graph nor anything that could stand for
     one (a flattened subgraph, a name seen from another level, or the only node that is left over).

@@ -137,8 +137,7 @@ def _item(text: str, paint: Paint, width: int | None) -> str:
 
 
 def _facts(d: Diagnostic) -> str:
-    pairs = (("found", d.found), ("limit", d.limit))
-    facts = ", ".join(f"{name} {value}" for name, value in pairs if value)
+    facts = d.facts()
     if not d.source:
         return facts
     return f"{facts} ({d.source})" if facts else f"source: {d.source}"
@@ -185,6 +184,7 @@ def safe_diagnostic(d: Diagnostic) -> Diagnostic:
         where=safe(d.where),
         found=safe(d.found),
         limit=safe(d.limit),
+        expected=safe(d.expected),
         source=safe(d.source),
         help=safe(d.help),
         file=safe(d.file),

@@ -52,6 +52,7 @@ class AccuracyLost(Finding):
 class PopulationSilent(Finding):
     code = "P313"
     title = "a population falls silent on the chip"
+    expects = True
     meaning = """
     On the given inputs a population fires in the model and not once on the emulated chip. Whatever
     depends on it sees nothing. The message names the cause where it is known: a population
@@ -89,6 +90,7 @@ class PopulationSilent(Finding):
 class NotInNir(Finding):
     code = "P314"
     title = "NIR has no words for a part of the network"
+    expects = True
     meaning = """
     `nirc export` writes a stage of the compilation as a NIR file. Some of what a chip computes has
     no primitive in NIR: neurons with two synaptic receptors, a vector that becomes a map again, a
@@ -180,6 +182,7 @@ class NoAnswers(Finding):
 class OutputsSilent(Finding):
     code = "P325"
     title = "no output can ever fire"
+    expects = True
     meaning = """
     Whatever comes in, no output of the network on the chip fires. nirc lets every input channel
     and every neuron that can fire send its most spikes in each step, through the positive weights
@@ -261,6 +264,7 @@ class SomeOutputsSilent(Finding):
 class OneAnswer(Finding):
     code = "P327"
     title = "the model answers one class only"
+    expects = True
     severity = "warning"
     meaning = """
     On all the given samples with an answer, the largest count of the model itself, in floating
@@ -329,6 +333,7 @@ class SimulatorLacks(Stated):
 class LoadWithArgument(Finding):
     code = "P319"
     title = "an exported file has to be loaded with an argument or a setting"
+    expects = True
     severity = "warning"
     meaning = """
     The file that `nirc export --for NAME` wrote computes the stage only if it is loaded as the

@@ -79,6 +79,7 @@ def _usual_step(title: str, name: str, step: str, fastest_s: float) -> str:
 class TimeStepContradiction(Finding):
     code = "P302"
     title = "the file contradicts itself about the time step"
+    expects = True
     meaning = """
     Several populations tell a time step (see P301), and they do not agree to within a thousandth:
     tau / r, or tau_syn / w_in, is not the same everywhere. Then at least one `r` or `w_in` is a
@@ -228,6 +229,7 @@ class LinearLoop(Finding):
 class AnalogSignal(Finding):
     code = "P306"
     title = "an analog signal would cross between populations"
+    expects = True
     meaning = """
     LI, CubaLI and I have a membrane potential and no spikes. Between the neurons of this chip only
     spikes travel, so such a population can be an output, where its membrane is read, and nothing
@@ -323,6 +325,7 @@ class TooManyProjections(TooManyPaths):
 class OutputNotFromNeurons(Finding):
     code = "P308"
     title = "an output does not come directly from neurons"
+    expects = True
     meaning = """
     What an Output shows must be the activity of neurons, because the chip has nothing else to
     show. Here linear layers, a bias or a delay stand between the last neurons and the Output, or
@@ -537,6 +540,7 @@ class ChipLacks(Stated):
 class ReadoutNotNeeded(Finding):
     code = "P321"
     title = "--readout adds nothing: the output is read from the network's own neurons"
+    expects = True
     severity = "warning"
     meaning = """
     `--readout` puts neurons behind an output that is a linear layer (P318). This output comes

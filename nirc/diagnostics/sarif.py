@@ -71,7 +71,7 @@ def _result(d: Diagnostic, rule: int, file: str) -> dict[str, Any]:
     place = uri(d.file or file)
     known = fingerprint(d)
     d = safe_diagnostic(d)
-    facts = [f"found {d.found}" if d.found else "", f"limit {d.limit}" if d.limit else "", d.help]
+    facts = [d.facts(), d.help]
     location: dict[str, Any] = {}
     if place:
         region = {"startLine": 1}

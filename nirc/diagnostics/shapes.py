@@ -21,6 +21,7 @@ class ShapeFinding(GraphFinding):
     ``is_internal``: the contradiction lies inside the node, whatever its neighbours claim.
     """
 
+    expects = True
     node: str = ""
     field: str = ""
     parameters: tuple[str, ...] = ()
@@ -462,6 +463,7 @@ class BatchAxisDropped(ShapeReading, OtherShape):
 class ShapeContradiction(ShapeFinding):
     code = "G252"
     title = "shapes contradict each other"
+    expects = True
     meaning = """
     A signal arrives at a node that cannot take it: its weight, parameters, channels or kernel ask
     for another shape, and no reading that is certain (G205 to G210, G215, G216, G221, G222)

@@ -12,6 +12,7 @@ from nirc.diagnostics.similar import did_you_mean
 class UnknownTarget(Finding):
     code = "U601"
     title = "unknown target or variant"
+    expects = True
     raises = UsageError
     meaning = """
     `--target` names a chip for which no backend is installed, or a variant that the chip does not
@@ -120,6 +121,7 @@ class DirectoryHeld(DirectoryInUse):
 class UnreadableData(Stated):
     code = "U603"
     title = "the data file cannot be read as input rasters"
+    expects = True
     raises = InputError
     meaning = """
     The file after `--data` or `--calibrate` does not hold spike counts that can be fed to a
@@ -145,6 +147,7 @@ class UnreadableData(Stated):
 class RasterDoesNotFit(Stated):
     code = "U604"
     title = "the raster does not fit the network's inputs"
+    expects = True
     raises = InputError
     meaning = """
     As an error: the axes of `inputs` after samples and steps have another number of entries than
@@ -189,6 +192,7 @@ class RowsReadAsSample(RasterDoesNotFit):
 class UnusableBundle(Stated):
     code = "U605"
     title = "the bundle is damaged, incomplete or of another version"
+    expects = True
     raises = InputError
     meaning = """
     A file of the bundle is missing, cannot be read, or is not what nirc wrote: its SHA-256 differs
@@ -211,6 +215,7 @@ class UnusableBundle(Stated):
 class UnknownName(Finding):
     code = "U606"
     title = "unknown diagnostic code, pass or population"
+    expects = True
     raises = UsageError
     meaning = """
     A name on the command line means nothing: the code given to `nirc explain`, the pass given to
@@ -241,6 +246,7 @@ class UnknownName(Finding):
 class OptionMakesNoSense(Stated):
     code = "U607"
     title = "an option has a value that makes no sense"
+    expects = True
     raises = UsageError
     meaning = """
     The value of an option is not one that it can have: not a number, out of range, or not one of
@@ -303,6 +309,7 @@ class CannotWrite(Finding):
 class DataTimeStep(Finding):
     code = "U609"
     title = "the data's time step differs from the model's"
+    expects = True
     severity = "warning"
     raises = InputError
     meaning = """
@@ -417,6 +424,7 @@ class NoSpikesToCalibrate(Finding):
 class UnknownSimulator(Finding):
     code = "U613"
     title = "the simulator of the network is not known"
+    expects = True
     raises = UsageError
     meaning = """
     `nirc.record` runs networks of snnTorch, Norse, Sinabs and of Rockpool's torch modules. It
@@ -640,6 +648,7 @@ class Bug(Finding):
 class RecordingsDoNotMatch(Stated):
     code = "U619"
     title = "two recordings cannot be compared"
+    expects = True
     raises = InputError
     meaning = """
     `nirc compare` looks for the first step in which two recordings of one network differ. They

@@ -43,6 +43,7 @@ class WriterRecognised(Finding):
 class ChoiceNotRecorded(Finding):
     code = "W202"
     title = "the file does not record a choice of its writer"
+    expects = True
     meaning = """
     The simulator has an option that its exporter does not write into the file, and the answer of
     the network depends on the option. nirc takes the simulator's own default and names it. Under
@@ -124,6 +125,7 @@ class WriterUnsure(Finding):
 class RuleDisagreesWithRecording(Finding):
     code = "W204"
     title = "the rule that is used does not give the recorded outputs"
+    expects = True
     severity = "warning"
     meaning = """
     The data file holds what the simulator itself answered (`outputs`), and the float stage gives
@@ -225,6 +227,7 @@ class LayerLeftOut(Finding):
 class NoteUnusable(Finding):
     code = "W207"
     title = "the file's note of who wrote it cannot be used"
+    expects = True
     severity = "warning"
     meaning = """
     A NIR file may say who wrote it: the text `nirc_from` in the metadata of its outermost graph,
@@ -257,6 +260,7 @@ class NoteUnusable(Finding):
 class ReadOtherwise(Finding):
     code = "W208"
     title = "the file is read otherwise than its writer steps"
+    expects = True
     severity = "warning"
     meaning = """
     The numbers and names of the file tell which simulator wrote it, but an option, or the note
@@ -313,6 +317,7 @@ class NoteOverruled(ReadOtherwise):
 class PartWithoutWords(Finding):
     code = "W210"
     title = "NIR has no words for a part of the network that is recorded"
+    expects = True
     meaning = """
     `nirc.record` watches the network run and writes each module as a NIR node. Something on the
     way to the output is no such module: a module of an unknown type, a function between modules, a
@@ -348,6 +353,7 @@ class PartWithoutWords(Finding):
 class ChoicesDiffer(Finding):
     code = "W211"
     title = "layers of a network differ in a choice that a file can say only once"
+    expects = True
     meaning = """
     NIR has no place for some choices of a simulator, such as the reset rule. nirc takes them from
     one text for the whole network (`--from`). Two layers of this network compute by different

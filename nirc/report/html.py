@@ -77,7 +77,8 @@ def report_html(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> bytes
 
     Same input, same bytes. Names come from the model's file. The page escapes all of them.
     """
-    findings = [{"where": "", "found": "", "limit": "", **d} for d in report["diagnostics"]]
+    empty = dict.fromkeys(("where", "found", "limit", "expected"), "")
+    findings = [{**empty, **d} for d in report["diagnostics"]]
     warnings = [d for d in findings if d["severity"] == "warning"]
     codes = sorted({d["code"] for d in findings})
     populations = report["populations"]

@@ -223,7 +223,7 @@ def test_what_lies_behind_a_contradiction_is_not_reported() -> None:
         "out": out(4),
     }  # fmt: skip
     found = error(graph(nodes, "in a n b m c k out"))
-    assert found.where == "nodes/b/weight" and (found.found, found.limit) == (
+    assert found.where == "nodes/b/weight" and (found.found, found.expected) == (
         "shape (9,)",
         "shape (8,)",
     )
@@ -292,7 +292,7 @@ def test_a_lost_padding_is_found_where_it_was_lost() -> None:
     good = cnn(conv(8, 2, 3, 3, padding=1), pop(8, 16, 16, equal=True), second)
     assert not refusals(good)
     found = error(cnn(conv(8, 2, 3, 3), pop(8, 16, 16, equal=True), second))
-    assert found.where == "nodes/c1/padding" and (found.found, found.limit) == (
+    assert found.where == "nodes/c1/padding" and (found.found, found.expected) == (
         "shape (8, 14, 14)",
         "shape (8, 16, 16)",
     )

@@ -147,7 +147,7 @@ def test_equal_values_in_a_wrong_number_are_read_with_a_warning(item: RawNode) -
         "G221",
         "warning",
     ) and "8 neurons" in warning.message
-    assert (warning.found, warning.limit) == ("shape (5,)", "shape (8,)")
+    assert (warning.found, warning.expected) == ("shape (5,)", "shape (8,)")
     assert layers(raw)["x"].shape_out == (8,)
 
 

@@ -101,7 +101,7 @@ def test_a_file_that_ends_early_is_reported_with_both_sizes(
             and said.message == "the file ends early"
             and UNFINISHED in said.help
         )
-        assert said.found == f"{length} bytes" and said.limit.startswith(f"{len(whole)} bytes")
+        assert said.found == f"{length} bytes" and said.expected.startswith(f"{len(whole)} bytes")
 
 
 def test_a_header_that_is_cut_is_reported_as_such(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_node_with_a_type_and_nothing_else_is_one_error(tmp_path: Path) -> Non
     with pytest.raises(InputError) as refused:
         to_layers(read_raw(tmp_path / "m.nir", log), log)
     (error,) = [d for d in refused.value.diagnostics if d.severity == "error"]
-    assert (error.code, error.where, error.limit, error.help) == (
+    assert (error.code, error.where, error.expected, error.help) == (
         "F109",
         "nodes/lif",
         "r, v_threshold",

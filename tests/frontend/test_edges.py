@@ -100,7 +100,7 @@ def test_one_unknown_name_and_one_unnamed_node_can_only_be_the_same() -> None:
 def test_two_unnamed_nodes_are_no_certain_reading() -> None:
     _, found = resolved(graph({"in": inp(1), "lif": if_(), "other": if_()}, "in lif_"))
     assert codes(found) == ["G251"]
-    assert found[0].found == "lif_" and "other" in found[0].limit and "`lif`" in found[0].help
+    assert found[0].found == "lif_" and "other" in found[0].expected and "`lif`" in found[0].help
 
 
 def test_a_subgraph_hidden_behind_an_ordinary_node_is_unknown() -> None:

@@ -5,6 +5,7 @@ by its number.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import nir
@@ -15,13 +16,16 @@ from nirc.api import Compiled, Options, compile_model
 from nirc.backends.loihi2 import BACKEND
 from nirc.backends.loihi2.calibrate import LoihiMeasure
 from nirc.backends.loihi2.cores import cells_of
-from nirc.backends.loihi2.limits import CHIP, VARIANTS
+from nirc.backends.loihi2.findings import CORE_LIMITS
+from nirc.backends.loihi2.fit import report_first_neurons
+from nirc.backends.loihi2.limits import CHIP, OHEO_GULCH, VARIANTS
 from nirc.chip.backend import Search
+from nirc.chip.target import Limit
 from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
 from nirc.mapping.floorplan import floorplan_in
 from nirc.passes.pipeline import Calibration
-from tests.models import DATA, DT, chain, lif, linear, recurrent
+from tests.models import DATA, DT, chain, graph, lif, linear, recurrent
 
 RNG = np.random.default_rng(0)
 CNN = DATA / "paper/cnn_sinabs.nir"
@@ -108,6 +112,31 @@ def test_too_many_inputs_of_one_neuron_are_refused_by_every_limit_that_they_brea
     found = refused(wide(16_001, 1), "loihi2:oheogulch")
     assert {"L804", "L807", "L808"} == set(found)
     assert found["L804"].found == "16001" and found["L804"].limit == "16000"
+
+
+@pytest.mark.parametrize("limit", [each for each in OHEO_GULCH.limits if each.code in CORE_LIMITS])
+def test_a_neuron_that_alone_is_above_a_limit_of_a_core_is_refused_by_its_code(
+    limit: Limit,
+) -> None:
+    """A map of one pixel that feeds two convolutions, on a chip with room for one thing less."""
+    kernel = nir.Conv2d((1, 1), np.full((1, 1, 1, 1), 2.0), 1, 0, 1, 1, np.zeros(1))
+    pixel = nir.IF(r=np.ones((1, 1, 1)), v_threshold=np.ones((1, 1, 1)))
+    nodes = dict.fromkeys(("a", "b", "c"), pixel) | {"in": nir.Input(np.array([1, 1, 1]))}
+    nodes |= {f"k{name}": kernel for name in nodes if name != "in"}
+    edges = [("in", "ka"), ("ka", "a"), ("a", "kb"), ("a", "kc"), ("kb", "b"), ("kc", "c")]
+    for name in "bc":
+        nodes[f"out{name}"] = nir.Output(np.array([1, 1, 1]))
+        edges.append((name, f"out{name}"))
+    integer = compiled(graph(nodes, edges)).integer
+    needs = {"L804": 2, "L805": 4, "L806": 2, "L807": 1, "L808": 62}
+    for most in (needs[limit.code], needs[limit.code] - 1):
+        lowered = replace(limit, max=most)
+        limits = tuple(lowered if each is limit else each for each in OHEO_GULCH.limits)
+        log = Log()
+        report_first_neurons(integer, replace(OHEO_GULCH, limits=limits), log)
+        found = {(d.code, d.found, d.where) for d in log.diagnostics if "`a`" in d.where}
+        above = {(limit.code, str(needs[limit.code]), "`a`, neuron 0")}
+        assert found == (above if most < needs[limit.code] else set())
 
 
 def test_at_the_limit_of_the_shared_memory() -> None:

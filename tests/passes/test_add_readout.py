@@ -43,7 +43,11 @@ def test_a_network_that_a_chip_refuses_compiles_with_it(target: str) -> None:
         with pytest.raises(CompileError, match="P308") as refusal:
             compile_model(network(), target)
         assert any("--readout" in d.help for d in refusal.value.diagnostics)
-    made = compile_model(network(), target, Options(readout="li:8"))
+    log = Log()
+    made = compile_model(network(), target, Options(readout="li:8"), log=log)
+    (note,) = [d for d in log.diagnostics if d.code == "P318"]
+    assert (note.severity, note.where, note.found) == ("note", "nodes/out", "li:8")
+    assert "read from 3 neurons that were added" in note.message
     assert made.bundle.manifest["options"]["readout"] == "li:8"
     assert made.bundle.manifest["output_kind"] == "membrane"
 

@@ -52,7 +52,7 @@ def test_transposed_weights_are_one_error_that_names_them_all() -> None:
     assert (found.code, found.where) == ("G256", "nodes/l/weight")
     assert "`l` and `l2`: the weights are stored as (in, out)" in found.message
     assert "`in`, `n`, `n2` and `out` show" in found.message
-    assert (found.found, found.limit) == (
+    assert (found.found, found.expected) == (
         "shape (6, 8)",
         "shape (8, 6)",
     ) and "weight.T" in found.help

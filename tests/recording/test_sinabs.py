@@ -151,5 +151,5 @@ def test_lower_bounds_that_differ_are_refused(tmp_path: Path) -> None:
     assert (
         finding.code == "W211"
         and finding.found == "floor=none in `3`"
-        and "floor=-1" in finding.limit
+        and "floor=-1" in finding.expected
     )

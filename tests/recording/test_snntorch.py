@@ -630,7 +630,7 @@ def test_inputs_that_are_no_spike_counts_are_refused(
 
 def test_a_network_of_no_simulator_is_refused(tmp_path: Path) -> None:
     finding = refused(nn.Sequential(nn.Linear(12, 5)), spikes(12), tmp_path)
-    assert finding.code == "U613" and "snntorch, norse, sinabs, rockpool" in finding.limit
+    assert finding.code == "U613" and "snntorch, norse, sinabs, rockpool" in finding.expected
 
 
 def test_a_file_that_cannot_be_written_is_a_finding(tmp_path: Path) -> None:

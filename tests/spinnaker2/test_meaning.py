@@ -215,9 +215,10 @@ def test_what_is_not_an_integer_of_such_a_bias_comes_with_its_steady_state() -> 
         "out": nir.Output({"output": np.array([1])}),
     }
     edges = [("in", "w"), ("w", "n"), ("n", "out")]
-    made = api.compile_model(
-        graph(nodes, edges), "spinnaker2:chip", Options(dt_s=DT_S, allow_silent=True)
-    )
+    log, options = Log(), Options(dt_s=DT_S, allow_silent=True)
+    made = api.compile_model(graph(nodes, edges), "spinnaker2:chip", options, log=log)
+    (note,) = [d for d in log.diagnostics if d.code == "D431"]  # 0.9 / 4 * 127 = 28.575
+    assert "up to 0.43 of a unit of weight act at once" in note.message
     quiet = np.zeros((1, 60, 1), int)
     v = run(made.stages.discrete, quiet, record=["n"]).v["n"][0, :, 0]
     ours = made.bundle.run(quiet, record=["n"]).v["n"][0, :, 0] / made.mapped.blocks["n"].scale[0]

@@ -46,13 +46,15 @@ MODEL = chain(  # few inputs with large weights, and a layer behind them with sm
 INPUTS = RNG.poisson(0.3, (40, 40, 4)).clip(0, 1)
 
 
-def compiled(model: Any = MODEL, samples: int | None = None, **chip: str) -> Compiled:
+def compiled(
+    model: Any = MODEL, samples: int | None = None, log: Log | None = None, **chip: str
+) -> Compiled:
     options = Options(dt_s=DT, reset="subtract", chip=tuple(sorted(chip.items())))
     return api.compile_model(
         model,
         "spinnaker2:chip",
         options,
-        log=Log(),
+        log=log or Log(),
         calibration=None if samples is None else INPUTS[:samples],
     )
 
@@ -111,7 +113,8 @@ def test_device_and_integer_form_are_one(seed: int, reset: str, delays: str, cop
 
 def test_a_channel_has_the_copies_that_its_weights_need() -> None:
     weight = np.array([[1.0, 0.0201, 0.3337], [0.2113, -0.3719, 0.0103]])
-    made = compiled(chain(3, nir.Linear(weight), lif(2), n_out=2), copies="4")
+    log = Log()
+    made = compiled(chain(3, nir.Linear(weight), lif(2), n_out=2), log=log, copies="4")
     quantised = Spinnaker2Quantise(copies=4).planned(made.legal, Log())["lif1"]
     integers = quantised.stored(quantised.into[0])[1].value.reshape(2, 3)
     first, more = tables_of(made).inputs
@@ -120,6 +123,8 @@ def test_a_channel_has_the_copies_that_its_weights_need() -> None:
     np.testing.assert_array_equal(more.channels, np.repeat([0, 1, 2], needed))
     assert needed.tolist() == [3, 3, 1]
     assert more.name == f"{first.name}.copies"
+    (note,) = [d for d in log.diagnostics if d.code == "N913"]
+    assert note.message.startswith("7 spike source(s)") and note.found == "up to 4 for a channel"
 
 
 @pytest.mark.parametrize("delayed", [False, True])

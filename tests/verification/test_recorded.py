@@ -61,7 +61,7 @@ def test_verify_warns_where_the_model_is_not_the_network_that_was_recorded() -> 
     log = Log()
     verify(ZERO, "loihi2", read_data(recorded(ZERO), log), Options(), log=log)
     (told,) = [d for d in log.diagnostics if d.code == "W204"]
-    assert "nirc inspect" in told.help and "recorded" in told.limit
+    assert "nirc inspect" in told.help and "recorded" in told.expected
 
 
 def test_of_nengo_verify_says_that_near_is_the_best_there_is() -> None:

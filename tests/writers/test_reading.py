@@ -200,7 +200,7 @@ def test_what_makes_no_sense_is_refused_with_what_would(asked: str, hint: str) -
     with pytest.raises(UsageError) as refusal:
         load_as(LEAKY, Options(writer=asked), log=Log())
     told = refusal.value.diagnostics[-1]
-    assert told.code == "U607" and hint in f"{told.limit} {told.help}"
+    assert told.code == "U607" and hint in f"{told.expected} {told.help}"
 
 
 def test_the_table_of_writers_is_whole() -> None:
@@ -238,7 +238,7 @@ def test_a_step_of_the_user_names_the_time_and_changes_no_decay() -> None:
 def reported(model: Path, **options: object) -> list[tuple[str, str]]:
     log = Log()
     load_as(model, Options(**options), log=log)  # type: ignore[arg-type]
-    return [(d.code, d.limit) for d in log.diagnostics if d.code == "W208"]
+    return [(d.code, d.expected) for d in log.diagnostics if d.code == "W208"]
 
 
 def test_another_simulator_s_rule_on_a_sure_file_is_a_warning() -> None:

@@ -238,6 +238,22 @@ def test_time_constants_of_powers_of_two_with_subtraction_leave_only_several_spi
     } <= {"D404", "D410"}
 
 
+def test_integrators_and_neurons_without_memory_are_named_each_by_its_code() -> None:
+    ones = np.ones(2)
+    for neurons, code, said in (
+        (nir.IF(r=ones, v_threshold=ones), "D405", "loses 1 unit a step"),
+        (nir.Threshold(ones), "D413", "has no memory, the chip's synapse has"),
+        (cuba(2), "", ""),
+    ):
+        log = Log()
+        compile_model(
+            chain(2, nir.Linear(np.eye(2)), neurons, n_out=2), "xylo", Options(dt_s=DT), log=log
+        )
+        found = [d for d in log.diagnostics if d.code in ("D405", "D413")]
+        assert [d.code for d in found] == [code] * bool(code)
+        assert all(said in d.message and d.severity == "warning" for d in found)
+
+
 def test_biases_reach_the_hidden_neurons() -> None:
     rng = np.random.default_rng(0)
     affine = nir.Affine(weight=rng.normal(0, 1, (5, 3)), bias=np.linspace(-0.5, 0.5, 5))
