@@ -149,7 +149,7 @@ def test_a_signal_of_more_values_than_a_laptop_holds_is_refused_where_it_begins(
     assert refusals(net) == []
     monkeypatch.setattr(infer_shapes, "MAX_SIGNAL", 5)
     (refusal,) = [d for d in said(net) if d.severity == "error"]
-    assert (refusal.where, refusal.found, refusal.expected) == (
+    assert (refusal.where, refusal.found, refusal.limit) == (
         "nodes/w",
         "shape (6,), 6 values",
         "5 values",
