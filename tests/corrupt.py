@@ -114,22 +114,89 @@ def bundles(chip: str) -> tuple[tuple[str, Files], ...]:
     return tuple(made)
 
 
-def corrupted(files: Files, rng: random.Random) -> Corruption:
-    """Change one field of one file."""
-    name = rng.choice(sorted(set(files) - UNREAD))
-    data = files[name]
+@dataclass(frozen=True)
+class Place:
+    """A value that can change: keys of a tree, or the name of an array and keys of its tree."""
+
+    file: str
+    path: tuple[Any, ...]
+
+
+def places(files: Files) -> dict[str, list[Place]]:
+    """Return the places of a bundle by file and kind. A kind differs in numbers and names only."""
+    found: dict[str, list[Place]] = {}
+    names = set(json.loads(files["manifest.json"])["populations"])
+    for name in sorted(set(files) - UNREAD):
+        for keys, path in _paths(name, files, names):
+            found.setdefault(f"{name}: {'.'.join(keys)}", []).append(Place(name, path))
+    return found
+
+
+def _paths(name: str, files: Files, names: set[str]) -> Iterator[tuple[list[str], tuple[Any, ...]]]:
+    """Yield the words of a place's kind, and its path."""
     if name == "network.nir":
-        data, text = _dataset_changed(data, json.loads(files["certificate.json"]), rng)
+        for path, _, dtype, shape in json.loads(files["certificate.json"])["datasets"]:
+            if np.prod(shape, dtype=int):
+                yield [path.rpartition("/")[2], dtype[1], str(len(shape))], (path,)
     elif name.endswith(".npz"):
-        data, text = _archive_changed(data, rng)
+        for array, value in _arrays(files[name]).items():
+            if array == STRUCTURE:
+                yield from _tree_paths(json.loads(value.tobytes()), (array,), names)
+            elif value.size:
+                yield [re.sub(r"\d+", "", array), str(value.ndim)], (array,)
     elif name.endswith(".net"):
-        data, text = _hdf5_changed(data, rng)
+        paths: list[str] = []
+        with h5py.File(io.BytesIO(files[name])) as file:
+            file.visititems(lambda p, item: paths.append(p) if hasattr(item, "dtype") else None)
+        yield from (([path], (path,)) for path in sorted(paths))
+    else:
+        tree = json.loads(files[name])
+        keys = set(tree) - HISTORY if name == "manifest.json" else set(tree)
+        yield from _tree_paths({key: tree[key] for key in tree if key in keys}, (), names)
+
+
+def _tree_paths(
+    tree: Any, before: tuple[Any, ...], names: set[str]
+) -> Iterator[tuple[list[str], tuple[Any, ...]]]:
+    for path in _leaves(tree, ()):
+        words = ["*" if key in names else key for key in path]
+        yield ["[]" if isinstance(key, int) else key for key in words], (*before, *path)
+
+
+def corrupted(files: Files, rng: random.Random) -> Corruption:
+    """Change one field of one file. Files are equally likely, and kinds of their fields."""
+    found = places(files)
+    file = rng.choice(sorted({kind.partition(": ")[0] for kind in found}))
+    kind = rng.choice([kind for kind in found if kind.startswith(f"{file}: ")])
+    return altered(files, rng.choice(found[kind]), rng, gone=rng.random() < 0.1)
+
+
+def altered(files: Files, place: Place, rng: random.Random, gone: bool) -> Corruption:
+    """Change the value of a place, or take it away where this can be done."""
+    name, data = place.file, files[place.file]
+    if name == "network.nir":
+        data, text = _dataset_changed(data, json.loads(files["certificate.json"]), place, rng)
+    elif name.endswith(".npz"):
+        data, text = _archive_changed(data, place, rng, gone)
+    elif name.endswith(".net"):
+        data, text = _hdf5_changed(data, place, rng)
     else:
         tree = json.loads(data)
-        keys = set(tree) - HISTORY if name == "manifest.json" else set(tree)
-        text = _tree_changed(tree, keys, rng)
+        text = _tree_changed(tree, place.path, rng, gone)
         data = json.dumps(tree).encode()
     return Corruption(signed({**files, name: data}), f"{name}: {text}")
+
+
+def of_each_kind(chip: str, seed: int) -> Iterator[Corruption]:
+    """Yield two corruptions of each kind of field, in the smallest bundle that has it."""
+    rng = random.Random(seed)
+    seen: set[str] = set()
+    for _, files in sorted(bundles(chip), key=lambda each: sum(map(len, each[1].values()))):
+        found = places(files)
+        for kind in sorted(set(found) - seen):
+            for gone in (False, True):
+                yield altered(files, rng.choice(found[kind]), rng, gone)
+        seen |= set(found)
 
 
 def signed(files: Files) -> Files:
@@ -139,19 +206,13 @@ def signed(files: Files) -> Files:
     return {**files, "manifest.json": manifest_text(manifest)}
 
 
-def _tree_changed(tree: Any, keys: set[str], rng: random.Random) -> str:
-    """Change a leaf. All leaves whose paths differ in indices only are as likely as one other."""
-    groups: dict[str, list[tuple[Any, ...]]] = {}
-    for path in _leaves(tree, ()):
-        if path[0] in keys:
-            pattern = ".".join("[]" if isinstance(key, int) else key for key in path)
-            groups.setdefault(pattern, []).append(path)
-    path = rng.choice(groups[rng.choice(sorted(groups))])
+def _tree_changed(tree: Any, path: tuple[Any, ...], rng: random.Random, gone: bool) -> str:
+    """Change a leaf, or delete it."""
     above = tree
     for key in path[:-1]:
         above = above[key]
     old = above[path[-1]]
-    if rng.random() < 0.1:
+    if gone:
         del above[path[-1]]
         return f"{path}: {old!r} is gone"
     above[path[-1]] = _other(old, rng)
@@ -202,40 +263,48 @@ def _entry_changed(array: Any, rng: random.Random) -> tuple[Any, str]:
     raise AssertionError(f"{old!r} cannot be changed")
 
 
-def _dataset_changed(data: bytes, certificate: Any, rng: random.Random) -> tuple[bytes, str]:
-    rows = [row for row in certificate["datasets"] if np.prod(row[3], dtype=int)]
-    path, offset, dtype, shape = rng.choice(rows)
+def _dataset_changed(
+    data: bytes, certificate: Any, place: Place, rng: random.Random
+) -> tuple[bytes, str]:
+    (row,) = [row for row in certificate["datasets"] if (row[0],) == place.path]
+    path, offset, dtype, shape = row
     count = int(np.prod(shape, dtype=int))
     array, text = _entry_changed(np.frombuffer(data, dtype, count, offset), rng)
     raw = array.tobytes()
     return data[:offset] + raw + data[offset + len(raw) :], f"{path}{text}"
 
 
-def _hdf5_changed(data: bytes, rng: random.Random) -> tuple[bytes, str]:
+def _hdf5_changed(data: bytes, place: Place, rng: random.Random) -> tuple[bytes, str]:
     buffer = io.BytesIO(data)
+    (path,) = place.path
     with h5py.File(buffer, "r+") as file:
-        paths: list[str] = []
-        file.visititems(lambda path, item: paths.append(path) if hasattr(item, "dtype") else None)
-        path = rng.choice(sorted(paths))
         array, text = _entry_changed(np.asarray(file[path][()]), rng)
         file[path][...] = array
     return buffer.getvalue(), f"{path}{text}"
 
 
-def _archive_changed(data: bytes, rng: random.Random) -> tuple[bytes, str]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        names = [name.removesuffix(".npy") for name in archive.namelist()]
-    with np.load(io.BytesIO(data)) as loaded:
-        arrays = {name: loaded[name] for name in names}
-    kind = rng.choice(sorted({re.sub(r"\d+", "", name) for name in names}))
-    name = rng.choice([n for n in names if re.sub(r"\d+", "", n) == kind and arrays[n].size])
-    if name == STRUCTURE:
+def _archive_changed(
+    data: bytes, place: Place, rng: random.Random, gone: bool
+) -> tuple[bytes, str]:
+    arrays = _arrays(data)
+    name, *path = place.path
+    if path:
         tree = json.loads(arrays[name].tobytes())
-        text = _tree_changed(tree, set(tree), rng)
+        text = _tree_changed(tree, tuple(path), rng, gone)
         arrays[name] = np.frombuffer(json.dumps(tree, sort_keys=True).encode(), np.uint8)
+    elif gone:
+        del arrays[name]
+        text = " is gone"
     else:
         arrays[name], text = _entry_changed(arrays[name], rng)
     return npz(arrays), f"{name}{text}"
+
+
+def _arrays(data: bytes) -> dict[str, Any]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+    with np.load(io.BytesIO(data)) as loaded:
+        return {name: loaded[name] for name in names}
 
 
 def caught(chip: str, files: Files) -> bool:

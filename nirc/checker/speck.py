@@ -254,9 +254,9 @@ def _speck_arrival(
     into, high, wide = core.shape_in
     c, y, x = (each.ravel() for each in np.indices(shape))
     c, y, x = c + shift, y // pooling[0], x // pooling[1]
-    if shape[0] + shift > into:
-        raise Refused("config.json", f"cnn_layers[{number}]", "spikes have no input channel there")
-    inside = np.flatnonzero((y < high) & (x < wide))  # the chip drops the others
+    if shape[0] + shift > into or (shape[1] // pooling[0], shape[2] // pooling[1]) != (high, wide):
+        raise Refused("config.json", f"cnn_layers[{number}]", "spikes of another map arrive there")
+    inside = np.flatnonzero((y < high) & (x < wide))  # the chip drops an odd row and column
     pixel = ((c * high + y) * wide + x)[inside]
     arrive = {"type": "list", "target": pixel, "source": inside, "weight": np.ones(len(inside))}
     kernel = {"type": "Conv2d", "weight": core.kernel, "shape_in": core.shape_in}

@@ -64,6 +64,8 @@ class Judge:
         self.functions = functions_of(self.room.paths())
         if self.room.plain:
             in_python()
+        if self.room.ready is not None:
+            self.room.ready()
         self.work(self)
         return True
 

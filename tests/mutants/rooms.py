@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.corrupt import NETWORKS, bundles
 from tests.mutants.mutant import ROOT
 
 
@@ -13,13 +15,14 @@ class Room:
     """Files of code, and the tests that judge them.
 
     ``plain``: the room has kernels. They run as Python, since numba keeps machine code of the
-    right version on disk.
+    right version on disk. ``ready``: called once, before a mutant is put.
     """
 
     files: tuple[str, ...]  # patterns
     tests: tuple[str, ...]
     without: tuple[str, ...] = ()  # patterns
     plain: bool = False
+    ready: Callable[[], object] | None = None
 
     def paths(self) -> list[str]:
         """Return the files, sorted."""
@@ -48,7 +51,16 @@ SAMPLE = Room(
     ),
     plain=True,
 )
+
+
+def _bundles() -> None:
+    """Compile what the checker is tried on."""
+    for chip in NETWORKS:
+        bundles(chip)
+
+
 ROOMS = {
+    "checker": Room(("nirc/checker/*.py",), ("tests/checker",), ready=_bundles),
     "semantics": Room(("nirc/semantics/*.py",), ("tests/semantics",)),
     "rounding": Room(("nirc/rounding/*.py",), ("tests/rounding",)),
     "passes": Room(
