@@ -4,4 +4,5 @@ from __future__ import annotations
 
 from nirc.cli.main import main
 
-main()
+if __name__ == "__main__":  # a worker that is spawned imports this module, too
+    main()

@@ -90,7 +90,7 @@ class Reader:
             path.write_text(changed(path.read_text(), block.text))
         else:
             assert not path.exists(), f"{block.file} is there already"
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text)
 
     def _run(self, script: str) -> None:

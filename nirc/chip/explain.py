@@ -21,6 +21,7 @@ def finding_classes() -> dict[str, type[Finding]]:
         numbers,
         outcome,
         passes,
+        project,
         shapes,
         usage,
         writer,
@@ -28,7 +29,19 @@ def finding_classes() -> dict[str, type[Finding]]:
     from nirc.diagnostics.finding import declared
 
     classes: dict[str, type[Finding]] = {}
-    own = (file, graph, shapes, writer, passes, outcome, dynamics, numbers, usage, check)
+    own = (
+        file,
+        graph,
+        shapes,
+        writer,
+        passes,
+        outcome,
+        dynamics,
+        numbers,
+        usage,
+        project,
+        check,
+    )
     for module in own:
         classes |= {each.code: each for each in declared(module)}
     for name, backend in registry.backends().items():

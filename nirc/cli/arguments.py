@@ -20,6 +20,7 @@ from nirc.files.commit import at_once
 
 if TYPE_CHECKING:
     from nirc.files.data import Data
+    from nirc.options import Options
 
 
 class _NewFile(click.Path):
@@ -89,11 +90,11 @@ _OUTPUT = _options(
     ),
     click.option(
         "-A",
-        "--accept",
+        "--allow",
         "silenced",
         metavar="CODE",
         multiple=True,
-        help="Accept a warning: neither printed nor, with --strict, an error. May be repeated.",
+        help="Allow a warning: neither printed nor, with --strict, an error. May be repeated.",
     ),
     click.option(
         "-W",
@@ -271,12 +272,12 @@ def use_one_thread() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def compilation(options: dict[str, Any], output: Output) -> dict[str, Any]:
-    """Return the arguments that compile, verify and export share. Reads ``--calibrate``."""
-    from nirc.api import Options
+def asked_options(options: dict[str, Any]) -> Options:
+    """Return the options of a compilation."""
+    from nirc.options import Options
 
     camera = [] if options["camera"] is None else [("input", options["camera"])]
-    asked = Options(
+    return Options(
         dt_s=options["dt"],
         reset=options["reset"],
         discretise=options["discretise"],
@@ -289,6 +290,11 @@ def compilation(options: dict[str, Any], output: Output) -> dict[str, Any]:
         time_limit_s=options["time_limit"],
         chip=tuple(sorted({*options["chip"], *camera})),
     )
+
+
+def compilation(options: dict[str, Any], output: Output) -> dict[str, Any]:
+    """Return the arguments that compile, verify and export share. Reads ``--calibrate``."""
+    asked = asked_options(options)
     sample = options["calibrate"]
     if sample is not None:
         sample = read_rasters(sample, asked.dt_s, output.log)

@@ -49,6 +49,19 @@ class Interruptions:
         self.state = "over"
 
     @contextlib.contextmanager
+    def commit_part(self) -> Iterator[None]:
+        """Hold signals back in the block, and take them after it: more is to be done."""
+        before = self.state
+        self.state = "committing"
+        try:
+            yield
+        finally:
+            self.state = before
+        if self.waiting and before == "running":
+            self.waiting = False
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
     def taken(self, *, to_the_end: bool) -> Iterator[None]:
         """Take the signals in the block. An ignored signal, as under nohup, stays ignored.
 

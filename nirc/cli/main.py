@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem, shell_complete
 
-from nirc.cli import compile, look, run
+from nirc.cli import compile, look, project, run
 from nirc.cli.interruption import Interruptions
 from nirc.cli.output import LostStreamError, Output
 from nirc.diagnostics.docstring import docstring
@@ -42,6 +42,9 @@ Examples:
   nirc export model.nir --target xylo -o chip.nir   the network with the chip's numbers, as NIR
   nirc export model.nir --stage float --for norse -o n.nir   what Norse loads as this network
   nirc check out                               the emitted files, by an independent checker
+  nirc build                                   all models of nirc.toml that changed, with gates
+  nirc sweep model.nir --target xylo --vary seed=0,1,2 --data spikes.npz
+  nirc diff old.nir new.nir --target xylo      what changed, and what it means on the chip
   nirc explain X504                            what a diagnostic means
 
 Completion: eval "$(_NIRC_COMPLETE=bash_source nirc)", also zsh_source, fish_source.
@@ -96,6 +99,9 @@ COMMANDS: tuple[click.Command, ...] = (
     look.mapping,
     look.check,
     compile.export,
+    project.build,
+    project.sweep,
+    project.diff_,
     look.targets,
     look.explain,
     look.writers,

@@ -347,6 +347,12 @@ def save_run(path: Path, run: Run, log: Log, commit: Commit = at_once) -> None:
     save_bytes(path, buffer.getvalue(), log, commit)
 
 
+def make_folder(path: Path, log: Log) -> None:
+    """Make a folder unless it is there. Raises ``UsageError`` (U608)."""
+    with _written(path, log):
+        path.mkdir(exist_ok=True)
+
+
 def save_json(path: Path, tree: object, log: Log, commit: Commit = at_once) -> None:
     """Write readable JSON. Raises ``UsageError`` (U608)."""
     save_bytes(path, (json.dumps(tree, indent=1, sort_keys=True) + "\n").encode(), log, commit)

@@ -82,7 +82,7 @@ def report_html(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> bytes
     warnings = [d for d in findings if d["severity"] == "warning"]
     codes = sorted({d["code"] for d in findings})
     populations = report["populations"]
-    page = _template().render(
+    page = template("report.html.j2").render(
         report=report,
         manifest=manifest,
         neurons=sum(p["neurons"] for p in populations.values()),
@@ -117,8 +117,8 @@ def _calibration(calibration: Mapping[str, Any] | None) -> dict[str, Any] | None
 
 
 @cache
-def _template() -> Template:
-    """Return the page's template. It takes longer to read than to render."""
+def template(name: str) -> Template:
+    """Return the template of a page. It takes longer to read than to render."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -129,7 +129,7 @@ def _template() -> Template:
         lstrip_blocks=True,
         finalize=_visible,
     )
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
 
 
 def _visible(value: object) -> object:

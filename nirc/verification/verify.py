@@ -33,7 +33,7 @@ Row = dict[str, Any]
 
 
 @with_one_thread
-def verify(
+def compile_and_verify(
     model: object,
     target: str,
     data: Data,
@@ -44,8 +44,8 @@ def verify(
     calibration: Samples | None = None,
     max_accuracy_drop: float | None = None,
     progress: Callable[[int], None] | None = None,
-) -> dict[str, Any]:
-    """Return the JSON of `nirc verify`. ``progress`` gets the percentage.
+) -> tuple[Compiled, dict[str, Any]]:
+    """Return the compiled model, and the JSON of `nirc verify`. ``progress`` gets the percentage.
 
     Stages: recorded (the simulator's outputs, where ``data`` has them), float, discrete, integer,
     device (the emulator's default mode), device:MODE for each other mode. Two findings are logged
@@ -72,7 +72,12 @@ def verify(
         calibration=calibration,
         progress=lambda percent: notify(percent // 2),
     )
-    return _compared(compiled, steps, data, options, max_accuracy_drop, notify, log)
+    return compiled, _compared(compiled, steps, data, options, max_accuracy_drop, notify, log)
+
+
+def verify(model: object, target: str, data: Data, options: Options, **how: Any) -> dict[str, Any]:
+    """Return the JSON of `nirc verify`. Arguments: those of ``compile_and_verify``."""
+    return compile_and_verify(model, target, data, options, **how)[1]
 
 
 def _compared(

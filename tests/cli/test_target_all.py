@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from nirc.chip import registry
-from nirc.cli.comparison import fan_out
 from nirc.ir.linear import Conv, Dense, Diagonal, Pool
 from nirc.ir.populations import Projection
+from nirc.verification.costs import fan_out
 from tests.commands import nirc
 from tests.models import DATA, chain, lif, linear
 

@@ -1,0 +1,1 @@
+"""Many compilations: the project file, sweeps, workers, gates and the summary."""
