@@ -185,7 +185,9 @@ class _Reader:
             return {option.name for option in registry.resolve(target)[0].options}
         except NircError as refusal:
             for d in refusal.diagnostics:
-                self._wrong(d.message, where, found=d.found, limit=d.limit, help=d.help)
+                self._wrong(
+                    d.message, where, found=d.found, limit=d.limit or d.expected, help=d.help
+                )
             return None
 
     def _check_chip(self, chip: Mapping[str, str], targets: Sequence[str], where: str) -> None:
@@ -221,7 +223,9 @@ class _Reader:
             Options(**options).checked(attempt)
         except NircError as refusal:
             for d in refusal.diagnostics:
-                self._wrong(d.message, where, found=d.found, limit=d.limit, help=d.help)
+                self._wrong(
+                    d.message, where, found=d.found, limit=d.limit or d.expected, help=d.help
+                )
         return options
 
     def _chip(self, given: Table, camera: object, where: str) -> dict[str, str]:
