@@ -14,7 +14,10 @@ from setuptools.command.sdist import sdist
 
 # Zip archives know no time before 1980. Read when a wheel is packed, too.
 os.umask(0o022)
-SOURCES = ("networks", "cores", "floats", "operators")
+SOURCES = (
+    *("networks", "cores", "floats", "operators"),
+    *("regroup", "starts", "placement", "levels", "routing", "trees", "tables", "minimise"),
+)
 TIME = int(os.environ.setdefault("SOURCE_DATE_EPOCH", "315532800"))
 
 
@@ -49,7 +52,7 @@ setup(
         Extension(
             "nirc.native._kernels",
             sources=[f"nirc/native/{name}.c" for name in SOURCES],
-            depends=["nirc/native/kernels.h"],
+            depends=["nirc/native/kernels.h", "nirc/native/mapping.h"],
             # -g0: notes for debuggers would name the folder of the build
             extra_compile_args=["-O3", "-ffp-contract=off", "-g0"],
             optional=True,  # without a compiler the definitions in numpy run

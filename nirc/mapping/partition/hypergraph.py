@@ -14,6 +14,7 @@ import numpy as np
 
 from nirc.mapping.compiled import below, compiled, following
 from nirc.mapping.partition.boxes import Ints
+from nirc.native.loops import in_c
 
 PASSES = 10  # work of a level for each pin, with sorting
 SHRINK = 2.5  # nodes of a level for one of the next
@@ -105,7 +106,8 @@ def coarsened(
         nodes = len(graph.size)
         most = max(fewest, int(nodes / SHRINK))
         state[1] -= PASSES * graph.pin.size
-        leader = _clusters(
+        leader = np.arange(nodes)
+        _clusters(
             graph.begin,
             graph.pin,
             graph.weight,
@@ -115,6 +117,7 @@ def coarsened(
             blocks,
             most,
             state,
+            leader,
         )
         _, first, cluster = np.unique(leader, return_index=True, return_inverse=True)
         if len(first) > STALLED * nodes:
@@ -137,11 +140,14 @@ def _contracted(graph: Hypergraph, cluster: Ints, count: int) -> Hypergraph:
     return Hypergraph(begin, pin[kept[net]], graph.weight[kept], size)
 
 
+@in_c("clusters", "qqqqqqqqnqq")
 @compiled
-def _clusters(begin, pin, weight, of_begin, of_net, size, largest, block, most, state):  # type: ignore[no-untyped-def]
-    """Return (nodes,) the leader of each node's cluster. Each node joins the heaviest neighbour."""
+def _clusters(begin, pin, weight, of_begin, of_net, size, largest, block, most, state, leader):  # type: ignore[no-untyped-def]
+    """Write (nodes,) the leader of each node's cluster. Each node joins the heaviest neighbour.
+
+    ``leader``: the numbers of the nodes.
+    """
     nodes, resources = size.shape
-    leader = np.arange(nodes)
     total = size.copy()
     alone = np.ones(nodes, np.bool_)
     rating = np.zeros(nodes)
@@ -192,7 +198,6 @@ def _clusters(begin, pin, weight, of_begin, of_net, size, largest, block, most, 
             left -= 1
             for r in range(resources):
                 total[best, r] += total[node, r]
-    return leader
 
 
 @compiled

@@ -20,6 +20,7 @@ import numpy as np
 from nirc.mapping.compiled import UPHILL, below, compiled, first_state, following
 from nirc.mapping.partition.boxes import AXES, Boxes, Ints
 from nirc.mapping.partition.result import Hyperedges, core_pairs
+from nirc.native.loops import in_c
 
 MOST_PARTS = 24  # of the descent
 MOST_TARGETS = 20_000  # of the descent
@@ -104,8 +105,10 @@ def annealed(
     np.subtract.at(left, core, taken)
     graph = (edges.first, edges.target, weight, edges.source, *_edges_of_parts(edges, core.size))
     start = core.astype(np.int64)
-    moved: Ints = _anneal(graph, start, taken, left, local_is_free, UPHILL, work, seed)
-    return moved
+    best = start.copy()
+    falling = np.array([COLDEST ** (stage / (STAGES - 1)) for stage in range(STAGES)])
+    _anneal(graph, start, taken, left, local_is_free, UPHILL, falling, work, seed, best)
+    return best
 
 
 def _edges_of_parts(edges: Hyperedges, parts: int) -> tuple[Ints, Ints, Ints]:
@@ -154,9 +157,10 @@ def _change(first, target, weight, source, part_first, part_edge, role, core, pa
     return total, seen
 
 
+@in_c("anneal_parts", "qqqqqqqqqqnddnnq")
 @compiled
-def _anneal(graph, core, taken, left, free, uphill, work, seed):  # type: ignore[no-untyped-def]  # noqa: PLR0915
-    """Return (parts,) the best cores. ``left`` (cores, resources): the room on each core."""
+def _anneal(graph, core, taken, left, free, uphill, falling, work, seed, best):  # type: ignore[no-untyped-def]  # noqa: PLR0915
+    """Write (parts,) the best cores. ``left`` (cores, resources): the room on each core."""
     first, target, weight, source, part_first, part_edge, role = graph
     parts, cores, resources = core.size, left.shape[0], left.shape[1]
     room = 4 * np.bincount(core).max() + 8
@@ -169,14 +173,14 @@ def _anneal(graph, core, taken, left, free, uphill, work, seed):  # type: ignore
         count[core[p]] += 1
     half = np.uint64(32)
     state = first_state(seed)
-    best = core.copy()
+    best[:] = core
     total = least = np.int64(0)  # change in traffic since the start
     hottest = 0.0
     spent = np.int64(0)
     for stage in range(-1, STAGES):  # stage -1 measures the typical change
         tries = 0
         sum_of_changes = 0.0
-        temperature = 0.0 if stage < 0 else hottest * COLDEST ** (stage / (STAGES - 1))
+        temperature = 0.0 if stage < 0 else hottest * falling[stage]
         until = work * (stage + 2) // (STAGES + 1)
         while spent < until:
             spent += 2
@@ -250,7 +254,6 @@ def _anneal(graph, core, taken, left, free, uphill, work, seed):  # type: ignore
             hottest = 0.5 * sum_of_changes / max(tries, 1)
             if tries == 0:
                 break
-    return best
 
 
 def joined(population: Ints, boxes: Boxes, core: Ints, kept: Ints) -> tuple[Ints, Boxes, Ints]:

@@ -11,6 +11,7 @@ import numpy as np
 from nirc.mapping.compiled import compiled
 from nirc.mapping.partition.boxes import Ints
 from nirc.mapping.partition.hypergraph import Hypergraph, shuffled
+from nirc.native.loops import in_c
 
 NOWHERE = -(1 << 59)  # the gain of a node that fits no other block
 MOST_OVER = 250_000_000  # work beyond what is left, at which moves end
@@ -185,6 +186,7 @@ def _move(nets, held, node, to):  # type: ignore[no-untyped-def]
     return work
 
 
+@in_c("refine", "qqqqqqqqnnq")
 @compiled
 def _refine(nets, block, capacity, passes, patience, state):  # type: ignore[no-untyped-def]  # noqa: PLR0915
     begin, pin, weight, of_begin, of_net, size = nets

@@ -18,6 +18,7 @@ from nirc.mapping.partition.boxes import Ints
 from nirc.mapping.partition.hypergraph import Hypergraph, Level, coarsened
 from nirc.mapping.partition.refine import refined
 from nirc.mapping.partition.sectors import sectors
+from nirc.native.loops import in_c
 
 STARTS = 6  # the best answer is kept, while work is left
 # Pins that are looked at.
@@ -179,15 +180,16 @@ def _grown(graph: Hypergraph, share: float, state: Ints) -> Ints:
     total = np.maximum(graph.size.sum(axis=0), 1)
     bulk = (graph.size / total).mean(axis=1)
     nets = graph.begin, graph.pin, graph.weight, *graph.incidence
-    side: Ints = _grow(*nets, bulk, share, state)
+    side = np.ones(len(graph.size), np.int64)
+    _grow(*nets, bulk, share, state, side)
     return side
 
 
+@in_c("grow", "qqqqqdxqq")
 @compiled
-def _grow(begin, pin, weight, of_begin, of_net, bulk, share, state):  # type: ignore[no-untyped-def]
-    """Return sides: 0 grows from a random node by the node with the most weight towards it."""
+def _grow(begin, pin, weight, of_begin, of_net, bulk, share, state, side):  # type: ignore[no-untyped-def]
+    """Change sides, all 1: 0 grows from a random node, by the node with most weight towards it."""
     nodes = bulk.size
-    side = np.ones(nodes, np.int64)
     score = np.zeros(nodes)
     now = following(np.uint64(state[0]))
     state[0] = np.int64(now)
@@ -211,4 +213,3 @@ def _grow(begin, pin, weight, of_begin, of_net, bulk, share, state):  # type: ig
                 if value > best:
                     best = value
                     node = other
-    return side

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from nirc.mapping.compiled import compiled, first_state, following
 from nirc.mapping.partition.boxes import Ints
 from nirc.mapping.partition.hypergraph import Hypergraph
+from nirc.native.loops import in_c
 
 ROUNDS = 400  # multiplications
 ANGLES = 6  # of the cuts, within a right angle
@@ -28,7 +29,10 @@ Floats = NDArray[np.float64]
 def sectors(pairs: Hypergraph, blocks: int) -> Iterator[Ints]:
     """Yield (nodes,) blocks, for some angles of the cuts. ``pairs``: every net has two pins."""
     ends = pairs.pin.reshape(-1, 2)
-    u, v = _smoothest(ends, pairs.weight.astype(np.float64), len(pairs.size), ROUNDS)
+    root = np.empty(len(pairs.size))
+    found = np.empty((3, len(root)))
+    _smoothest(ends, pairs.weight.astype(np.float64), root, ROUNDS, found)
+    u, v = found[1:] / root
     bulk = (pairs.size / np.maximum(pairs.size.sum(axis=0), 1)).mean(axis=1)
     for k in range(ANGLES):
         half = TANGENT * k / ANGLES * 2  # the tangent of half the angle
@@ -56,15 +60,19 @@ def _cut(
     _cut(order[middle:], turned, bulk, block, first + half, blocks - half)
 
 
+@in_c("smooth", "qddnd")
 @compiled
-def _smoothest(ends, weight, nodes, rounds):  # type: ignore[no-untyped-def]
-    """Return (2, nodes) the two smoothest functions on a weighted graph, after the constant."""
-    degree = np.full(nodes, 1e-9)
+def _smoothest(ends, weight, root, rounds, found):  # type: ignore[no-untyped-def]
+    """Write (3, nodes) the smoothest functions on a weighted graph, times the roots of degrees.
+
+    The first is constant. ``root`` (nodes,): written, too.
+    """
+    nodes = root.size
+    root[:] = 1e-9
     for i in range(weight.size):
-        degree[ends[i, 0]] += weight[i]
-        degree[ends[i, 1]] += weight[i]
-    root = np.sqrt(degree)
-    found = np.empty((3, nodes))
+        root[ends[i, 0]] += weight[i]
+        root[ends[i, 1]] += weight[i]
+    root[:] = np.sqrt(root)
     found[0] = root
     state = first_state(0)
     for k in range(1, 3):
@@ -91,4 +99,3 @@ def _smoothest(ends, weight, nodes, rounds):  # type: ignore[no-untyped-def]
                 part = weight[i] / (root[a] * root[b])
                 found[k, a] += part * x[b]
                 found[k, b] += part * x[a]
-    return found[1:] / root

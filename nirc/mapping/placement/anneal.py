@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from nirc.mapping.compiled import UPHILL, below, compiled, first_state, following
 from nirc.mapping.placement import MOST_CELLS, Cells, Ints, Traffic, cost
+from nirc.native.loops import in_c
 
 MOST_TABLED = 4 << 20  # bytes of the table of costs
 WANTED_RATE = 0.25  # share of accepted moves below which the window shrinks
@@ -207,6 +208,7 @@ def _add(row, weight, step):  # type: ignore[no-untyped-def]
         row[k] += weight * step[k]
 
 
+@in_c("anneal_by_table", "qiqqqqnnndnxnndqdtt")
 @compiled
 def _run_by_table(edges, board, schedule, table, distances):  # type: ignore[no-untyped-def]  # noqa: PLR0915
     """Anneal in place. ``table``: room for the costs. ``distances``: see ``_distances``."""
@@ -316,6 +318,7 @@ def _update_neighbours(  # type: ignore[no-untyped-def]
             node_cost[to] += weights[j] * np.int64(after - before)
 
 
+@in_c("anneal_by_edges", "qiqqqqnnndnxnndqdiii")
 @compiled
 def _run_by_edges(edges, board, schedule, xs, ys, zs):  # type: ignore[no-untyped-def]  # noqa: PLR0915
     """Anneal in place. ``xs``, ``ys``, ``zs``: the positions of the coordinates of each axis."""

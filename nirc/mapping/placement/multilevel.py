@@ -23,6 +23,7 @@ import numpy.typing as npt
 from nirc.mapping.compiled import compiled, first_state, following
 from nirc.mapping.placement import AXES, Cells, Ints, Traffic
 from nirc.mapping.placement.anneal import anneal, cooling, temperature_for
+from nirc.native.loops import in_c
 
 LEAST_SHRINKING = 0.95  # a level that keeps more of the nodes is the last
 LOCAL_RATE = 0.12  # share of moves accepted when the refinement of a level begins
@@ -92,7 +93,10 @@ def coarsen(traffic: Traffic, nodes: int) -> list[Level]:
     size = np.ones(traffic.nodes, dtype=np.int64)
     while traffic.nodes > nodes:
         most = max(2, int(4 * size.sum() / nodes))
-        group, groups = _match(traffic.indptr, traffic.neighbours, traffic.weights, size, most)
+        group = np.full(traffic.nodes, -1, np.int64)
+        edges = traffic.indptr, traffic.neighbours, traffic.weights
+        order = np.argsort(np.diff(traffic.indptr), kind="stable")
+        groups = _match(edges, size, most, order, group)
         if groups > LEAST_SHRINKING * traffic.nodes:
             break
         traffic = traffic.contracted(group, groups)
@@ -111,22 +115,23 @@ def spread_over(places: Ints, cells: Cells) -> Ints:
     usable = np.flatnonzero(cells.usable)
     if usable.size < len(places):
         raise ValueError(f"{len(places)} nodes do not fit on {usable.size} cells")
-    picked: Ints = _halve(np.ascontiguousarray(places), cells.places(usable))
+    picked = np.full(len(places), -1, np.int64)
+    _halve(np.ascontiguousarray(places), cells.places(usable), picked)
     spread_cells: Ints = usable[picked]
     return spread_cells
 
 
+@in_c("match", "qiqqnqq")
 @compiled
-def _match(indptr, neighbours, weights, size, most):  # type: ignore[no-untyped-def]
+def _match(edges, size, most, order, group):  # type: ignore[no-untyped-def]
     """Pair each node with the free neighbour of most traffic for its size.
 
-    Nodes with few neighbours choose first. A pair has at most ``most`` original nodes. Return the
-    group of each node and the number of groups.
+    Nodes with few neighbours choose first. ``order`` has them so. A pair has at most ``most``
+    original nodes. Change the groups of the nodes, all -1. Return the number of groups.
     """
-    nodes = size.size
-    group = np.full(nodes, -1, np.int64)
+    indptr, neighbours, weights = edges
     groups = 0
-    for a in np.argsort(indptr[1:] - indptr[:-1], kind="mergesort"):
+    for a in order:
         if group[a] >= 0:
             continue
         best = 0.0
@@ -142,18 +147,18 @@ def _match(indptr, neighbours, weights, size, most):  # type: ignore[no-untyped-
         if partner >= 0:
             group[partner] = groups
         groups += 1
-    return group, groups
+    return groups
 
 
+@in_c("halve", "qqq")
 @compiled
-def _halve(places, spots):  # type: ignore[no-untyped-def]
-    """Return (nodes,) the row of ``spots`` (cells, 3) for each row of ``places``.
+def _halve(places, spots, picked):  # type: ignore[no-untyped-def]
+    """Write (nodes,) the row of ``spots`` (cells, 3) for each row of ``places``.
 
     The stack holds ranges of ``node`` and ``spot`` that belong together.
     """
     nodes = places.shape[0]
     count = spots.shape[0]
-    picked = np.full(nodes, -1, np.int64)
     node = np.arange(nodes)
     spot = np.arange(count)
     stack = [(0, nodes, 0, count)]
@@ -188,7 +193,6 @@ def _halve(places, spots):  # type: ignore[no-untyped-def]
         left = max(min(left, middle - c0), n1 - n0 - (c1 - middle))
         stack.append((n0, n0 + left, c0, middle))
         stack.append((n0 + left, n1, middle, c1))
-    return picked
 
 
 def spectral(traffic: Traffic, cells: Cells, cost_of: Callable[[Ints], int]) -> Ints:
@@ -197,7 +201,9 @@ def spectral(traffic: Traffic, cells: Cells, cost_of: Callable[[Ints], int]) -> 
     All weights count as 1. On a square mesh two of these functions are equally smooth. Then any
     rotation is as smooth, so the angle is searched, at last in small steps.
     """
-    smooth = _smoothest(traffic.indptr, traffic.neighbours, AXES, SWEEPS, SOLVER_STEPS)
+    smooth = np.empty((AXES, traffic.nodes))
+    _smoothest(traffic.indptr, traffic.neighbours, SWEEPS, SOLVER_STEPS, smooth)
+    smooth *= np.sqrt(float(traffic.nodes))
     layouts = [_best_rotation(smooth, cells, cost_of)]
     box = _smallest_box(traffic, cells, smooth)
     if box is not None:
@@ -269,15 +275,16 @@ def _rotated(
     return places
 
 
+@in_c("smoothest", "qinnd")
 @compiled
-def _smoothest(indptr, neighbours, count, sweeps, steps):  # type: ignore[no-untyped-def]
-    """Return (count, nodes) eigenvectors of the Laplacian's lowest eigenvalues, constant excluded.
+def _smoothest(indptr, neighbours, sweeps, steps, vectors):  # type: ignore[no-untyped-def]
+    """Write (count, nodes) eigenvectors of the Laplacian's lowest eigenvalues, constant excluded.
 
     This is inverse iteration on all vectors at once. Each solve is a run of conjugate gradients.
     """
     n = indptr.size - 1
     shift = 1e-4 * (neighbours.size / n + 1.0)  # avoids a division by zero in unconnected parts
-    vectors = np.empty((count, n))
+    count = len(vectors)
     state = first_state(0)
     for k in range(count):
         for v in range(n):
@@ -297,7 +304,6 @@ def _smoothest(indptr, neighbours, count, sweeps, steps):  # type: ignore[no-unt
             for i in range(k):
                 x -= _dot(vectors[i], x) * vectors[i]
             x /= np.sqrt(_dot(x, x)) + 1e-300
-    return vectors * np.sqrt(float(n))
 
 
 @compiled

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from nirc.mapping.compiled import compiled, little_work
 from nirc.mapping.routing.links import Floats, Ints, LinkGraph, Longs
+from nirc.native.loops import in_c
 
 SHOWN = 5  # unreachable targets listed in a message
 WALK_FAULTS = {
@@ -77,7 +78,7 @@ class Routes:
 
     def cost(self, links: LinkGraph) -> float:
         """Return the sum over links of load times cost."""
-        return float(weighed(self.loads, links.cost))
+        return weighed(self.loads, links.cost)
 
 
 class UnreachableError(ValueError):
@@ -111,25 +112,24 @@ def walk(nets: Nets, links: LinkGraph, routes: Routes) -> Ints:
     a target.
     """
     hops = np.zeros(nets.target.size, np.int32)
+    found = np.zeros(2, np.int64)
     trees = (routes.first, routes.link)
     ends = (links.source, links.target)
     pairs = (nets.source, nets.first, nets.target)
     with little_work(nets.target.size + routes.link.size):
-        net, fault = _walk(pairs, trees, ends, links.routers, hops)
+        _walk(pairs, trees, ends, links.routers, hops, found)
+    net, fault = found.tolist()
     if fault:
         raise ValueError(f"the tree of net {net} {WALK_FAULTS[fault]}")
     return hops
 
 
-@compiled
 def weighed(loads: Floats, cost: Floats) -> float:
     """Return the sum of load times cost, added in order. BLAS has no fixed order."""
-    total = 0.0
-    for link in range(loads.size):
-        total += loads[link] * cost[link]
-    return total
+    return float(np.cumsum(loads * cost)[-1]) if loads.size else 0.0
 
 
+@in_c("walk", "iqiqiiiniq")
 @compiled
 def _walk(
     nets: tuple[Ints, Longs, Ints],
@@ -137,8 +137,9 @@ def _walk(
     ends: tuple[Ints, Ints],
     routers: int,
     hops: Ints,
-) -> tuple[int, int]:
-    """Fill in ``hops``. Return (net, fault), with fault 0 if every tree is right."""
+    found: Longs,
+) -> None:
+    """Fill in ``hops``, and ``found``: net and fault of the first tree that is wrong."""
     source, first, target = nets
     tree_first, link = trees
     link_source, link_target = ends
@@ -150,13 +151,15 @@ def _walk(
         for i in range(tree_first[net], tree_first[net + 1]):
             here, there = link_source[link[i]], link_target[link[i]]
             if seen[here] != net:
-                return net, 1
+                found[0], found[1] = net, 1
+                return
             if seen[there] == net:
-                return net, 2
+                found[0], found[1] = net, 2
+                return
             seen[there] = net
             depth[there] = depth[here] + 1
         for pair in range(first[net], first[net + 1]):
             if seen[target[pair]] != net:
-                return net, 3
+                found[0], found[1] = net, 3
+                return
             hops[pair] = depth[target[pair]]
-    return -1, 0

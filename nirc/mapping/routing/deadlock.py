@@ -28,6 +28,7 @@ import numpy.typing as npt
 from nirc.mapping.compiled import compiled, little_work
 from nirc.mapping.routing import Routes
 from nirc.mapping.routing.links import Ints, LinkGraph, Longs
+from nirc.native.loops import in_c
 
 Bools = npt.NDArray[np.bool_]
 SHOWN = 12  # links of a cycle in a text
@@ -60,7 +61,8 @@ def check(links: LinkGraph, routes: Routes) -> DeadlockCheck:
     follows = dependencies(links, routes)
     count = int(np.count_nonzero(follows))
     with little_work(3 * follows.size):
-        cycle = _cycle(follows, links.outgoing, links.target)
+        path = np.empty(links.source.size, np.int32)
+        cycle = path[: _cycle(follows, links.outgoing, links.target, path)]
     if not cycle.size:
         return DeadlockCheck(count, (), f"no cycle among {count} channel dependencies")
     axes = 3 if links.size[2] > 1 else 2
@@ -85,6 +87,7 @@ def dependencies(links: LinkGraph, routes: Routes) -> Bools:
     return follows
 
 
+@in_c("follows", "qiiiin?")
 @compiled
 def _fill(
     first: Longs, link: Ints, ends: tuple[Ints, Ints, Ints], routers: int, follows: Bools
@@ -102,9 +105,13 @@ def _fill(
             arrived[target[link[i]]] = link[i]
 
 
+@in_c("cycle", "?iii")
 @compiled
-def _cycle(follows: Bools, outgoing: Ints, target: Ints) -> Ints:
-    """Remove links that no link waits for (Kahn's sort, 1962). The rest leads to a cycle."""
+def _cycle(follows: Bools, outgoing: Ints, target: Ints, path: Ints) -> int:
+    """Remove links that no link waits for (Kahn's sort, 1962). The rest leads to a cycle.
+
+    ``path`` (links,) begins with the cycle. Return its length.
+    """
     links, directions = follows.shape
     waiting = np.zeros(links, np.int32)  # links that lead to this link and are not removed yet
     for link in range(links):
@@ -129,12 +136,14 @@ def _cycle(follows: Bools, outgoing: Ints, target: Ints) -> Ints:
                     ready[end] = following
                     end += 1
     if end == links:
-        return ready[:0]
-    return _cycle_backwards(follows, outgoing, target, waiting)  # type: ignore[no-any-return]
+        return 0
+    return _cycle_backwards(follows, outgoing, target, waiting, path)  # type: ignore[no-any-return]
 
 
 @compiled
-def _cycle_backwards(follows: Bools, outgoing: Ints, target: Ints, waiting: Ints) -> Ints:
+def _cycle_backwards(
+    follows: Bools, outgoing: Ints, target: Ints, waiting: Ints, path: Ints
+) -> int:
     """Go back from link to link among the remaining links, until a link repeats."""
     links, directions = follows.shape
     before = np.full(links, -1, np.int32)
@@ -143,7 +152,6 @@ def _cycle_backwards(follows: Bools, outgoing: Ints, target: Ints, waiting: Ints
             for d in range(directions):
                 if follows[link, d]:
                     before[outgoing[target[link], d]] = link
-    path = np.empty(links, np.int32)
     position = np.full(links, -1, np.int32)
     link = int(np.argmax(waiting))
     count = 0
@@ -152,4 +160,6 @@ def _cycle_backwards(follows: Bools, outgoing: Ints, target: Ints, waiting: Ints
         path[count] = link
         count += 1
         link = before[link]
-    return path[position[link] : count][::-1].copy()
+    length = count - position[link]
+    path[:length] = path[position[link] : count][::-1].copy()
+    return length  # type: ignore[no-any-return]

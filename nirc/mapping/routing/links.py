@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nirc.mapping.compiled import compiled
+from nirc.native.loops import in_c
 
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
@@ -75,7 +76,8 @@ class LinkGraph:
         """Return (pairs,) int32: the fewest links from source to target routers, faults ignored."""
         pairs = np.broadcast_arrays(np.asarray(source, np.int32), np.asarray(target, np.int32))
         a, b = (np.ascontiguousarray(ends).ravel() for ends in pairs)
-        hops: Ints = _all_hops(a, b, np.array(self.size, np.int64), self.wraps, self.triangular)
+        hops = np.empty(a.size, np.int32)
+        _all_hops(a, b, np.array(self.size, np.int64), self.wraps, self.triangular, hops)
         return hops.reshape(pairs[0].shape)
 
     def with_borders(
@@ -239,9 +241,10 @@ def hops_between(source: int, target: int, size: Longs, wraps: bool, triangular:
     return abs(a) + abs(b) + abs(c)  # type: ignore[no-any-return]
 
 
+@in_c("hops", "iiqnni")
 @compiled
-def _all_hops(source: Ints, target: Ints, size: Longs, wraps: bool, triangular: bool) -> Ints:
-    hops = np.empty(source.size, np.int32)
+def _all_hops(
+    source: Ints, target: Ints, size: Longs, wraps: bool, triangular: bool, hops: Ints
+) -> None:
     for i in range(source.size):
         hops[i] = hops_between(source[i], target[i], size, wraps, triangular)
-    return hops

@@ -15,6 +15,7 @@ from nirc.mapping.routing import Nets, Routes, weighed
 from nirc.mapping.routing.links import Floats, Ints, LinkGraph, Longs, hops_between
 from nirc.mapping.routing.trees import (
     CHUNK,
+    GROUND,
     Grid,
     NetArrays,
     Pressure,
@@ -25,6 +26,9 @@ from nirc.mapping.routing.trees import (
     price,
     scratch_for,
 )
+from nirc.native.loops import in_c
+
+Bools = npt.NDArray[np.bool_]
 
 
 def route(
@@ -100,16 +104,21 @@ def spread_load(
             break
         history[busy] += 1.0
         pressure = Pressure(loads.copy(), goal, history)
-        todo = np.flatnonzero(_uses(begin, end, pool, busy))
+        uses = np.zeros(begin.size, np.bool_)
+        _uses(begin, end, pool, busy, uses)
+        todo = np.flatnonzero(uses)
         todo = todo[np.argsort(priority[todo], kind="stable")]
         while todo.size and scratch.steps[0] < work:
             if pool.size - filled < links.routers:
                 room = np.empty(max(CHUNK, links.routers), np.int32)
                 pool = np.concatenate([pool[:filled], room])
             trees = (begin, end, pool)
-            count, filled = _reroute(todo, arrays, grid, scratch, pressure, trees, filled, work)
-            todo = todo[count:]
-        loads = _count_loads(begin, end, pool, nets.weight, links.source.size)
+            end_of_pool = np.array([filled], np.int64)
+            ground = grid, scratch, pressure
+            todo = todo[_reroute(todo, arrays, *ground, trees, end_of_pool, work) :]
+            filled = int(end_of_pool[0])
+        loads = np.zeros(links.source.size)
+        _count_loads(begin, end, pool, nets.weight, loads)
         rank = _rank(loads, limit, links.cost)
         if rank < best_rank:
             best_rank = rank
@@ -137,6 +146,7 @@ def _priorities(nets: int, seed: int) -> npt.NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
+@in_c("copy", "qqii")
 @compiled
 def _copy(begin: Longs, end: Longs, pool: Ints, link: Ints) -> None:
     at = 0
@@ -146,28 +156,25 @@ def _copy(begin: Longs, end: Longs, pool: Ints, link: Ints) -> None:
             at += 1
 
 
+@in_c("loads", "qqidd")
 @compiled
-def _count_loads(begin: Longs, end: Longs, pool: Ints, weight: Floats, links: int) -> Floats:
-    """Return (links,) the loads. Loads that are changed in place gather rounding errors."""
-    loads = np.zeros(links)
+def _count_loads(begin: Longs, end: Longs, pool: Ints, weight: Floats, loads: Floats) -> None:
+    """Add up (links,) the loads. Loads that are changed in place gather rounding errors."""
     for net in range(begin.size):
         for i in range(begin[net], end[net]):
             loads[pool[i]] += weight[net]
-    return loads
 
 
+@in_c("uses", "qqi??")
 @compiled
-def _uses(
-    begin: Longs, end: Longs, link: Ints, marked: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.bool_]:
-    """Return (nets,) bool: the tree of the net has a marked link."""
-    uses = np.zeros(begin.size, np.bool_)
+def _uses(begin: Longs, end: Longs, link: Ints, marked: Bools, uses: Bools) -> None:
+    """Write (nets,) bool: the tree of the net has a marked link."""
     for net in range(begin.size):
         for i in range(begin[net], end[net]):
             uses[net] |= marked[link[i]]
-    return uses
 
 
+@in_c("reroute", "qiqid" + GROUND + "qqiqn")
 @compiled
 def _reroute(
     todo: Longs,
@@ -176,16 +183,18 @@ def _reroute(
     scratch: Scratch,
     pressure: Pressure,
     trees: tuple[Longs, Longs, Ints],
-    filled: int,
+    end_of_pool: Longs,
     work: int,
-) -> tuple[int, int]:
+) -> int:
     """Give the nets ``todo`` cheaper trees, until the pool is full or the work is done.
 
-    ``trees``: begin, end, pool. Return the number of nets that are done and the pool's new end.
+    ``trees``: begin, end, pool. ``end_of_pool`` (1,): moves on. Return the number of nets that
+    are done.
     """
     source, first, target, weight = nets
     begin, end, pool = trees
     loads = pressure.loads
+    filled = end_of_pool[0]
     done = 0
     while done < todo.size and filled + scratch.seen.size <= pool.size and scratch.steps[0] < work:
         net = todo[done]
@@ -218,4 +227,5 @@ def _reroute(
             filled = stop
         for i in range(begin[net], end[net]):
             loads[pool[i]] += weight[net]
-    return done, filled
+    end_of_pool[0] = filled
+    return done

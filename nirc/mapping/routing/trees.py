@@ -17,8 +17,10 @@ import numpy.typing as npt
 from nirc.mapping.compiled import compiled
 from nirc.mapping.routing import Nets, Routes, UnreachableError
 from nirc.mapping.routing.links import Floats, Ints, LinkGraph, Longs, hops_between, steps_between
+from nirc.native.loops import in_c
 
 CHUNK = 1 << 22  # links of trees in one piece of memory
+GROUND = "iiiidxqnn" + "qqqdiqq" + "ddd"  # Grid, Scratch and Pressure, for C
 
 
 NetArrays = tuple[Ints, Longs, Ints, Floats]  # source, first, target, weight of ``Nets``
@@ -117,6 +119,7 @@ def _joined(pieces: list[Ints]) -> Ints:
     return joined
 
 
+@in_c("label", "iiiii")
 @compiled
 def _label(island: Ints, outgoing: Ints, incoming: Ints, source: Ints, target: Ints) -> None:
     """Number the connected parts 1, 2, ... in place. Links count in both directions."""
@@ -140,6 +143,7 @@ def _label(island: Ints, outgoing: Ints, incoming: Ints, source: Ints, target: I
                         top += 1
 
 
+@in_c("trees", "niqid" + GROUND + "?qi")
 @compiled
 def _grow(
     net: int,

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from nirc.mapping.compiled import compiled, little_work
 from nirc.mapping.routing import Nets, Routes
 from nirc.mapping.routing.links import LinkGraph
+from nirc.native.loops import in_c
 
 if TYPE_CHECKING:
     from nirc.mapping.tables.keys import Keys
@@ -154,6 +155,7 @@ def tables_for(
     return Tables(first, keys.key[net], keys.mask[net], route[order], bits[examples], directions)
 
 
+@in_c("fill", "iqiqqiiiinQ")
 @compiled
 def _fill(
     nets: tuple[Ints, Longs, Ints, Longs],
@@ -207,6 +209,7 @@ def _distinct(bits: Bits) -> tuple[Ints, Longs]:
     return number, examples[:distinct].copy()
 
 
+@in_c("distinct", "Qqiq")
 @compiled
 def _fill_hash_table(bits: Bits, slots: Longs, number: Ints, examples: Longs) -> int:
     """Number the rows by a hash table. Return the number of distinct rows.

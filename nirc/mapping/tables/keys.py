@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from nirc.mapping.compiled import compiled, following_linear
 from nirc.mapping.tables import Floats, Longs, Tables, Words
+from nirc.native.loops import in_c
 
 KEY_BITS = 32
 
@@ -204,7 +205,8 @@ def _codes(groups: _Groups, populations: int, room: int, seed: int) -> tuple[Lon
     fixed = np.zeros(groups.first.size - 1, np.int64)
     state = np.full(1, seed, np.uint64)
     for cuts in range(1, room):
-        side = _cut(groups, fixed, state)
+        side = np.empty(populations, np.int64)
+        _cut(groups, fixed, state, side)
         code = code << 1 | side
         order = np.argsort(code, kind="stable")
         same = np.concatenate([[0], np.cumsum(np.diff(code[order]) != 0)])
@@ -219,16 +221,16 @@ def _codes(groups: _Groups, populations: int, room: int, seed: int) -> tuple[Lon
     return best, width
 
 
+@in_c("cut", "qqdqqqQq")
 @compiled
-def _cut(groups: _Groups, fixed: Longs, state: npt.NDArray[np.uint64]) -> Longs:
-    """Return (populations,) 0 or 1.
+def _cut(groups: _Groups, fixed: Longs, state: npt.NDArray[np.uint64], side: Longs) -> None:
+    """Write (populations,) 0 or 1.
 
     ``fixed`` (groups,), updated: the number of cuts that do not divide a group.
     """
     first, member, others, of_first, of = groups
     populations = of_first.size - 1
     count = first.size - 1
-    side = np.empty(populations, np.int64)
     for p in range(populations):
         state[0] = following_linear(state[0])
         side[p] = np.int64(state[0] >> np.uint64(63))
@@ -268,4 +270,3 @@ def _cut(groups: _Groups, fixed: Longs, state: npt.NDArray[np.uint64]) -> Longs:
             break
     for g in range(count):
         fixed[g] += ones[g] == 0 or ones[g] == first[g + 1] - first[g]
-    return side

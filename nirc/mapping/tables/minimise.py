@@ -22,6 +22,7 @@ from nirc.mapping.compiled import compiled, following_linear, little_work
 from nirc.mapping.tables import Ints, Longs, Tables, Words
 from nirc.mapping.tables.cover import Blocks, Scratch, cover, scratch_for
 from nirc.mapping.tables.walk import differences
+from nirc.native.loops import in_c
 
 MOVES_PER_ROUTE = 8
 ROUNDS_PER_TABLE = 10  # without entries
@@ -60,6 +61,7 @@ def _rounds(tables: Tables) -> int:
     return int((ROUNDS_PER_TABLE + (1 + MOVES_PER_ROUTE) * tables.sizes**2).sum())
 
 
+@in_c("minimise", "qIIinqn")
 @compiled
 def _minimise_all(
     first: Longs, key: Words, mask: Words, route: Ints, routes: int, sizes: Longs, work: int

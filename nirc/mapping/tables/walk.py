@@ -17,6 +17,7 @@ from nirc.mapping.routing import Nets
 from nirc.mapping.routing.links import LinkGraph
 from nirc.mapping.tables import Bits, Ints, Longs, Tables, Words
 from nirc.mapping.tables.keys import Keys
+from nirc.native.loops import in_c
 
 NONE, MISSED, STRAY, LOOP, DEAD_LINK, NO_ENTRY = range(6)
 FAULT_TEXT = {
@@ -162,6 +163,7 @@ def first_match(key: int, mask: int, begin: int, end: int, keys: Words, masks: W
     return -1
 
 
+@in_c("compare", "qIIiqIIiqq")
 @compiled
 def _compare(
     tables: tuple[Longs, Words, Words, Ints],
@@ -202,6 +204,7 @@ def _split(key: int, mask: int, rest: int, keys: Words, masks: Words, top: int) 
     return top + 2
 
 
+@in_c("follow", "niqiqIIiiqIIiQqq")
 @compiled
 def _follow(
     net: int,

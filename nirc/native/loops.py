@@ -1,0 +1,76 @@
+"""Loops of the mapping in C. Each has a definition in Python, with the same bits."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from nirc.native.library import library
+
+NO_MEMORY = -(1 << 31)  # as in mapping.h
+ARRAYS = {"q": "int64", "i": "int32", "Q": "uint64", "I": "uint32", "d": "float64", "?": "bool"}
+INTEGER = "n"
+REAL = "x"
+NARROW_OR_WIDE = "t"  # int32 or int64
+
+
+class _Argument(ctypes.Structure):
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("rows", "columns", "width", "integer")),
+        ("real", ctypes.c_double),
+    )
+
+
+def in_c(name: str, kinds: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let the library run a function, if the library has ``name``.
+
+    ``kinds``: a letter for each argument, tuples flattened. A letter of ``ARRAYS`` stands for an
+    array, ``n`` for an integer, ``x`` for a real number, ``t`` for an array of int32 or int64.
+    """
+
+    def replaced(definition: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(definition)
+        def call(*args: Any) -> Any:
+            function = getattr(library(), f"map_{name}", None)
+            return definition(*args) if function is None else _called(function, kinds, args)
+
+        return call
+
+    return replaced
+
+
+def _called(function: Any, kinds: str, args: tuple[Any, ...]) -> int:
+    """Return the integer that the function returns. Raises ``MemoryError`` and ``TypeError``."""
+    flat = list(_flat(args))
+    if len(flat) != len(kinds):
+        raise TypeError(f"{len(flat)} arguments, wanted {len(kinds)}")
+    packed = (_Argument * len(flat))(*map(_packed, kinds, flat))
+    function.restype = ctypes.c_int64
+    result = int(function(packed))
+    if result == NO_MEMORY:
+        raise MemoryError
+    return result
+
+
+def _flat(args: Iterable[Any]) -> Iterable[Any]:
+    for value in args:
+        if isinstance(value, tuple):
+            yield from _flat(value)
+        else:
+            yield value
+
+
+def _packed(kind: str, value: Any) -> _Argument:
+    if kind == INTEGER:
+        return _Argument(integer=int(value))
+    if kind == REAL:
+        return _Argument(real=float(value))
+    wanted = ("int32", "int64") if kind == NARROW_OR_WIDE else (ARRAYS[kind],)
+    if str(value.dtype) not in wanted or not value.flags.c_contiguous:
+        raise TypeError(f"an array of {value.dtype}, wanted one piece of {' or '.join(wanted)}")
+    rows = value.shape[0]
+    columns = value.shape[1] if value.ndim > 1 else 1
+    return _Argument(value.ctypes.data, rows, columns, value.itemsize)

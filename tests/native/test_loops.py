@@ -1,0 +1,157 @@
+"""The library in C maps like its definitions in Python, to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nirc.mapping import compiled
+from nirc.mapping.partition import regroup as regrouping
+from nirc.mapping.partition import sectors
+from nirc.mapping.partition.hypergraph import hypergraph
+from nirc.mapping.partition.improve import annealed
+from nirc.mapping.partition.regroup import regroup
+from nirc.mapping.partition.result import Hyperedges
+from nirc.mapping.placement import Cells, Traffic
+from nirc.mapping.placement.anneal import anneal, cooling
+from nirc.mapping.placement.multilevel import coarsen, spectral, spread_over
+from nirc.mapping.routing import Nets, deadlock
+from nirc.mapping.routing import walk as walk_trees
+from nirc.mapping.routing.links import mesh
+from nirc.mapping.routing.route import route
+from nirc.mapping.tables import tables_for
+from nirc.mapping.tables.keys import allocate, spread
+from nirc.mapping.tables.minimise import minimised
+from nirc.mapping.tables.walk import walk
+from nirc.native.loops import in_c
+
+NETS = 60
+BOARDS: dict[str, dict[str, Any]] = {
+    "mesh": {},
+    "box": {"depth": 2},
+    "triangles": {"triangular": True},
+    "torus": {"wraps": True},
+    "torus of triangles": {"triangular": True, "wraps": True},
+}
+
+
+def grouped() -> list[Any]:
+    rng = np.random.default_rng(1)
+    source = np.repeat(np.arange(60), 4)
+    target = (source + rng.integers(-5, 6, source.size)) % 60
+    size = np.stack([np.ones(60, np.int64), rng.integers(1, 9, 60)], axis=1)
+    graph = hypergraph(source, target, rng.integers(1, 99, 60), size)
+    return [regroup(graph, 2, np.array([33, 160]), effort="quick", seed=seed) for seed in range(2)]
+
+
+def annealed_parts() -> list[Any]:
+    rng = np.random.default_rng(2)
+    target = [np.unique(rng.integers(0, 40, rng.integers(1, 9))) for _ in range(60)]
+    first = np.concatenate([[0], np.cumsum([len(t) for t in target])])
+    source = np.append(rng.integers(0, 40, 50), np.full(10, -1))
+    edges = Hyperedges(
+        np.zeros(60, np.int64), source, rng.random(60), first, np.concatenate(target)
+    )
+    core, taken = rng.integers(0, 6, 40), rng.integers(1, 4, (40, 2))
+    capacity = np.array([22, 24])
+    return [
+        annealed(edges, core, taken, capacity, local_is_free=free, work=20_000)
+        for free in (True, False)
+    ]
+
+
+def placed() -> list[Any]:
+    rng = np.random.default_rng(3)
+    traffic = Traffic.from_edges(50, *rng.integers(0, 50, (2, 150)), rng.integers(1, 50, 150))
+    heavy = Traffic.from_edges(50, *rng.integers(0, 50, (2, 150)), rng.integers(1, 1 << 40, 150))
+    cells = Cells.chips((2, 2, 1), (4, 3, 2), chip_link=4, excluded=[3, 20])
+    start = rng.permutation(np.flatnonzero(cells.usable))[:50]
+    found: list[Any] = [spectral(traffic, cells, lambda at: int(at[0]))]
+    for each in (traffic, heavy):
+        hot = float(each.weights.max())
+        result = anneal(each, cells, start, cooling(hot, hot / 50, 20), 3000, seed=4)
+        found += [result.cell_of_node, result.cost, result.rates]
+    found += [level.group for level in coarsen(traffic, 12)]
+    return [*found, spread_over(rng.integers(0, 9, (50, 3)), cells)]
+
+
+def placed_by_edges() -> list[Any]:
+    rng = np.random.default_rng(5)
+    nodes = 70_000 // 8  # their table would be larger than a processor's cache
+    traffic = Traffic.from_edges(nodes, *rng.integers(0, nodes, (2, nodes)))
+    cells = Cells.mesh(60, 150)
+    result = anneal(traffic, cells, np.arange(nodes), cooling(40.0, 4.0, 10), 2000)
+    return [result.cell_of_node, result.cost, result.rates]
+
+
+def routed(board: dict[str, Any]) -> list[Any]:
+    links = mesh(5, 6, faulty_routers=[7, 8], faulty_links=[(20, 0)], **board)
+    rng = np.random.default_rng(6)
+    works = np.flatnonzero(links.works)
+    target = rng.choice(works, 4 * NETS)
+    nets = Nets(rng.choice(works, NETS), np.arange(0, 4 * NETS + 1, 4), target, rng.random(NETS))
+    cores = rng.integers(0, 20, target.size)
+    plain = route(nets, links)
+    busy = route(nets, links, congestion_aware=True, rounds=3)
+    owner = np.arange(NETS) // 3
+    keys = allocate(owner, np.full(NETS, 50))
+    long = tables_for(nets, plain, links, keys, cores)
+    short = minimised(long)
+    bad = tables_for(nets, busy, links, keys, cores[::-1])
+    found = [deadlock.check(links, each).cycle for each in (plain, busy)]
+    found += [str(walk(tables, nets, links, keys, cores)) for tables in (short, bad)]
+    arrays = (*vars(plain).values(), *vars(busy).values(), walk_trees(nets, links, busy))
+    spread_keys = spread(keys, owner, long, seed=1)
+    return [*found, *arrays, short.key, short.mask, short.route, spread_keys.key, short.sizes]
+
+
+CASES: dict[str, Callable[[], list[Any]]] = {
+    "groups of neurons": grouped,
+    "annealed parts": annealed_parts,
+    "places": placed,
+    "places by edges": placed_by_edges,
+    **{name: lambda board=board: routed(board) for name, board in BOARDS.items()},  # type: ignore[misc]
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_library_and_its_definitions_agree(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sectors, "ROUNDS", 5)
+    monkeypatch.setattr(regrouping, "TRIES", 2)
+    monkeypatch.setattr(regrouping, "STARTS", 3)
+    monkeypatch.setattr(regrouping, "CYCLES", 1)
+    monkeypatch.setattr(regrouping, "PER_BLOCK", (6, 0))
+    fast = CASES[case]()
+    monkeypatch.setenv("NIRC_NATIVE", "0")
+    monkeypatch.setattr(compiled, "numba_is_missing", lambda: True)
+    slow = CASES[case]()
+    assert len(fast) == len(slow) > 1
+    for a, b in zip(fast, slow, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_rows_of_equal_bits_get_one_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nirc.mapping.tables import _distinct
+
+    rows = np.random.default_rng(7).integers(0, 9, (2000, 2)).astype(np.uint64)
+    number, examples = _distinct(rows)
+    assert (rows[examples][number] == rows).all() and len(examples) == 81
+    monkeypatch.setenv("NIRC_NATIVE", "0")
+    monkeypatch.setattr(compiled, "numba_is_missing", lambda: True)
+    for a, b in zip((number, examples), _distinct(rows), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_arrays_of_another_kind_are_no_arguments() -> None:
+    loop = in_c("copy", "qqii")(lambda *_: None)
+    longs, ints = np.arange(3), np.arange(3, dtype=np.int32)
+    loop(longs, longs, ints, ints)
+    with pytest.raises(TypeError, match="int32, wanted one piece of int64"):
+        loop(longs, ints, ints, ints)
+    with pytest.raises(TypeError, match="wanted one piece of int64"):
+        loop(longs, np.arange(6)[::2], ints, ints)
+    with pytest.raises(TypeError, match="3 arguments, wanted 4"):
+        loop(longs, longs, ints)
