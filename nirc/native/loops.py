@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
+
+import numpy as np
 
 from nirc.native.library import library
 
@@ -13,7 +16,8 @@ NO_MEMORY = -(1 << 31)  # as in mapping.h
 ARRAYS = {"q": "int64", "i": "int32", "Q": "uint64", "I": "uint32", "d": "float64", "?": "bool"}
 INTEGER = "n"
 REAL = "x"
-NARROW_OR_WIDE = "t"  # int32 or int64
+NARROW_OR_WIDE = ("int32", "int64")  # t
+CHANGED = "*"
 
 
 class _Argument(ctypes.Structure):
@@ -28,26 +32,29 @@ def in_c(name: str, kinds: str) -> Callable[[Callable[..., Any]], Callable[..., 
     """Let the library run a function, if the library has ``name``.
 
     ``kinds``: a letter for each argument, tuples flattened. A letter of ``ARRAYS`` stands for an
-    array, ``n`` for an integer, ``x`` for a real number, ``t`` for an array of int32 or int64.
+    array, ``n`` for an integer, ``x`` for a real number, ``t`` for an array of int32 or int64. A
+    star behind a letter: the function changes this array.
     """
+    letters = re.findall(r"\w\*?|\?\*?", kinds)
 
     def replaced(definition: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(definition)
         def call(*args: Any) -> Any:
             function = getattr(library(), f"map_{name}", None)
-            return definition(*args) if function is None else _called(function, kinds, args)
+            return definition(*args) if function is None else _called(function, letters, args)
 
         return call
 
     return replaced
 
 
-def _called(function: Any, kinds: str, args: tuple[Any, ...]) -> int:
+def _called(function: Any, kinds: list[str], args: tuple[Any, ...]) -> int:
     """Return the integer that the function returns. Raises ``MemoryError`` and ``TypeError``."""
     flat = list(_flat(args))
     if len(flat) != len(kinds):
         raise TypeError(f"{len(flat)} arguments, wanted {len(kinds)}")
-    packed = (_Argument * len(flat))(*map(_packed, kinds, flat))
+    pieces = list(map(_in_one_piece, kinds, flat))  # alive as long as the call
+    packed = (_Argument * len(flat))(*map(_packed, kinds, pieces))
     function.restype = ctypes.c_int64
     result = int(function(packed))
     if result == NO_MEMORY:
@@ -63,14 +70,23 @@ def _flat(args: Iterable[Any]) -> Iterable[Any]:
             yield value
 
 
+def _in_one_piece(kind: str, value: Any) -> Any:
+    """Return numbers, and arrays that are contiguous. Raises ``TypeError`` for another dtype."""
+    if kind in (INTEGER, REAL):
+        return value
+    wanted = NARROW_OR_WIDE if kind[0] == "t" else (ARRAYS[kind[0]],)
+    if str(value.dtype) not in wanted:
+        raise TypeError(f"an array of {value.dtype}, wanted {' or '.join(wanted)}")
+    if kind.endswith(CHANGED) and not value.flags.c_contiguous:
+        raise TypeError("an array that is changed must be in one piece")
+    return np.ascontiguousarray(value)
+
+
 def _packed(kind: str, value: Any) -> _Argument:
     if kind == INTEGER:
         return _Argument(integer=int(value))
     if kind == REAL:
         return _Argument(real=float(value))
-    wanted = ("int32", "int64") if kind == NARROW_OR_WIDE else (ARRAYS[kind],)
-    if str(value.dtype) not in wanted or not value.flags.c_contiguous:
-        raise TypeError(f"an array of {value.dtype}, wanted one piece of {' or '.join(wanted)}")
     rows = value.shape[0]
     columns = value.shape[1] if value.ndim > 1 else 1
     return _Argument(value.ctypes.data, rows, columns, value.itemsize)

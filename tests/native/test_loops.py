@@ -146,12 +146,14 @@ def test_rows_of_equal_bits_get_one_number(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_arrays_of_another_kind_are_no_arguments() -> None:
-    loop = in_c("copy", "qqii")(lambda *_: None)
-    longs, ints = np.arange(3), np.arange(3, dtype=np.int32)
-    loop(longs, longs, ints, ints)
-    with pytest.raises(TypeError, match="int32, wanted one piece of int64"):
-        loop(longs, ints, ints, ints)
-    with pytest.raises(TypeError, match="wanted one piece of int64"):
-        loop(longs, np.arange(6)[::2], ints, ints)
+    loop = in_c("copy", "qqii*")(lambda *_: None)
+    rows = np.array([[0, 3], [3, 5]])
+    pool, link = np.arange(6, dtype=np.int32), np.zeros(5, np.int32)
+    loop(rows[:, 0], rows[:, 1], pool, link)  # columns are copied
+    assert link.tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(TypeError, match="an array of int32, wanted int64"):
+        loop(rows[:, 0], pool, pool, link)
+    with pytest.raises(TypeError, match="must be in one piece"):
+        loop(rows[:, 0], rows[:, 1], pool, np.zeros(10, np.int32)[::2])
     with pytest.raises(TypeError, match="3 arguments, wanted 4"):
-        loop(longs, longs, ints)
+        loop(rows, rows, pool)

@@ -140,7 +140,7 @@ def _contracted(graph: Hypergraph, cluster: Ints, count: int) -> Hypergraph:
     return Hypergraph(begin, pin[kept[net]], graph.weight[kept], size)
 
 
-@in_c("clusters", "qqqqqqqqnqq")
+@in_c("clusters", "qqqqqqqqnq*q*")
 @compiled
 def _clusters(begin, pin, weight, of_begin, of_net, size, largest, block, most, state, leader):  # type: ignore[no-untyped-def]
     """Write (nodes,) the leader of each node's cluster. Each node joins the heaviest neighbour.

@@ -157,7 +157,7 @@ def _change(first, target, weight, source, part_first, part_edge, role, core, pa
     return total, seen
 
 
-@in_c("anneal_parts", "qqqqqqqqqqnddnnq")
+@in_c("anneal_parts", "qqqqqqqq*qq*nddnnq*")
 @compiled
 def _anneal(graph, core, taken, left, free, uphill, falling, work, seed, best):  # type: ignore[no-untyped-def]  # noqa: PLR0915
     """Write (parts,) the best cores. ``left`` (cores, resources): the room on each core."""

@@ -186,7 +186,7 @@ def _move(nets, held, node, to):  # type: ignore[no-untyped-def]
     return work
 
 
-@in_c("refine", "qqqqqqqqnnq")
+@in_c("refine", "qqqqqqq*qnnq*")
 @compiled
 def _refine(nets, block, capacity, passes, patience, state):  # type: ignore[no-untyped-def]  # noqa: PLR0915
     begin, pin, weight, of_begin, of_net, size = nets

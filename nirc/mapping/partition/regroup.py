@@ -185,7 +185,7 @@ def _grown(graph: Hypergraph, share: float, state: Ints) -> Ints:
     return side
 
 
-@in_c("grow", "qqqqqdxqq")
+@in_c("grow", "qqqqqdxq*q*")
 @compiled
 def _grow(begin, pin, weight, of_begin, of_net, bulk, share, state, side):  # type: ignore[no-untyped-def]
     """Change sides, all 1: 0 grows from a random node, by the node with most weight towards it."""

@@ -60,7 +60,7 @@ def _cut(
     _cut(order[middle:], turned, bulk, block, first + half, blocks - half)
 
 
-@in_c("smooth", "qddnd")
+@in_c("smooth", "qdd*nd*")
 @compiled
 def _smoothest(ends, weight, root, rounds, found):  # type: ignore[no-untyped-def]
     """Write (3, nodes) the smoothest functions on a weighted graph, times the roots of degrees.

@@ -208,7 +208,7 @@ def _add(row, weight, step):  # type: ignore[no-untyped-def]
         row[k] += weight * step[k]
 
 
-@in_c("anneal_by_table", "qiqqqqnnndnxnndqdtt")
+@in_c("anneal_by_table", "qiqq*q*qnnndnxnndq*d*t*t")
 @compiled
 def _run_by_table(edges, board, schedule, table, distances):  # type: ignore[no-untyped-def]  # noqa: PLR0915
     """Anneal in place. ``table``: room for the costs. ``distances``: see ``_distances``."""
@@ -318,7 +318,7 @@ def _update_neighbours(  # type: ignore[no-untyped-def]
             node_cost[to] += weights[j] * np.int64(after - before)
 
 
-@in_c("anneal_by_edges", "qiqqqqnnndnxnndqdiii")
+@in_c("anneal_by_edges", "qiqq*q*qnnndnxnndq*d*iii")
 @compiled
 def _run_by_edges(edges, board, schedule, xs, ys, zs):  # type: ignore[no-untyped-def]  # noqa: PLR0915
     """Anneal in place. ``xs``, ``ys``, ``zs``: the positions of the coordinates of each axis."""

@@ -121,7 +121,7 @@ def spread_over(places: Ints, cells: Cells) -> Ints:
     return spread_cells
 
 
-@in_c("match", "qiqqnqq")
+@in_c("match", "qiqqnqq*")
 @compiled
 def _match(edges, size, most, order, group):  # type: ignore[no-untyped-def]
     """Pair each node with the free neighbour of most traffic for its size.
@@ -150,7 +150,7 @@ def _match(edges, size, most, order, group):  # type: ignore[no-untyped-def]
     return groups
 
 
-@in_c("halve", "qqq")
+@in_c("halve", "qqq*")
 @compiled
 def _halve(places, spots, picked):  # type: ignore[no-untyped-def]
     """Write (nodes,) the row of ``spots`` (cells, 3) for each row of ``places``.
@@ -275,7 +275,7 @@ def _rotated(
     return places
 
 
-@in_c("smoothest", "qinnd")
+@in_c("smoothest", "qinnd*")
 @compiled
 def _smoothest(indptr, neighbours, sweeps, steps, vectors):  # type: ignore[no-untyped-def]
     """Write (count, nodes) eigenvectors of the Laplacian's lowest eigenvalues, constant excluded.

@@ -129,7 +129,7 @@ def weighed(loads: Floats, cost: Floats) -> float:
     return float(np.cumsum(loads * cost)[-1]) if loads.size else 0.0
 
 
-@in_c("walk", "iqiqiiiniq")
+@in_c("walk", "iqiqiiini*q*")
 @compiled
 def _walk(
     nets: tuple[Ints, Longs, Ints],

@@ -87,7 +87,7 @@ def dependencies(links: LinkGraph, routes: Routes) -> Bools:
     return follows
 
 
-@in_c("follows", "qiiiin?")
+@in_c("follows", "qiiiin?*")
 @compiled
 def _fill(
     first: Longs, link: Ints, ends: tuple[Ints, Ints, Ints], routers: int, follows: Bools
@@ -105,7 +105,7 @@ def _fill(
             arrived[target[link[i]]] = link[i]
 
 
-@in_c("cycle", "?iii")
+@in_c("cycle", "?iii*")
 @compiled
 def _cycle(follows: Bools, outgoing: Ints, target: Ints, path: Ints) -> int:
     """Remove links that no link waits for (Kahn's sort, 1962). The rest leads to a cycle.

@@ -241,7 +241,7 @@ def hops_between(source: int, target: int, size: Longs, wraps: bool, triangular:
     return abs(a) + abs(b) + abs(c)  # type: ignore[no-any-return]
 
 
-@in_c("hops", "iiqnni")
+@in_c("hops", "iiqnni*")
 @compiled
 def _all_hops(
     source: Ints, target: Ints, size: Longs, wraps: bool, triangular: bool, hops: Ints

@@ -146,7 +146,7 @@ def _priorities(nets: int, seed: int) -> npt.NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
-@in_c("copy", "qqii")
+@in_c("copy", "qqii*")
 @compiled
 def _copy(begin: Longs, end: Longs, pool: Ints, link: Ints) -> None:
     at = 0
@@ -156,7 +156,7 @@ def _copy(begin: Longs, end: Longs, pool: Ints, link: Ints) -> None:
             at += 1
 
 
-@in_c("loads", "qqidd")
+@in_c("loads", "qqidd*")
 @compiled
 def _count_loads(begin: Longs, end: Longs, pool: Ints, weight: Floats, loads: Floats) -> None:
     """Add up (links,) the loads. Loads that are changed in place gather rounding errors."""
@@ -165,7 +165,7 @@ def _count_loads(begin: Longs, end: Longs, pool: Ints, weight: Floats, loads: Fl
             loads[pool[i]] += weight[net]
 
 
-@in_c("uses", "qqi??")
+@in_c("uses", "qqi??*")
 @compiled
 def _uses(begin: Longs, end: Longs, link: Ints, marked: Bools, uses: Bools) -> None:
     """Write (nets,) bool: the tree of the net has a marked link."""
@@ -174,7 +174,7 @@ def _uses(begin: Longs, end: Longs, link: Ints, marked: Bools, uses: Bools) -> N
             uses[net] |= marked[link[i]]
 
 
-@in_c("reroute", "qiqid" + GROUND + "qqiqn")
+@in_c("reroute", "qiqid" + GROUND + "q*q*i*q*n")
 @compiled
 def _reroute(
     todo: Longs,

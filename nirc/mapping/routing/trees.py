@@ -20,7 +20,7 @@ from nirc.mapping.routing.links import Floats, Ints, LinkGraph, Longs, hops_betw
 from nirc.native.loops import in_c
 
 CHUNK = 1 << 22  # links of trees in one piece of memory
-GROUND = "iiiidxqnn" + "qqqdiqq" + "ddd"  # Grid, Scratch and Pressure, for C
+GROUND = "iiiidxqnn" + "q*q*q*d*i*q*q*" + "d*dd"  # Grid, Scratch and Pressure, for C
 
 
 NetArrays = tuple[Ints, Longs, Ints, Floats]  # source, first, target, weight of ``Nets``
@@ -119,7 +119,7 @@ def _joined(pieces: list[Ints]) -> Ints:
     return joined
 
 
-@in_c("label", "iiiii")
+@in_c("label", "i*iiii")
 @compiled
 def _label(island: Ints, outgoing: Ints, incoming: Ints, source: Ints, target: Ints) -> None:
     """Number the connected parts 1, 2, ... in place. Links count in both directions."""
@@ -143,7 +143,7 @@ def _label(island: Ints, outgoing: Ints, incoming: Ints, source: Ints, target: I
                         top += 1
 
 
-@in_c("trees", "niqid" + GROUND + "?qi")
+@in_c("trees", "niqid" + GROUND + "?*q*i*")
 @compiled
 def _grow(
     net: int,

@@ -155,7 +155,7 @@ def tables_for(
     return Tables(first, keys.key[net], keys.mask[net], route[order], bits[examples], directions)
 
 
-@in_c("fill", "iqiqqiiiinQ")
+@in_c("fill", "iqiqqiiiinQ*")
 @compiled
 def _fill(
     nets: tuple[Ints, Longs, Ints, Longs],
@@ -209,7 +209,7 @@ def _distinct(bits: Bits) -> tuple[Ints, Longs]:
     return number, examples[:distinct].copy()
 
 
-@in_c("distinct", "Qqiq")
+@in_c("distinct", "Qq*i*q*")
 @compiled
 def _fill_hash_table(bits: Bits, slots: Longs, number: Ints, examples: Longs) -> int:
     """Number the rows by a hash table. Return the number of distinct rows.

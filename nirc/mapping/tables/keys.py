@@ -221,7 +221,7 @@ def _codes(groups: _Groups, populations: int, room: int, seed: int) -> tuple[Lon
     return best, width
 
 
-@in_c("cut", "qqdqqqQq")
+@in_c("cut", "qqdqqq*Q*q*")
 @compiled
 def _cut(groups: _Groups, fixed: Longs, state: npt.NDArray[np.uint64], side: Longs) -> None:
     """Write (populations,) 0 or 1.

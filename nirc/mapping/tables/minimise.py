@@ -61,7 +61,7 @@ def _rounds(tables: Tables) -> int:
     return int((ROUNDS_PER_TABLE + (1 + MOVES_PER_ROUTE) * tables.sizes**2).sum())
 
 
-@in_c("minimise", "qIIinqn")
+@in_c("minimise", "qI*I*i*nq*n")
 @compiled
 def _minimise_all(
     first: Longs, key: Words, mask: Words, route: Ints, routes: int, sizes: Longs, work: int

@@ -163,7 +163,7 @@ def first_match(key: int, mask: int, begin: int, end: int, keys: Words, masks: W
     return -1
 
 
-@in_c("compare", "qIIiqIIiqq")
+@in_c("compare", "qIIiqIIiqq*")
 @compiled
 def _compare(
     tables: tuple[Longs, Words, Words, Ints],
@@ -204,7 +204,7 @@ def _split(key: int, mask: int, rest: int, keys: Words, masks: Words, top: int) 
     return top + 2
 
 
-@in_c("follow", "niqiqIIiiqIIiQqq")
+@in_c("follow", "niqiqIIiiqIIiQq*q*")
 @compiled
 def _follow(
     net: int,
