@@ -17,7 +17,6 @@ from nirc.backends.loihi2.limits import LOGS, WRAP
 from nirc.backends.loihi2.lower import largest_u, wraps_after
 from nirc.backends.loihi2.netx import network_net
 from nirc.backends.loihi2.tables import FILE, NETWORK, to_npz
-from nirc.files.chipfiles import deploy_script
 from nirc.files.description import File
 from nirc.files.kinds import (
     Const,
@@ -32,6 +31,7 @@ from nirc.files.kinds import (
     Size,
     Text,
 )
+from nirc.files.scripts import deploy_script
 from nirc.mapping.floorplan import FLOORPLAN, KEY, LARGEST, MOST_CELLS, MOST_NEURONS, MOST_TEXT
 
 MAPPING_FILE = "mapping.json"

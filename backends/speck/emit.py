@@ -28,7 +28,8 @@ from nirc.backends.speck.config import (
 from nirc.backends.speck.configuration import Configuration, CoreLayer, Destination, Dvs
 from nirc.backends.speck.geometry import Pair
 from nirc.backends.speck.limits import CORES, SLOW_CLOCK_HZ, VARIANTS
-from nirc.files.chipfiles import assert_good, deploy_script, npz
+from nirc.files.chipfiles import assert_good, npz
+from nirc.files.scripts import deploy_script
 from nirc.ir.arrays import Int
 
 

@@ -21,7 +21,7 @@ from nirc.backends.spinnaker2.system import board_links, chip_links
 from nirc.backends.spinnaker2.tables import READOUT, Tables
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.usage import UnusableBundle
-from nirc.files.chipfiles import deploy_script
+from nirc.files.scripts import deploy_script
 from nirc.mapping.routing import Nets
 from nirc.mapping.tables.keys import Keys
 from nirc.semantics.raster import Run

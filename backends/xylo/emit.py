@@ -23,7 +23,8 @@ from nirc.backends.xylo.config import (
 )
 from nirc.backends.xylo.limits import FIRST, LAST, MAX_INPUT_SPIKES
 from nirc.chip.target import Target
-from nirc.files.chipfiles import assert_good, deploy_script, npz
+from nirc.files.chipfiles import assert_good, npz
+from nirc.files.scripts import deploy_script
 
 
 def emit(

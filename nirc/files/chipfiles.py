@@ -5,16 +5,12 @@ A file that is read is checked against its description.
 
 from __future__ import annotations
 
-import ast
 import io
 import json
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass
-from functools import cache
-from importlib.resources import files as resources
-from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
+from dataclasses import dataclass, is_dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.lib import format as npy
@@ -29,21 +25,10 @@ from nirc.files.kinds import Array, Integer, Kind, Many, Object, Switch, Text
 from nirc.files.members import MAX_POINTER, STRUCTURE, NetworkFile
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    pass
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip archive can hold
-WIDTH = 116  # of a line of a script
 ROOM = 20  # characters that a label leaves for a number
-# Every script holds the text of these modules.
-CHECKER = tuple(
-    f"nirc.files.{name}"
-    for name in ("faults", "kinds", "runs", "description", "manifest", "running")
-)
-NUMPY = """
-try:
-    import numpy as np
-except ImportError:  # --help works without it
-    np = None"""
 
 
 def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
@@ -287,114 +272,3 @@ def from_npz(
             for block in tree[kind]
         )
     return tables(channels=tree["channels"], **blocks)
-
-
-# Scripts.
-
-
-def deploy_script(
-    package: str, files: Sequence[File], modules: Sequence[str], **values: object
-) -> bytes:
-    """Render deploy.py of ``package``.
-
-    ``files`` describe the bundle's files. ``modules`` of nirc check their fields against each
-    other. The template gets ``imports``, of the standard library and numpy, and ``checker``, the
-    text of modules and descriptions.
-    """
-    texts = {name: _text_of(name) for name in (*CHECKER, *modules)}
-    described = "".join(f"    {literal(file, 4)},\n" for file in files)
-    parts = [f"# From {name}.\n\n\n{_code_of(text)}" for name, text in texts.items()]
-    checker = "\n\n\n".join([*parts, f"FILES = [\n{described}]"])
-    return script(
-        package,
-        "deploy.py.j2",
-        imports=_imports_of(tuple(texts.values())),
-        checker=checker,
-        **values,
-    )
-
-
-def script(package: str, template: str, **values: object) -> bytes:
-    """Render ``package``'s jinja2 template. A missing value is an error."""
-    return _template(package, template).render(**values).encode()
-
-
-@cache
-def _template(package: str, name: str) -> Template:
-    """Return the template. It takes longer to read than to render."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader(package),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    return environment.get_template(name)
-
-
-@cache
-def _text_of(module: str) -> str:
-    package, _, name = module.rpartition(".")
-    return (resources(package) / f"{name}.py").read_text(encoding="utf-8")
-
-
-def _is_import(node: ast.stmt) -> TypeGuard[ast.Import | ast.ImportFrom]:
-    return isinstance(node, ast.Import | ast.ImportFrom)
-
-
-@cache
-def _code_of(text: str) -> str:
-    """Return a module's text from the first line after its imports."""
-    last = max(node.end_lineno or 0 for node in ast.parse(text).body if _is_import(node))
-    return "\n".join(text.splitlines()[last:]).strip("\n")
-
-
-@cache
-def _imports_of(texts: tuple[str, ...]) -> str:
-    """Return the imports of ``texts`` from the standard library. numpy may be missing."""
-    plain: set[str] = set()
-    names: dict[str, set[str]] = {}
-    for node in chain.from_iterable(ast.parse(text).body for text in texts):
-        if isinstance(node, ast.Import):
-            plain |= {f"import {alias.name}" for alias in node.names if alias.name != "numpy"}
-        elif isinstance(node, ast.ImportFrom) and not f"{node.module}.".startswith(
-            ("nirc.", "__future__.")
-        ):
-            names.setdefault(node.module or "", set()).update(alias.name for alias in node.names)
-    froms = [f"from {module} import {', '.join(sorted(names[module]))}" for module in sorted(names)]
-    return "\n".join(["from __future__ import annotations\n", *sorted(plain), *froms, NUMPY])
-
-
-def literal(value: Any, indent: int = 0, before: int = 0) -> str:
-    """Return Python text of data and of descriptions, in lines of at most ``WIDTH`` characters.
-
-    ``before``: characters before the text in its line.
-    """
-    opening, parts, closing = _parts(value)
-    short = (
-        opening + ", ".join(label + literal(inner, -(1 << 20)) for label, inner in parts) + closing
-    )
-    if indent + before + len(short) <= WIDTH or not parts:
-        return short
-    space = " " * (indent + 4)
-    lines = "".join(
-        f"{space}{label}{literal(inner, indent + 4, len(label))},\n" for label, inner in parts
-    )
-    return f"{opening}\n{lines}{' ' * indent}{closing[-1]}"
-
-
-def _parts(value: Any) -> tuple[str, list[tuple[str, Any]], str]:
-    """Return the text before, in and behind the brackets. Each part has a label and a value."""
-    if is_dataclass(value):
-        kept = [f for f in fields(value) if f.repr and getattr(value, f.name) != f.default]
-        labels = ["" if f.default is MISSING else f"{f.name}=" for f in kept]
-        inner = [getattr(value, f.name) for f in kept]
-        return f"{type(value).__name__}(", list(zip(labels, inner, strict=True)), ")"
-    if isinstance(value, dict):
-        return "{", [(f"{key!r}: ", inner) for key, inner in value.items()], "}"
-    if isinstance(value, list):
-        return "[", [("", inner) for inner in value], "]"
-    if isinstance(value, tuple):
-        return "(", [("", inner) for inner in value], ",)" if len(value) == 1 else ")"
-    return value.__name__ if callable(value) else repr(value), [], ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ MAX_EMPTY = 1 << 28  # values in the empty steps that follow a sample
 NO_DIGEST = b"0" * 64
 ABOVE_0 = 1e-300
 READOUT = "readout"  # the part whose index counts columns of the output
+ANSWER = {"output.npy", "spikes.npy"}  # arrays of every answer
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
@@ -156,6 +158,15 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def is_answer(path: Path) -> bool:
+    """Return True for what `nirc run` or deploy.py has written, by its contents."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return set(archive.namelist()) >= ANSWER
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return False
+
+
 class Bundle:
     """The files in a directory, checked.
 
@@ -221,7 +232,8 @@ class Bundle:
         self.sound = self.sound and not faults
 
     def strangers(self) -> list[str]:
-        """Return a fault for each file that the manifest does not list."""
+        """Return a fault for each file that is neither listed nor an answer of this network."""
         known = {*self.listed, MANIFEST_NAME, "__pycache__"}
-        names = sorted(path.name for path in self.directory.iterdir() if path.name not in known)
+        paths = [path for path in self.directory.iterdir() if path.name not in known]
+        names = sorted(path.name for path in paths if not is_answer(path))
         return [f"{name!a}: the manifest does not list this file" for name in names]

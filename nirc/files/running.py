@@ -1,4 +1,4 @@
-"""The frame of every deploy.py: options, a raster in, an answer out.
+"""The frame of every deploy.py: a module that loads a bundle, and a command with options.
 
 deploy.py holds this module's text.
 """
@@ -20,113 +20,42 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from nirc.files.board import (
+    MAX_COUNT,
+    Board,
+    BundleError,
+    DeployError,
+    LateError,
+    Layout,
+    MissingPackageError,
+    load_raster,
+    report,
+    warn,
+)
 from nirc.files.description import File, Tree
-from nirc.files.manifest import READOUT, Bundle
+from nirc.files.manifest import Bundle
 
+MAX_WAIT = 1e6  # seconds
 CHECKER = "check.py"  # in the bundle
-MAX_COUNT = 1 << 20  # spikes of one channel in a step
 SAVED: list[str] = []  # answers at their places: an interruption after this is a success
-
-
-def report(error: BaseException) -> str:
-    """Return an exception in a line of ASCII."""
-    return f"{type(error).__name__}: {str(error)[:300]!a}"
-
-
-def warn(text: str) -> None:
-    """Write a line on the standard error."""
-    sys.stderr.write(f"warning: {text}\n")
-
-
-def missing(package: str, error: object, how: str) -> NoReturn:
-    """End the script: a package is not installed."""
-    sys.stderr.write(
-        f"{package} is needed for this, and cannot be imported\n  ({str(error)[:300]!a})\n{how}\n"
-    )
-    sys.exit(3)
-
-
-class Layout:
-    """A raster (samples, steps, inputs), and the places of the model's inputs and outputs."""
-
-    def __init__(self, manifest: Tree, channels: int, columns: int, raster: Any) -> None:
-        self.raster = raster
-        self.channels = channels  # of the chip
-        self.columns = columns  # of the chip
-        self.inputs = manifest["input_map"]
-        self.outputs = manifest["output_map"]
-        self.latency = manifest["output_latency_steps"]
-        self.membrane = manifest["output_kind"] == "membrane"
-        self.populations = manifest["populations"]
-        self.scale = np.ones(columns)  # chip units per volt
-        for block in self.populations.values():
-            if block["part"] == READOUT:
-                self.scale[block["index"]] = block["scale"]
-
-    @property
-    def latest(self) -> int:
-        """Steps until the last answer to the last step has come."""
-        return int(max([0, *self.latency]))
-
-    def sent(self, sample: Any, after: int | None = None) -> Any:
-        """Return spike counts (steps, channels of the chip) of a sample, and ``after`` empty steps.
-
-        ``after`` is ``latest`` if None. Inputs may share a channel, as pooled pixels do.
-        """
-        steps = len(sample)
-        after = self.latest if after is None else after
-        counts = np.zeros((steps + after, self.channels), np.int64)
-        for column, channel in enumerate(self.inputs):
-            if channel is not None:
-                counts[:steps, channel] += sample[:, column]
-        return counts
-
-    def answer(self, chip: Any, steps: int, more: Sequence[int] | None = None) -> Any:
-        """Return the model's rows (steps, outputs) from those of the chip. Membranes are in volts.
-
-        ``more``: steps by which each column of the chip is later, on top of the manifest's.
-        """
-        rows = np.zeros((steps, len(self.outputs)), np.float64 if self.membrane else np.int64)
-        for i, column in enumerate(self.outputs):
-            lag = self.latency[i] + (more[column] if more is not None else 0)
-            first = max(0, -lag)  # below 0: the model shows this output later than the chip
-            rows[first:, i] = chip[lag + first : lag + steps, column]
-        return rows / self.scale[self.outputs] if self.membrane else rows
-
-
-def load_raster(path: str, channels: int, most: int = MAX_COUNT) -> Any:
-    """Return (samples, steps, channels) integers, from the key `inputs` or a bare array."""
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        inputs = loaded["inputs"] if hasattr(loaded, "files") else loaded
-    except Exception as error:  # numpy raises nearly anything on a damaged file
-        sys.exit(f"--data: {path!a} cannot be read: {report(error)}")
-    if (
-        inputs.ndim < 3
-        or int(np.prod(inputs.shape[2:], dtype=object)) != channels
-        or not inputs.shape[1]
-    ):
-        sys.exit(
-            f"--data: inputs have shape {inputs.shape}, not (samples, steps, {channels} channels "
-            "in all)"
-        )
-    good = inputs.dtype.kind in "buif" and ((inputs >= 0) & (inputs <= most)).all()
-    if not good or (inputs.dtype.kind == "f" and (inputs != np.floor(inputs)).any()):
-        sys.exit(f"--data: inputs ({inputs.dtype}) must be integer spike counts from 0 to {most}")
-    return inputs.reshape(inputs.shape[0], inputs.shape[1], channels).astype(np.int64)
 
 
 def save(path: str, arrays: Mapping[str, Any]) -> None:
     """Write the answer beside its place and rename it. A device or a pipe is written at once."""
     packed = io.BytesIO()
     np.savez_compressed(packed, **arrays)
+    put(path, packed.getvalue())
+
+
+def put(path: str, data: bytes) -> None:
+    """Write a file beside its place and rename it. A device or a pipe is written at once."""
     place = Path(os.path.realpath(path))  # a link stays a link
     if place.exists() and not place.is_file():
-        place.write_bytes(packed.getvalue())
+        place.write_bytes(data)
         return
     part = place.with_name(f".{place.name[:20]}.{os.getpid()}.part")
     try:
-        part.write_bytes(packed.getvalue())
+        part.write_bytes(data)
         SAVED.append(path)
         part.replace(place)
     except BaseException:  # an interruption leaves nothing behind, too
@@ -135,15 +64,6 @@ def save(path: str, arrays: Mapping[str, Any]) -> None:
             with contextlib.suppress(OSError):
                 part.unlink()
         raise
-
-
-def save_answer(
-    path: str, answer: Any, layout: Layout, more: Mapping[str, Any] | None = None
-) -> None:
-    """Save `spikes` (samples, steps, outputs) and `output`, their sums over time."""
-    save(path, {"output": answer.sum(axis=1), "spikes": answer, **(more or {})})
-    text = "membranes in volts" if layout.membrane else f"{int(answer.sum())} output spikes"
-    print(f"wrote {path!a}: {text}")
 
 
 def second_look(directory: Path, listed: Mapping[str, str]) -> list[str]:
@@ -165,11 +85,15 @@ def second_look(directory: Path, listed: Mapping[str, str]) -> list[str]:
 class Script:
     """The script of one chip.
 
-    ``files``: descriptions of the chip's files, ``ends_of``: see ``Bundle``. ``add_options`` gets
-    the parser and the group of --check and --dry-run, ``refuse`` the parser and the options.
-    ``summary`` gives lines about a good bundle. ``use`` builds, uploads and runs. It gets a layout
-    if there is a raster. ``end`` ends a run that failed or was interrupted, with a text or a
-    status. ``most``: spikes of one channel in a step.
+    ``files``: descriptions of the chip's files, ``ends_of``: see ``Bundle``. ``chip`` makes what a
+    ``Board`` needs from the trees of the files, the layout and the options. Its ``build`` makes the
+    vendor's object and returns a line about it. Its ``upload`` puts the network on a board and
+    returns a line, on chips that need no raster for it. ``add_options`` gets the parser and the
+    group of --check and --dry-run, ``refuse`` returns the reason why options make no sense.
+    ``summary`` gives lines about a good bundle. ``end`` ends a run that failed or was interrupted,
+    with a text or a status. ``most``: spikes of one channel
+    in a step. ``timeout``: seconds, None for no end. Without ``uploads`` the chip gets its network
+    with a raster only.
     """
 
     doc: str
@@ -177,70 +101,144 @@ class Script:
     files: Sequence[File]
     ends_of: Callable[[Mapping[str, Tree]], Any]
     summary: Callable[[Mapping[str, Tree]], Sequence[str]]
-    use: Callable[[dict[str, Tree], Layout | None, argparse.Namespace], None]
+    chip: Callable[[Mapping[str, Tree], Layout, argparse.Namespace], Any]
     add_options: Callable[[argparse.ArgumentParser, Any], None] = lambda parser, only: None
-    refuse: Callable[[argparse.ArgumentParser, argparse.Namespace], None] = lambda *_: None
+    refuse: Callable[[argparse.Namespace], str | None] = lambda options: None
     end: Callable[[Any], NoReturn] = sys.exit
     most: int = MAX_COUNT
+    timeout: float | None = 60.0
+    uploads: bool = True
 
-    def options(self, arguments: Sequence[str] | None) -> argparse.Namespace:
-        """Return the options of the command line."""
+    def parser(self) -> argparse.ArgumentParser:
+        """Return the parser of the command line."""
         parser = argparse.ArgumentParser(
             description=self.doc, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         only = parser.add_mutually_exclusive_group()
-        only.add_argument(
-            "--check", action="store_true", help="check all files of the bundle, and stop"
-        )
-        only.add_argument(
+        add, only_add = parser.add_argument, only.add_argument
+        only_add("--check", action="store_true", help="check all files of the bundle, and stop")
+        only_add(
             "--dry-run", action="store_true", help="let the vendor's package check, run nothing"
         )
-        parser.add_argument(
-            "--data", metavar="FILE", help="input spikes: .npz with `inputs`, or .npy"
+        add("--data", metavar="FILE", help="input spikes: .npz with `inputs`, or .npy")
+        add("--out", metavar="FILE", default="out.npz", help="the answer (default %(default)s)")
+        add(
+            "--record",
+            metavar="NAME|all",
+            nargs="+",
+            action="extend",
+            default=[],
+            help="populations whose spikes and states to save, too; see above for what it costs",
         )
-        parser.add_argument(
-            "--out",
-            metavar="FILE",
-            default="out.npz",
-            help="where the answer goes (default %(default)s)",
+        add("--chunk", metavar="STEPS", type=int, help="send long samples in parts of this length")
+        add(
+            "--timeout",
+            metavar="SECONDS",
+            type=float,
+            default=self.timeout,
+            help="for the answer to one part (default %(default)s)",
         )
-        parser.add_argument(
-            "--debug", action="store_true", help="show the traceback if a run fails"
-        )
+        add("--debug", action="store_true", help="show the traceback if a run fails")
         self.add_options(parser, only)
-        options = parser.parse_args(arguments)
-        self.refuse(parser, options)
-        return options
+        return parser
+
+    def reason(self, options: argparse.Namespace) -> str | None:
+        """Return the reason why options make no sense, or None."""
+        if options.chunk is not None and options.chunk < 1:
+            return "--chunk is a number of steps from 1"
+        if options.timeout is not None and not 0 < options.timeout <= MAX_WAIT:
+            return "--timeout is a time above 0 s"
+        return self.refuse(options)
+
+    def bundle(self, directory: Path, options: argparse.Namespace) -> Bundle:
+        """Return the files of a bundle without faults. Raises ``BundleError``, ``DeployError``."""
+        needs_numpy = options.data or any(file.name.endswith(".npz") for file in self.files)
+        if needs_numpy and find_spec("numpy") is None:
+            raise MissingPackageError("numpy", "No module named 'numpy'", "pip install numpy")
+        bundle = Bundle(directory, self.files, self.ends_of)
+        faults = bundle.lines + (bundle.strangers() if options.check else [])
+        faults = faults or second_look(directory, bundle.listed)
+        if faults:
+            raise BundleError(faults)
+        return bundle
+
+    def board(self, bundle: Bundle, options: argparse.Namespace) -> Board:
+        """Return the network, which no package and no board has seen yet."""
+        ends = self.ends_of(bundle.trees)
+        layout = Layout(bundle.manifest, ends["inputs"], ends["outputs"])
+        return Board(self.chip(bundle.trees, layout, options), layout, self.most)
+
+    def load(self, directory: str | os.PathLike[str] | None, given: Mapping[str, Any]) -> Board:
+        """Return a network that is ready to run. ``given``: options by name. See ``load``."""
+        options = self.parser().parse_args([])
+        unknown = sorted(set(given) - set(vars(options)))
+        if unknown:
+            raise DeployError(f"there are no options {unknown}; see --help for those there are")
+        vars(options).update(given)
+        reason = self.reason(options)
+        if reason:
+            raise DeployError(reason)
+        where = self.directory if directory is None else Path(directory)
+        board = self.board(self.bundle(where, options), options)
+        board.chip.build()
+        return board
 
     def main(self, arguments: Sequence[str] | None = None) -> None:
-        """Check the bundle, then run or check as asked."""
-        options = self.options(arguments)
-        needed = options.data or any(file.name.endswith(".npz") for file in self.files)
-        if needed and find_spec("numpy") is None:
-            missing("numpy", "No module named 'numpy'", "pip install numpy")
-        bundle = Bundle(self.directory, self.files, self.ends_of)
-        faults = bundle.lines + (bundle.strangers() if options.check else [])
-        faults = faults or second_look(self.directory, bundle.listed)
-        for line in faults or self.summary(bundle.trees):
-            print(line)
-        if faults:
-            sys.exit(1)
-        if options.check:
-            return
-        if options.data and not Path(options.out).absolute().parent.is_dir():
-            sys.exit(f"--out: there is no folder {str(Path(options.out).parent)!a}")
-        layout = None
-        if options.data:
-            ends = self.ends_of(bundle.trees)
-            manifest = bundle.manifest
-            raster = load_raster(options.data, len(manifest["input_map"]), self.most)
-            layout = Layout(manifest, ends["inputs"], ends["outputs"], raster)
+        """Check the bundle, then run or check as asked. The only part that ends the program."""
+        parser = self.parser()
+        options = parser.parse_args(arguments)
+        reason = self.reason(options)
+        if not (self.uploads or options.check or options.dry_run or options.data or reason):
+            reason = "--data FILE, --dry-run or --check"
+        if reason:
+            parser.error(reason)
         try:
-            self.use(bundle.trees, layout, options)
+            self.answer(options)
+        except BundleError as error:
+            print(error)
+            sys.exit(1)
+        except LateError as error:  # a vendor's thread is still at work
+            self.end(str(error))
+        except DeployError as error:
+            if error.status == 1:
+                sys.exit(str(error))
+            sys.stderr.write(f"{error}\n")
+            sys.exit(error.status)
         except Exception as error:  # whatever the vendor's package, a cable or the disk may raise
             if options.debug:
                 raise
             self.end(f"the run failed: {report(error)}")
+
+    def answer(self, options: argparse.Namespace) -> None:
+        """Do what the options ask for. Raises ``DeployError``, and whatever a vendor raises."""
+        bundle = self.bundle(self.directory, options)
+        if options.check:
+            print("\n".join(self.summary(bundle.trees)))
+            return
+        if options.data and not Path(options.out).absolute().parent.is_dir():
+            raise DeployError(f"--out: there is no folder {str(Path(options.out).parent)!a}")
+        board = self.board(bundle, options)
+        raster = None
+        if options.data:
+            manifest = bundle.manifest
+            channels = len(manifest["input_map"])
+            raster = load_raster(options.data, channels, self.most, manifest.get("dt"))
+        names = board.names(options.record)
+        print(board.chip.build())
+        if options.dry_run:
+            return
+        if raster is None:
+            print(board.chip.upload())
+            return
+
+        def progress(done: int) -> None:
+            if len(raster) > 1:
+                print(f"sample {done} of {len(raster)}", flush=True)
+
+        answer = board.run(raster, names, options.chunk, progress)
+        save(options.out, answer)
+        spikes = f"{int(answer['spikes'].sum())} output spikes"
+        print(f"wrote {options.out!a}: {'membranes in volts' if board.layout.membrane else spikes}")
 
     def start(self) -> None:
         """Run as a program. The signals of a batch system and of a terminal end it as Ctrl-C does.

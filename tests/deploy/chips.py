@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from nirc.backends.loihi2 import emit as loihi2_emit
 from nirc.backends.loihi2 import tables as loihi2_tables
@@ -44,6 +45,7 @@ class Chip:
     files: tuple[File, ...]
     vendor: str  # the package that deploy.py says is missing
     run: tuple[str, ...] = ()  # options that lead to the vendor's package
+    options: Mapping[str, Any] = field(default_factory=dict)  # the same for ``load``
     channels: int = 3  # of the model's inputs
     most: int = 1 << 20  # spikes of a channel in a step
     bare: bool = True  # to check needs no package, not even numpy
@@ -102,6 +104,7 @@ def spinnaker2(tables: spinnaker2_tables.Tables, what: str = "") -> Chip:
         files=(spinnaker2_tables.NETWORK, spinnaker2_mapping.MAPPING),
         vendor="spinnaker2",
         run=("--chip", "a"),
+        options={"chip": "a"},
         channels=tables.channels + 1,
         bare=False,
     )

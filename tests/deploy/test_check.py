@@ -16,10 +16,13 @@ import numpy as np
 import pytest
 
 from nirc.diagnostics.errors import NircError
+from nirc.diagnostics.log import Log
+from nirc.files.bundle import save_run
 from nirc.files.description import File
 from nirc.files.faults import Faults
 from nirc.files.manifest import MANIFEST
 from nirc.files.schema import json_schema
+from nirc.semantics.raster import Run
 from tests.deploy.changes import Change, spoiled
 from tests.deploy.chips import CHIPS, Chip
 from tests.deploy.corruptions import CORRUPTIONS, MANIFESTS, RANGE
@@ -167,6 +170,19 @@ def test_a_file_that_is_not_listed_is_found(bundle: Path, chip: Chip) -> None:
         1,
         "",
     ) and "the manifest does not list this file" in done.stdout
+
+
+@each_chip
+def test_answers_in_a_bundle_are_no_strangers(bundle: Path, chip: Chip, tmp_path: Path) -> None:
+    """Those of `nirc run` and of deploy.py, whose names are free. Other archives are."""
+    save_run(bundle / "emulated", Run(output=np.zeros((1, 2, 3))), Log())
+    loaded(bundle).save(str(bundle / "out.npz"), {"output": np.zeros(3), "spikes": np.ones(3)})
+    (bundle / "__pycache__").mkdir(exist_ok=True)
+    assert script(bundle, "--check", bare=chip.bare).returncode == 0
+    np.savez(bundle / "in.npz", inputs=np.zeros(3))
+    (bundle / "out2.npz").write_bytes((bundle / "out.npz").read_bytes()[:-20])
+    found = script(bundle, "--check", bare=chip.bare).stdout.splitlines()
+    assert [line.partition(":")[0] for line in found] == ["'in.npz'", "'out2.npz'"]
 
 
 @each_chip

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import runpy
 import sys
+import types
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
+from nirc.chip.running import flat_raster
+from nirc.diagnostics.errors import NircError
+from nirc.diagnostics.log import Log
+from nirc.files.data import read_data
 from tests.deploy.chips import CHIPS, Chip
 from tests.deployed import loaded, script
 
@@ -57,7 +65,9 @@ def rasters(chip: Chip) -> list[np.ndarray]:
     return [
         np.zeros((1, 5, chip.channels + 1)),
         np.zeros((1, 0, chip.channels)),
-        np.zeros((5, chip.channels)),
+        np.zeros((0, 5, chip.channels)),
+        np.zeros((5, chip.channels + 1)),
+        np.zeros(chip.channels),
         np.full(shape, chip.most + 1),
         np.full(shape, -1),
         np.full(shape, 0.5),
@@ -82,6 +92,9 @@ def test_a_raster_that_does_not_fit_is_refused(bundle: Path, chip: Chip, tmp_pat
             main([*chip.run, "--data", str(file)])
     with pytest.raises(SystemExit, match=r"--data: .* cannot be read"):
         main([*chip.run, "--data", str(tmp_path / "none.npz")])
+    np.savez(file, spikes=np.zeros((1, 5, chip.channels)))
+    with pytest.raises(SystemExit, match=r"no array `inputs` in .*; there are \['spikes'\]"):
+        main([*chip.run, "--data", str(file)])
 
 
 @each_chip
@@ -134,6 +147,117 @@ def test_a_link_and_a_device_stay_what_they_are(module: Any, tmp_path: Path) -> 
     assert Path("/dev/null").is_char_device()
 
 
+def test_emulator_and_script_take_the_same_data_files(
+    module: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Except for nir's HDF5, which the script names."""
+    counts = np.random.default_rng(0).integers(0, 3, (2, 6, 3))
+    good = [counts, counts[0], counts > 0, counts.astype(np.float32), counts[:, :, None]]
+    bad = [counts[:0], counts[0, 0], -counts, counts + 0.5, counts * 1j, counts.astype(str)]
+    for values in good + bad:
+        np.savez(tmp_path / "in.npz", inputs=values)
+        np.save(tmp_path / "in.npy", values)
+        for name in ("in.npz", "in.npy"):
+            try:
+                want = flat_raster(read_data(tmp_path / name, Log()).inputs, 3, Log())
+            except NircError:
+                want = None
+            try:
+                got = module.load_raster(str(tmp_path / name), 3)
+            except module.DeployError:
+                got = None
+            assert (got is None) == (want is None) == any(values is each for each in bad)
+            np.testing.assert_array_equal(got, want)
+    assert "read as one sample" in capsys.readouterr().err
+    np.savez(tmp_path / "in.npz", inputs=counts, dt=2e-3)
+    module.load_raster(str(tmp_path / "in.npz"), 3, dt=1e-3)
+    assert "a step of the file has 0.002 s, one of the bundle 0.001 s" in capsys.readouterr().err
+
+
+@each_chip
+def test_an_unknown_population_is_answered_with_those_that_there_are(
+    bundle: Path, chip: Chip
+) -> None:
+    module = loaded(bundle)
+    layout = module.Layout(json.loads((bundle / "manifest.json").read_text()), 1, 1)
+    board = module.Board(types.SimpleNamespace(more={"of the chip": ("neurons", [0])}), layout)
+    assert "of the chip" in board.populations and set(layout.populations) < {*board.populations}
+    with pytest.raises(module.DeployError) as refusal:
+        board.names(["nobody"])
+    assert all(repr(name) in str(refusal.value) for name in [*board.populations, "nobody", "all"])
+    assert set(board.names("all")) == set(layout.populations or board.populations)
+
+
+@each_chip
+def test_two_scripts_are_imported_side_by_side_and_know_their_folders(
+    bundle: Path, chip: Chip, tmp_path: Path
+) -> None:
+    """By runpy, and by importlib without an entry in sys.modules. A library never exits."""
+    other = chip.write(tmp_path / "other")
+    first = runpy.run_path(str(bundle / "deploy.py"))
+    spec = importlib.util.spec_from_file_location("a script", other / "deploy.py")
+    assert spec is not None and spec.loader is not None
+    second = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(second)
+    assert first["SCRIPT"].directory == bundle and second.SCRIPT.directory == other
+    (other / "manifest.json").write_text("{}")
+    with pytest.raises(second.BundleError, match=r"manifest\.json: ") as refusal:
+        second.load(**chip.options)
+    assert refusal.value.lines
+    with pytest.raises(first["BundleError"]):
+        first["load"](other, **chip.options)
+    with pytest.raises(first["DeployError"], match="there are no options"):
+        first["load"](frobnicate=1)
+
+
+class Recorder:
+    """A chip whose outputs are its inputs of ``lag`` steps ago."""
+
+    more: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, lag: int, continues: bool) -> None:
+        self.lag, self.continues, self.steps = lag, continues, np.zeros((0, 2), np.int64)
+        self.ready = lambda samples: None
+
+    def play(self, counts: np.ndarray, wanted: dict[str, Any], fresh: bool) -> Any:
+        old = self.steps[:0] if fresh else self.steps
+        self.steps = np.concatenate([old, counts])
+        late = np.concatenate([np.zeros((max(0, self.lag), 2), np.int64), self.steps])
+        rows = late[max(0, -self.lag) :][len(old) :][: len(counts)]
+        rows = np.concatenate([rows, np.zeros((len(counts) - len(rows), 2), np.int64)])
+        return rows, {part: {"spikes": rows[:, index]} for part, index in wanted.items()}
+
+
+@pytest.mark.parametrize("continues", [True, False])
+@pytest.mark.parametrize("lag", [0, 1, 4])
+def test_chunks_of_any_length_give_the_rows_of_one_run(
+    module: Any, lag: int, continues: bool
+) -> None:
+    block = {"part": "all", "index": [1, 0], "scale": [1, 1], "latency_steps": lag}
+    manifest = {
+        "input_map": [1, 0],
+        "output_map": [0, 1],
+        "output_latency_steps": [lag, lag],
+        "output_kind": "spikes",
+        "populations": {"every": block},
+    }
+    board = module.Board(Recorder(lag, continues), module.Layout(manifest, 2, 2))
+    counts = np.arange(24).reshape(12, 2)
+    whole = board.run(counts[None], "every")
+    np.testing.assert_array_equal(whole["spikes"][0], counts[:, ::-1])
+    np.testing.assert_array_equal(whole["spikes/every"][0], counts)
+    for size in (1, 3, 5, 12, 99):
+        got = list(board.stream((counts[i : i + size] for i in range(0, 12, size)), ["every"]))
+        np.testing.assert_array_equal(
+            np.concatenate([part["spikes"] for part in got]), counts[:, ::-1]
+        )
+        np.testing.assert_array_equal(
+            np.concatenate([part["spikes/every"] for part in got]), counts
+        )
+        chunked = board.run(counts[None], chunk=size)
+        np.testing.assert_array_equal(chunked["spikes"], whole["spikes"])
+
+
 def test_rows_are_the_models_and_inputs_may_share_a_channel(module: Any) -> None:
     manifest = {
         "input_map": [0, 0, None, 1],
@@ -142,12 +266,12 @@ def test_rows_are_the_models_and_inputs_may_share_a_channel(module: Any) -> None
         "output_kind": "spikes",
         "populations": {},
     }
-    layout = module.Layout(manifest, 3, 2, None)
+    layout = module.Layout(manifest, 3, 2)
     sent = layout.sent(np.array([[3, 1, 1, 0], [0, 0, 5, 2]]))
-    assert sent.tolist() == [[4, 0, 0], [0, 2, 0], [0, 0, 0], [0, 0, 0]]
+    assert sent.tolist() == [[4, 0, 0], [0, 2, 0]]
     chip = np.array([[10, 20], [11, 21], [12, 22], [13, 23]])
-    assert layout.answer(chip, 2).tolist() == [[22, 10, 0], [23, 11, 20]]
-    assert layout.answer(chip, 1, [2, 1]).tolist() == [[23, 12, 20]]
+    assert layout.answer(chip, 0, 2).tolist() == [[22, 10, 0], [23, 11, 20]]
+    assert layout.answer(chip[1:], 2, 2, first=1).tolist() == []
 
 
 def test_membranes_are_in_volts(module: Any) -> None:
@@ -159,8 +283,8 @@ def test_membranes_are_in_volts(module: Any) -> None:
         "output_kind": "membrane",
         "populations": {"out": block, "other": {"part": "hidden", "index": [0], "scale": [9.0]}},
     }
-    layout = module.Layout(manifest, 1, 2, None)
-    assert layout.answer(np.array([[1, 2], [3, 6]]), 2).tolist() == [[1.0, 0.5], [3.0, 1.5]]
+    layout = module.Layout(manifest, 1, 2)
+    assert layout.answer(np.array([[1, 2], [3, 6]]), 0, 2).tolist() == [[1.0, 0.5], [3.0, 1.5]]
 
 
 @each_chip
@@ -171,11 +295,11 @@ def test_an_interruption_leaves_nothing_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def use(*_: object) -> None:
+    def chip_(*_: object) -> None:
         raise KeyboardInterrupt
 
     made = loaded(bundle).SCRIPT
-    monkeypatch.setattr(made, "use", use)
+    monkeypatch.setattr(made, "chip", chip_)
     monkeypatch.setattr(made, "end", sys.exit)
     np.save(tmp_path / "in.npy", np.zeros((1, 5, chip.channels)))
     monkeypatch.setattr("sys.argv", ["deploy.py", *chip.run, "--data", str(tmp_path / "in.npy")])
@@ -190,11 +314,11 @@ def test_an_interruption_after_the_answer_is_a_success(
     chip = CHIPS[0]
     module = loaded(chip.write(tmp_path / "bundle"))
 
-    def use(*_: object) -> None:
+    def chip_(*_: object) -> None:
         module.save(str(tmp_path / "out.npz"), {"spikes": np.ones(3)})
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module.SCRIPT, "use", use)
+    monkeypatch.setattr(module.SCRIPT, "chip", chip_)
     monkeypatch.setattr(module.SCRIPT, "end", sys.exit)
     monkeypatch.setattr("sys.argv", ["deploy.py"])
     with pytest.raises(SystemExit) as stop:
@@ -206,11 +330,11 @@ def test_an_interruption_after_the_answer_is_a_success(
 def test_a_run_that_fails_is_a_line_and_with_debug_a_traceback(
     bundle: Path, chip: Chip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def use(*_: object) -> None:
+    def chip_(*_: object) -> None:
         raise RuntimeError("the moon is full \u0430")
 
     made = loaded(bundle).SCRIPT
-    monkeypatch.setattr(made, "use", use)
+    monkeypatch.setattr(made, "chip", chip_)
     monkeypatch.setattr(made, "end", sys.exit)
     np.save(tmp_path / "in.npy", np.zeros((1, 5, chip.channels)))
     options = [*chip.run, "--data", str(tmp_path / "in.npy")]

@@ -339,7 +339,7 @@ def test_without_the_vendors_package_the_script_says_how_to_get_it(tmp_path: Pat
     done = script(written(configuration(), tmp_path))
     assert (
         done.returncode == 3
-        and "samna` is not installed" in done.stderr
+        and "it is not installed" in done.stderr
         and "pip install" in done.stderr
     )
 

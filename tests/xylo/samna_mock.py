@@ -95,10 +95,10 @@ def matrix(name: str, value: object) -> None:
             integer(*INT8)(name, x)
 
 
-def a(kind: type) -> Any:
+def a(kind: Any) -> Any:
     def check(name: str, value: object) -> None:
         if not isinstance(value, kind):
-            raise TypeError(f"{name}: {value!r} is no {kind.__name__}")
+            raise TypeError(f"{name}: {value!r} is no {kind}")
 
     return check
 
@@ -166,8 +166,10 @@ def _configuration(variant: str) -> SimpleNamespace:
         "Block", both | {"aliasing": (boolean, False), "neurons": (list_of(hidden), list)}
     )
     flags: dict[str, tuple[Any, Any]] = dict.fromkeys(_debug_flags(variant), (boolean, False))
-    monitor = a(list) if variant == "audio3" else a(NeuronRange)
-    debug = strict("Debug", flags | {"monitor_neuron_spike": (monitor, None)})
+    monitor = a(list) if variant == "audio3" else a(NeuronRange | None)
+    states = dict.fromkeys(("monitor_neuron_spike", "monitor_neuron_v_mem"), (monitor, None))
+    ram = {"ram_access_enable": (boolean, False)} if variant == "audio3" else {}
+    debug = strict("Debug", flags | states | ram)
     fields: dict[str, tuple[Any, Any]] = {
         "input": (a(inputs), inputs),
         block: (a(inner), inner),
@@ -217,6 +219,7 @@ def _events(variant: str) -> SimpleNamespace:
         WriteRegisterValue=strict(
             "WriteRegisterValue", {"address": (count, 0), "data": (count, 0)}
         ),
+        ReadRegisterValue=strict("ReadRegisterValue", {"address": (count, 0)}),
         RegisterValue=type(
             "RegisterValue", (), {}
         ),  # another event, which may come between Readouts
@@ -292,14 +295,23 @@ class StateSink:
         self.config = config
 
     def reset(self) -> None:
-        self.rows: list[list[int]] = []
+        self.rows: list[dict[str, list[int]]] = []
 
-    def add(self, row: list[int]) -> None:
+    def add(self, row: dict[str, list[int]]) -> None:
         if self.connected and self.config is self.board.config:
             self.rows.append(row)
 
+    def _columns(self, name: str) -> list[list[int]]:
+        return [list(column) for column in zip(*(row[name] for row in self.rows), strict=True)]
+
     def get_output_spike(self) -> list[list[int]]:
-        return [list(column) for column in zip(*self.rows, strict=True)]
+        return self._columns("out")
+
+    def get_reservoir_spike(self) -> list[list[int]]:
+        return self._columns("spikes")
+
+    def get_reservoir_v_mem(self) -> list[list[int]]:
+        return self._columns("v")
 
 
 class Board:
@@ -320,6 +332,8 @@ class Board:
             variant != "imu",
             False,
         )
+        self.ram = False  # of the states may be read
+        self.control = 0x00400000  # Audio 2's register CTRL1
         self.step = 0  # the first step that has not been processed
         self.past: list[list[int]] = []  # input counts of all steps since the states were cleared
         if variant == "audio2":
@@ -333,7 +347,8 @@ class Board:
             self.get_source_node, self.get_sink_node = lambda: "source", lambda: "sink"
         if variant == "imu":
             self.enable_manual_input_acceleration = self._sensor_port
-            self.close_ram_access = lambda: None
+            self.close_ram_access = lambda: setattr(self, "ram", False)
+            self.open_ram_access = lambda: setattr(self, "ram", True)
 
     def sink_from(self, node: object) -> Board:
         assert node == "source"
@@ -361,11 +376,39 @@ class Board:
         event = self.module.event
         self.written += events
         if [type(e) for e in events] == [event.TriggerReadout]:
-            self._answer(self.step if self.variant == "audio2" else self.step - 1, [])
+            self._answer(self.step if self.variant == "audio2" else self.step - 1, {}, [])
         elif [type(e) for e in events] == [event.TriggerProcessing] and self.variant == "audio2":
             self.initialised, self.step = True, self.step + 1
+        elif self.variant == "audio2" and self._registers(events):
+            self.ram = self.control >> 16 & 3 == 3
         else:
             self._process(events)
+
+    def _registers(self, events: list[Any]) -> bool:
+        """Return True for events that read or write CTRL1 only."""
+        kinds = (self.module.event.ReadRegisterValue, self.module.event.WriteRegisterValue)
+        if not all(isinstance(e, kinds) and e.address == 1 for e in events):
+            return False
+        for e in events:
+            if isinstance(e, kinds[0]):
+                answer = self.module.event.RegisterValue()
+                answer.address, answer.data = 1, self.control
+                self.answers.append(answer)
+            else:
+                assert (e.data ^ self.control).bit_count() <= 1, "one bit at a time"
+                assert (e.data | 3 << 16) == (self.control | 3 << 16), "no other bit"
+                self.control = e.data
+        return True
+
+    def _watched(self, name: str, values: list[int]) -> list[int]:
+        """Return the states that the configuration lets samna read."""
+        wanted = getattr(self.config.debug, f"monitor_neuron_{name}")
+        if not wanted:
+            return []
+        assert self.ram or (self.variant == "audio3" and self.config.debug.ram_access_enable)
+        first, end = (0, len(wanted)) if isinstance(wanted, list) else (wanted.first, wanted.end)
+        assert end <= len(values)
+        return values[first:end]
 
     def _process(self, events: list[Any]) -> None:
         """Every step up to the end that ``events`` give, unless something that must be off is still
@@ -389,9 +432,19 @@ class Board:
         run = emulate(read_config(self.as_json()), np.array([self.past]), record=True)
         for i in range(len(self.past) - len(counts), len(self.past)):
             spikes_out = [int(x) for x in run.output[0, i]]
+            hidden, v, v_out = (
+                [int(x) for x in states[0, i]]
+                for states in (run.spikes["hidden"], run.v["hidden"], run.v["readout"])
+            )
+            after = v_out if self.variant != "audio3" else []
+            row = {
+                "out": spikes_out,
+                "spikes": self._watched("spike", hidden),
+                "v": self._watched("v_mem", v + after),
+            }
             for sink in self.state_sinks:
-                sink.add(spikes_out)
-            self._answer(self.step, spikes_out, [int(x) for x in run.v["readout"][0, i]])
+                sink.add(row)
+            self._answer(self.step, row, v_out)
             self.step += 1
 
     def _audio2(self, events: list[Any]) -> tuple[list[tuple[int, int]], int]:
@@ -410,12 +463,14 @@ class Board:
         assert isinstance(trigger, self.module.event.TriggerProcessing)
         return [(e.neuron_id, e.timestep) for e in spikes], trigger.target_timestep
 
-    def _answer(self, step: int, spikes: list[int], v: list[int] | None = None) -> None:
+    def _answer(self, step: int, row: dict[str, list[int]], v: list[int]) -> None:
         answer = self.module.event.Readout()
         if self.variant == "audio2":
             answer.timestamp = step
         else:
-            answer.timestep, answer.output_spikes, answer.output_v_mems = step, spikes, v
+            answer.timestep, answer.output_v_mems = step, v
+            answer.output_spikes = row.get("out", [])
+            answer.hidden_spikes, answer.neuron_v_mems = row.get("spikes", []), row.get("v", [])
         self.answers += [self.module.event.RegisterValue(), answer]
 
     def _microphone(self, on: bool) -> None:
@@ -435,7 +490,7 @@ class Board:
         config = tree(self.config) | {"format": "nirc-xylo-config/1", "variant": self.variant}
         config["operation_mode"] = "AcceleratedTime"
         config.pop("clear_network_state", None)
-        unwritten = {"monitor_neuron_spike"} | (
+        unwritten = {"monitor_neuron_spike", "monitor_neuron_v_mem"} | (
             {"always_update_omp_stat"} if self.variant == "audio2" else set()
         )
         config["debug"] = {

@@ -327,18 +327,49 @@ def membranes(variant: str, directory: Path) -> Path:
 
 
 @each_variant
-def test_outputs_that_do_not_fire_are_read_in_volts_or_refused(
+def test_outputs_that_do_not_fire_are_read_in_volts(
     variant: str, tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = membranes(variant, tmp_path / "b")
     inputs = raster(np.random.default_rng(1), 1, 20, 3, rate=0.5)
-    if variant == "audio2":
-        with pytest.raises(SystemExit, match="membranes"):
-            run_on_board(directory, inputs, monkeypatch)
-        return
     expected = nirc.Bundle.open(directory).run(inputs).output
     assert np.abs(expected).sum() > 0
     np.testing.assert_allclose(run_on_board(directory, inputs, monkeypatch), expected)
+
+
+@each_variant
+def test_hidden_populations_are_recorded_as_the_emulator_records_them(
+    variant: str, tmp_path: Path, samna: Any
+) -> None:
+    directory = compiled(variant, tmp_path / "b")
+    inputs = raster(np.random.default_rng(1), 1, 20, 3, rate=0.5)
+    bundle_ = nirc.Bundle.open(directory)
+    want = bundle_.run(inputs, record=list(bundle_.manifest["populations"]))
+    board = loaded(directory).load()
+    got = board.run(inputs, record="all")
+    assert set(board.populations) == set(want.spikes) and all(v.any() for v in want.v.values())
+    for name in want.spikes:
+        np.testing.assert_array_equal(got[f"spikes/{name}"], want.spikes[name])
+        np.testing.assert_array_equal(got[f"v/{name}"], want.v[name])
+    assert samna.board.ram or variant == "audio3"
+    board.run(inputs)  # without recordings the memory is closed again, which saves power
+    assert not samna.board.ram
+
+
+@each_variant
+@pytest.mark.parametrize("size", [1, 7, 20])
+def test_a_stream_of_chunks_is_one_long_sample(
+    variant: str, size: int, tmp_path: Path, samna: Any
+) -> None:
+    directory = compiled(variant, tmp_path / "b")
+    inputs = raster(np.random.default_rng(1), 1, 20, 3, rate=0.5)
+    name = next(iter(nirc.Bundle.open(directory).manifest["populations"]))
+    want = nirc.Bundle.open(directory).run(inputs, record=[name])
+    parts = (inputs[0, i : i + size] for i in range(0, 20, size))
+    got = list(loaded(directory).load().stream(parts, record=name))
+    assert len(got) >= 20 // size and len(samna.board.uploads) == 1
+    for key, rows in (("spikes", want.output), (f"v/{name}", want.v[name])):
+        np.testing.assert_array_equal(np.concatenate([part[key] for part in got]), rows[0])
 
 
 @each_variant
