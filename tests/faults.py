@@ -24,7 +24,7 @@ import h5py
 import numpy as np
 
 from nirc import compile as nirc_compile
-from nirc.files import bundle, chipfiles
+from nirc.files import bundle, scripts
 from nirc.report import html
 from tests.commands import Done, nirc
 
@@ -134,7 +134,7 @@ def _site(kind: str) -> Site | None:
 
 def compilation(chip: str, directory: Path, operations: Operations) -> Done:
     """Compile a small model in ``directory``. Nothing is remembered from earlier ones."""
-    for cached in (chipfiles._template, chipfiles._text_of, chipfiles._imports_of, html._template):
+    for cached in (scripts._template, scripts._text_of, scripts._imports_of, html._template):
         cached.cache_clear()
     with operations.watched():
         return nirc(DENSE, "--target", chip, "-o", "out", "-q", cwd=directory)
