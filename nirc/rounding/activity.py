@@ -46,7 +46,8 @@ class ByActivity:
         if weights.source not in self.signals or not _tractable(weights.op):
             return KEEPING_SUMS.integers(weights)
         matrix, there = _matrix(weights.op, weights.exact)
-        grams = self._grams(weights)
+        with np.errstate(invalid="ignore", over="ignore"):
+            grams = self._grams(weights)
         if not all(np.isfinite(each).all() for each in (matrix, *grams)):
             return KEEPING_SUMS.integers(weights)  # the membrane of a source is unbounded
         parts = zip(np.split(matrix, len(grams)), np.split(there, len(grams)), grams, strict=True)

@@ -72,7 +72,9 @@ def _room(name: str, options: argparse.Namespace, listed: list[Argument]) -> int
         for mutant in mutants:
             names = tests_of(mutant, traces, room, options.seconds)
             begin = time.process_time() + _children()
-            verdict = judge.judged(mutant, names, sum(traces[n].seconds for n in names))
+            verdict = judge.judged(
+                mutant, names, sum(traces[n].seconds for n in names if n in traces)
+            )
             took = time.process_time() + _children() - begin
             if verdict == KILLED:
                 counts[KILLED] += 1

@@ -18,12 +18,17 @@ def chosen(room: Room, count: int, seed: int, only: str = "", skip: int = 0) -> 
 
 
 def tests_of(mutant: Mutant, traces: Traces, room: Room, seconds: float) -> list[str]:
-    """Return the tests that run the mutant's line, the quickest first, at least one of them."""
+    """Return the tests that run the mutant's line, the quickest first, at least one of them.
+
+    Code that runs at import only, or that no test runs, gets the room's tests of such code.
+    """
     lines = lines_of(mutant) if mutant.in_function else lines_that_use(mutant, room)
     found = {name: trace for name, trace in traces.items() if not lines.isdisjoint(trace.lines)}
     if not found and not mutant.in_function:
         found = {n: t for n, t in traces.items() if any(f == mutant.file for f, _ in t.lines)}
-    return _quickest(found, seconds)
+    names = _quickest(found, seconds)
+    at_import = room.imported if not names or not mutant.in_function else ()
+    return [*names, *(name for name in at_import if name not in names)]
 
 
 def _quickest(traces: dict[str, Trace], seconds: float) -> list[str]:

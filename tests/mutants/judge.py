@@ -86,7 +86,7 @@ class Judge:
         """Return if these tests notice the mutant."""
         if not names:
             return UNTESTED
-        if not mutant.in_function:
+        if not mutant.in_function or names == list(self.room.imported):
             return fresh(mutant, names, seconds)
 
         def child() -> int:

@@ -34,8 +34,12 @@ class Mutant:
     @property
     def key(self) -> str:
         """The mutant in one line."""
-        nth = f" #{self.nth}" if self.nth else ""
-        return f"{self.file}::{self.where}: {self.line} | {self.change}{nth}"
+        return f"{self.file}::{self.where}: {self.line} | {self.numbered_change}"
+
+    @property
+    def numbered_change(self) -> str:
+        """The change, with its number from the second of equal ones on."""
+        return f"{self.change} #{self.nth}" if self.nth else self.change
 
     def rank(self, seed: int) -> bytes:
         """Return the place in the draw of this seed. Other mutants do not change it."""

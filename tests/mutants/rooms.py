@@ -16,6 +16,7 @@ class Room:
 
     ``plain``: the room has kernels. They run as Python, since numba keeps machine code of the
     right version on disk. ``ready``: called once, before a mutant is put.
+    ``imported``: tests of code that runs at import only, as that of limits.
     """
 
     files: tuple[str, ...]  # patterns
@@ -23,6 +24,7 @@ class Room:
     without: tuple[str, ...] = ()  # patterns
     plain: bool = False
     ready: Callable[[], object] | None = None
+    imported: tuple[str, ...] = ()
 
     def paths(self) -> list[str]:
         """Return the files, sorted."""
@@ -32,13 +34,14 @@ class Room:
         return sorted(f for f in found if not any(fnmatch.fnmatch(f, w) for w in self.without))
 
 
+PAGES = "tests/diagnostics/test_explain.py::test_the_reference_is_up_to_date"
 OTHER = ("*/findings.py", "*/__init__.py", "*/emit.py", "*/calibrate.py")
 
 
 def _chip(name: str, *tests: str) -> Room:
     names = tuple(f"tests/{name}/test_{test}.py" for test in tests)
     names += ("tests/verification/test_what_if.py",)  # approximations.py
-    return Room((f"backends/{name}/*.py",), names, OTHER)
+    return Room((f"backends/{name}/*.py",), (*names, PAGES), OTHER, imported=(PAGES,))
 
 
 # What the test of the mutator tries: files that a single quick test file judges.
@@ -69,10 +72,28 @@ ROOMS = {
     ),
     "tables": Room(("nirc/mapping/tables/*.py",), ("tests/mapping/tables",), plain=True),
     "xylo": _chip(
-        "xylo", "compile", "emit", "emulate", "estimate", "neuron", "place", "plan", "quantise"
+        "xylo",
+        "approximations",
+        "compile",
+        "emit",
+        "emulate",
+        "estimate",
+        "neuron",
+        "place",
+        "plan",
+        "quantise",
     ),
     "speck": _chip(
-        "speck", "compile", "config", "emulate", "events", "legalise", "neuron", "place", "quantise"
+        "speck",
+        "emit",
+        "compile",
+        "config",
+        "emulate",
+        "events",
+        "legalise",
+        "neuron",
+        "place",
+        "quantise",
     ),
     "loihi2": _chip(
         "loihi2",
@@ -82,10 +103,12 @@ ROOMS = {
         "emulate",
         "fit",
         "legalise",
+        "netx",
         "neuron",
         "quantise",
         "regrouped",
         "rule",
+        "slayer",
         "soft_reset",
     ),
     "spinnaker2": _chip(

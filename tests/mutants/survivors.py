@@ -14,7 +14,10 @@ FILE = Path(__file__).with_name("survivors.toml")
 
 @dataclass(frozen=True)
 class Argument:
-    """Changes of one statement that need no test. ``changes``: empty for all of them."""
+    """Changes of one statement that need no test. ``changes``: empty for all of them.
+
+    Of equal changes of a statement the second is "1 -> 2 #1".
+    """
 
     file: str
     line: str
@@ -25,11 +28,11 @@ class Argument:
     def covers(self, mutant: Mutant) -> bool:
         """Return True for a mutant that the argument is about."""
         place = (mutant.file, mutant.where, mutant.line) == (self.file, self.where, self.line)
-        return place and (not self.changes or mutant.change in self.changes)
+        return place and (not self.changes or mutant.numbered_change in self.changes)
 
     def lacks(self, mutants: Iterable[Mutant]) -> list[str]:
         """Return what the code does not have any more: the line, or changes of it."""
-        found = {mutant.change for mutant in mutants if self.covers(mutant)}
+        found = {mutant.numbered_change for mutant in mutants if self.covers(mutant)}
         gone = set(self.changes) - found if found else {"this line"}
         return [f"{self.file}::{self.where}: {self.line} | {each}" for each in sorted(gone)]
 

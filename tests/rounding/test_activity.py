@@ -5,6 +5,7 @@ nothing is known.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -19,6 +20,12 @@ from nirc.rounding.activity import ByActivity, _drawn, squared_error, with_feedb
 from nirc.rounding.rule import KEEPING_SUMS, Weights
 
 RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def seeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test the same numbers, whichever run before it."""
+    monkeypatch.setitem(globals(), "RNG", np.random.default_rng(0))
 
 
 def leaky(n: int) -> Discrete:
@@ -148,6 +155,51 @@ def test_of_many_samples_and_steps_a_part_is_used(monkeypatch: pytest.MonkeyPatc
     assert np.array_equal(ByActivity({"a": signal}).integers(weights), few)
 
 
+def test_of_one_sample_a_step_is_left_where_values_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    signal, exact = spikes(4), RNG.normal(0, 2, (5, 4))
+    monkeypatch.setattr(activity, "MOST_VALUES", 1)
+    part = with_feedback(exact, exact != 0, mean_of_products(echoed(signal[:1], 0.8)), -7, 7)
+    weights = Weights("a", leaky(5), Dense(exact), exact, -7, 7)
+    assert np.array_equal(ByActivity({"a": signal}).integers(weights), part)
+
+
+@pytest.mark.parametrize(("most", "across", "rows"), [(64, 2, 10), (64, 7, 4), (10, 7, 1)])
+def test_of_the_patches_of_a_kernel_a_part_is_used(
+    monkeypatch: pytest.MonkeyPatch, most: int, across: int, rows: int
+) -> None:
+    """A row of the raster has 3 * across patches. The rows are ``most`` by 16 patches at least."""
+    signal, exact = spikes(4 * (across + 1)), RNG.normal(0, 2, (5, 1, 2, 2))
+    shape = ((1, 4, across + 1), (5, 3, across), (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+    drawn = _drawn(echoed(signal, 0.8), rows).reshape(rows, 4, across + 1)
+    patches = [row[y : y + 2, x : x + 2].ravel() for row in drawn for y, x in np.ndindex(3, across)]
+    gram = mean_of_products(_drawn(np.array(patches), most))
+    monkeypatch.setattr(activity, "MOST_MOMENTS", most)
+    weights = Weights("a", leaky(15 * across), Conv(exact, *shape), exact, -7, 7)
+    flat = exact.reshape(5, -1)
+    wanted = with_feedback(flat, flat != 0, gram, -7, 7)
+    found = ByActivity({"a": signal}).integers(weights)
+    assert np.array_equal(found.reshape(5, -1), wanted)
+
+
+def test_of_large_matrices_and_kernels_sums_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    dense, kernel = RNG.normal(0, 2, (6, 9)), RNG.normal(0, 2, (5, 1, 4))
+    conv = Conv(kernel, (1, 9), (5, 6), (1,), ((0, 0),), (1,), 1)
+    cases = [
+        (Weights("a", leaky(6), Dense(dense), dense, -7, 7), {"MOST_SOURCES": 9}),
+        (Weights("a", leaky(6), Dense(dense), dense, -7, 7), {"MOST_ENTRIES": 54}),
+        (Weights("a", leaky(30), conv, kernel, -7, 7), {"MOST_SOURCES": 4}),
+    ]
+    signal = spikes(9)
+    for weights, limit in cases:
+        sums = KEEPING_SUMS.integers(weights)
+        by_activity = ByActivity({"a": signal}).integers(weights)
+        assert not np.array_equal(by_activity, sums)
+        for (name, most), (less, wanted) in product(limit.items(), ((0, by_activity), (1, sums))):
+            with monkeypatch.context() as patch:
+                patch.setattr(activity, name, most - less)
+                assert np.array_equal(ByActivity({"a": signal}).integers(weights), wanted)
+
+
 def test_a_synapse_of_weight_zero_stays_zero_in_a_list() -> None:
     target, source = np.nonzero(np.ones((3, 4)))
     exact = np.where((target + source) % 3, 1.0, 0.0) * RNG.normal(0, 2, 12)
@@ -168,7 +220,8 @@ def test_every_group_of_a_kernel_has_its_own_moments() -> None:
 def test_of_sources_without_bounds_sums_are_kept() -> None:
     exact = RNG.normal(0, 2, (3, 5))
     weights = Weights("a", leaky(3), Dense(exact), exact, -7, 7)
-    signal = np.full((2, 4, 5), np.inf)
+    signal = np.zeros((2, 4, 5))
+    signal[1, 3, 2] = np.inf
     assert np.array_equal(
         ByActivity({"a": signal}).integers(weights), KEEPING_SUMS.integers(weights)
     )

@@ -78,6 +78,9 @@ def test_every_row_of_a_matrix_and_every_channel_of_a_kernel_keeps_its_sum() -> 
     exact = np.full((3, 10), 0.4)
     d = Discrete(decay_mem=np.ones(3), gain_mem=np.ones(3), drift=np.zeros(3), threshold=None)
     kernel = Conv(exact.reshape(3, 2, 5), (2, 6), (3, 6), (1,), ((2, 2),), (1,), 1)
+    (one,) = KEEPING_SUMS.integers(Weights("a", d, Dense(exact[:1]), exact[:1], -7, 7))
+    assert one.sum() == 4
+    assert not KEEPING_SUMS.integers(Weights("a", d, Dense(exact[:0]), exact[:0], -7, 7)).size
     for op in (Dense(exact), kernel):
         whole = KEEPING_SUMS.integers(Weights("a", d, op, op.weight, -7, 7))
         assert whole.shape == op.weight.shape

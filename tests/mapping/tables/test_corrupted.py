@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+import nirc.mapping.tables.walk
 from nirc.mapping.routing.links import mesh
 from nirc.mapping.tables import Tables
 from nirc.mapping.tables.minimise import minimised
@@ -59,6 +60,38 @@ def test_the_first_fault_of_a_net_is_named(
         router,
         core,
     )
+
+
+def test_a_fault_without_an_entry_has_no_core_either() -> None:
+    (fault,) = walked(LINE, rerouted(LINE.tables, 3, CORE | 2 * CORE | EAST))
+    assert fault == Fault(NO_ENTRY, net=0, atom=0, key=0, router=3, entry=-1, core=-1)
+
+
+def test_a_row_of_more_routers_than_a_route_has_bits_is_walked() -> None:
+    made = network(mesh(70, 1, triangular=True), [(0, [(router, 0) for router in range(70)])])
+    assert walked(made, made.tables) == []
+
+
+def test_on_one_router_an_entry_for_each_net_needs_no_walk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chip = mesh(1, 1, triangular=True)
+    made = network(chip, [(0, [(0, 0), (0, 70)]), (0, [(0, 57)])])  # the last bit of a word, too
+    (fault,) = walked(made, replace(made.tables, routes=made.tables.routes[:, :1]))
+    assert (fault.kind, fault.net, fault.core) == (MISSED, 0, 70)
+    alone = network(chip, [(0, [(0, 57)])])
+    monkeypatch.setattr(nirc.mapping.tables.walk, "_faults", lambda *_: ["walked"])
+    assert walked(made, made.tables) == walked(alone, alone.tables) == []
+    assert walked(made, replace(made.tables, route=made.tables.route[::-1])) == ["walked"]
+    two = Tables(
+        np.array([0, 3]),
+        np.array([1, *made.tables.key]),
+        np.array([0xFFFFFFFF, *made.tables.mask]),
+        np.array([0, *made.tables.route]),
+        made.tables.routes,
+        6,
+    )
+    assert walked(made, two) == ["walked"]
 
 
 def test_a_fault_is_said_in_a_line() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -130,6 +131,17 @@ def test_the_same_seed_gives_the_same_keys() -> None:
     one, two = (spread(made.keys, population, made.tables, seed=3).key for _ in range(2))
     assert (one == two).all()
     assert (one != spread(made.keys, population, made.tables, seed=4).key).any()
+
+
+@pytest.mark.parametrize(
+    ("populations", "digest"), [(9, "728064550719db5d"), (40, "437b869af947db98")]
+)
+def test_the_keys_are_the_same_everywhere(populations: int, digest: str) -> None:
+    made = random_row(populations, 5)
+    keys = spread(made.keys, np.repeat(np.arange(populations), 2), made.tables, seed=7)
+    below = int(~keys.population_mask[0]).bit_length()
+    codes = (keys.population_key >> below).astype("<u4")
+    assert hashlib.sha256(codes.tobytes()).hexdigest()[:16] == digest
 
 
 def test_keys_without_spare_bits_stay() -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+import nirc.mapping.tables
 from nirc.mapping.routing.links import mesh
-from nirc.mapping.tables import Tables, tables_for
+from nirc.mapping.tables import Tables, _distinct, tables_for
 from nirc.mapping.tables.minimise import minimised
 from nirc.mapping.tables.walk import differences, walk
 from tests.mapping.tables.networks import Network, network, networks
@@ -51,6 +52,30 @@ def slow_deliveries(tables: Tables, made: Network, net: int, atom: int) -> list[
 
 
 # Built from trees
+
+
+@pytest.mark.parametrize("words", [1, 3])
+def test_equal_routes_have_one_number(monkeypatch: pytest.MonkeyPatch, words: int) -> None:
+    bits = np.random.default_rng(words).integers(0, 200, (300, words)).astype(np.uint64)
+    bits[150:] = bits[:150][::-1]
+    seen = [row.tobytes() for row in bits]
+    distinct = list(dict.fromkeys(seen))
+    for most in (300, 299):
+        monkeypatch.setattr(nirc.mapping.tables, "MOST_ROWS_PLAIN", most)
+        number, examples = _distinct(bits)
+        assert number.tolist() == [distinct.index(row) for row in seen]
+        assert examples.tolist() == [seen.index(row) for row in distinct]
+
+
+def test_changed_packets_are_listed_up_to_a_number() -> None:
+    reference = table(*((key, 0xFFFFFFFF, key) for key in range(4)))
+    changed = table(*((key, 0xFFFFFFFF, core) for key, core in enumerate((0, 9, 2, 8))))
+    lines = [
+        f"router 0: packets {key:#010x} with mask 0xffffffff get another route" for key in (1, 3)
+    ]
+    assert differences(changed, reference) == lines
+    assert differences(changed, reference, most=2) == lines
+    assert differences(changed, reference, most=1) == lines[:1]
 
 
 def test_every_router_that_a_tree_passes_has_an_entry_with_links_and_cores() -> None:
