@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nirc.diagnostics.errors import InputError as InputError
     from nirc.diagnostics.errors import NircError as NircError
     from nirc.diagnostics.errors import UsageError as UsageError
+    from nirc.files.framing import frames as frames
     from nirc.frontend.load import from_nir as from_nir
     from nirc.recording.record import Recorded as Recorded
     from nirc.recording.record import record as record
@@ -34,6 +35,7 @@ _PUBLIC = {
     "Run": "nirc.semantics.raster",
     "UsageError": "nirc.diagnostics.errors",
     "compile": "nirc.api",
+    "frames": "nirc.files.framing",
     "from_nir": "nirc.frontend.load",
     "load": "nirc.api",
     "record": "nirc.recording.record",
@@ -48,6 +50,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "compile",
+    "frames",
     "from_nir",
     "load",
     "record",

@@ -25,6 +25,7 @@ from nirc.diagnostics.errors import Diagnostic, warn
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.usage import UnusableBundle, WrongType
 from nirc.files import bundle
+from nirc.files.data import Data
 from nirc.files.foreign import digest_of_file
 from nirc.files.manifest import SCHEMA, sha256
 from nirc.frontend.load import load_layers
@@ -202,6 +203,8 @@ def compile_model(
     mapped = first_fit(backend, candidates, integer, legal, options.search, log)
     pipeline.ended(observe, "fit")
     report = None if raster is None else choices_of(quantise, raster)
+    if report is not None and isinstance(calibration, Data) and calibration.framing:
+        report["framing"] = calibration.framing
     chip_files = _bundle(model, backend, mapped, stages, integer, options, log, report)
     pipeline.ended(observe, "emit")
     return Compiled(backend, stages, legal, integer, mapped, chip_files)

@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem, shell_complete
 
-from nirc.cli import compile, look, project, run
+from nirc.cli import compile, data, look, project, run
 from nirc.cli.interruption import Interruptions
 from nirc.cli.output import LostStreamError, Output
 from nirc.diagnostics.docstring import docstring
@@ -41,6 +41,7 @@ Examples:
   nirc compare emulator.npz board.npz          the first step, population and neuron that differ
   nirc export model.nir --target xylo -o chip.nir   the network with the chip's numbers, as NIR
   nirc export model.nir --stage float --for norse -o n.nir   what Norse loads as this network
+  nirc data hand.aedat4 -o hand.npz --dt 1e-3 --pool 4   events of a camera, as input spikes
   nirc check out                               the emitted files, by an independent checker
   nirc build                                   all models of nirc.toml that changed, with gates
   nirc sweep model.nir --target xylo --vary seed=0,1,2 --data spikes.npz
@@ -102,6 +103,7 @@ COMMANDS: tuple[click.Command, ...] = (
     project.build,
     project.sweep,
     project.diff_,
+    data.data,
     look.targets,
     look.explain,
     look.writers,

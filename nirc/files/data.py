@@ -31,15 +31,17 @@ from nirc.files.bounds import (
     printable,
     refused,
 )
-from nirc.files.foreign import check_file, identify, is_hdf5, is_nir_data
+from nirc.files.foreign import CAMERA, check_file, identify, is_hdf5, is_nir_data
 
 if TYPE_CHECKING:
     from nirc.files.hdf5.file import Hdf5
 
 EXPECTED = "spike counts (samples, steps, ...input shape)"
 EXAMPLE = "np.savez('data.npz', inputs=counts, labels=classes, dt=1e-4)"
+FRAME = "nirc data FILE -o OUT.npz --dt SECONDS counts events in steps"
 AS_WRITTEN = "as nir.write_data writes it"
-KEYS = ("inputs", "labels", "dt", "outputs")  # the first is required
+KEYS = ("inputs", "labels", "dt", "outputs", "framing")  # the first is required
+MOST_FRAMING = 1000  # bytes
 MANY_COUNTS = 1 << 24  # more are kept in the smallest type
 LARGEST_COUNT = 1 << 20  # spikes of one channel in one step: more is no spike count
 SAME_STEP = 1e-3  # relative difference below which two time steps are the same
@@ -52,7 +54,7 @@ class Data:
     """``inputs``: (samples, steps, ...) spike counts. ``labels``: (samples,) classes.
 
     ``dt_s``: seconds of a step. ``outputs``: (samples, steps, ...) recorded by a simulator.
-    ``file``: the file that was read, for findings.
+    ``file``: the file that was read, for findings. ``framing``: how events became counts.
     """
 
     inputs: NDArray[Any]
@@ -60,6 +62,7 @@ class Data:
     dt_s: float | None = None
     file: str = ""
     outputs: NDArray[np.float64] | None = None
+    framing: str = ""
 
 
 def read_data(path: Path, log: Log, dt_s: float | None = None) -> Data:
@@ -115,7 +118,8 @@ def _arrays(path: Path, dt_s: float | None) -> Arrays:
         return {"inputs": _read_npy(path)}
     if "numpy" not in kind and "zip" not in kind:
         expected = ".npz, .npy or nir's recorded data in HDF5"
-        raise refused(UnreadableData, f"this is {kind}", limit=expected)
+        help_ = FRAME if kind.startswith(CAMERA) else ""
+        raise refused(UnreadableData, f"this is {kind}", limit=expected, help=help_)
     return _read_npz(path)
 
 
@@ -131,7 +135,14 @@ def _checked(arrays: Arrays, log: Log) -> Data:
         dt_s = _time_step(arrays["dt"]) if "dt" in arrays else None
     with at("outputs"):
         outputs = _outputs(arrays["outputs"], inputs.shape[:2]) if "outputs" in arrays else None
-    return Data(inputs, labels, dt_s, outputs=outputs)
+    return Data(inputs, labels, dt_s, outputs=outputs, framing=_framing(arrays.get("framing")))
+
+
+def _framing(values: NDArray[Any] | None) -> str:
+    """Return the text of a framing, "" for what is none."""
+    if values is None or values.dtype != np.uint8 or values.size > MOST_FRAMING:
+        return ""
+    return printable(values.tobytes().decode(errors="replace"), MOST_FRAMING)
 
 
 def _counts(values: NDArray[Any], log: Log) -> NDArray[Any]:
@@ -243,7 +254,8 @@ def _check_header(stream: IO[bytes], size: int) -> None:
         pickled = "pickled objects, which are never opened"
         found = pickled if dtype.hasobject else printable(str(dtype))
         problem = "the array does not hold real numbers"
-        raise refused(UnreadableData, problem, found, "bool, integers or floats")
+        help_ = FRAME if dtype.names and not dtype.hasobject else ""
+        raise refused(UnreadableData, problem, found, "bool, integers or floats", help_)
     wanted = math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or wanted > MAX_DATA_BYTES:
         found = f"shape {shape}, {bytes_as_text(abs(wanted))}"

@@ -33,6 +33,7 @@ HEAD_BYTES = 512  # that are read of any file
 MAX_PATH = 200  # characters of a path in a message
 DIRECTORY_BYTES = 1 << 16  # of a zip archive's directory, enough to name the archive
 
+CAMERA = "events of a camera"
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x93NUMPY", "a numpy array (.npy)"),
     (0, b"\x1f\x8b", "a gzip archive"),
@@ -44,6 +45,9 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (257, b"ustar", "a tar archive"),
     (0, b"\x7fELF", "a program (ELF)"),
     (0, b"MZ", "a program (Windows)"),
+    (0, b"#!AER-DAT4", f"{CAMERA} (AEDAT4)"),
+    (0, b"% evt", f"{CAMERA} (Prophesee RAW)"),
+    (0, b"Event Stream", f"{CAMERA} (ES)"),
     (0, b"#!", "a script"),
     (0, b"%PDF", "a PDF document"),
     (0, b"\x89PNG", "a picture (PNG)"),

@@ -120,6 +120,7 @@ def _compared(
     return {
         "target": compiled.mapped.target.name,
         "samples": len(raster),
+        "framing": data.framing or None,
         "outputs": len(manifest["output_map"]),
         "silent_samples": silent,
         "answers": answers,
