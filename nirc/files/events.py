@@ -33,11 +33,11 @@ from nirc.files.bounds import (
     refused,
 )
 from nirc.files.foreign import check_file
+from nirc.files.recorded import ON_TIME
 
 MICROSECONDS = 1_000_000
 MOST_PIXELS = 1 << 24  # of a sensor
 MOST_EVENTS = 1 << 28
-ON_TIME = 1e-6  # of a step: rounding of an event's time
 MAGIC = (b"#!AER-DAT4.0", b"% ", b"Event Stream", b"\x93NUMPY")
 EXPECTED = "AEDAT4, RAW (EVT2, EVT2.1, EVT3), DAT, ES, or a .npy with fields t, x, y, p"
 NEEDED = ("t", "x", "y")
@@ -91,7 +91,7 @@ class Events:
 
 @dataclass(frozen=True)
 class Framing:
-    """How events become counts.
+    """The way from events to counts.
 
     ``dt_s``: seconds of a step. ``crop``: x, y, width, height of the pixels that are kept.
     ``pool``: pixels of a square that become one. ``polarity``: `both` gives two channels, off and
