@@ -134,8 +134,10 @@ def built(kind: str, size: int) -> object:
     elif kind == "chain":
         nodes["input"] = nir.Input({"input": np.array([4])})
         for i in range(size):
-            nodes[f"fc{i}"] = nir.Linear(matrix(4, 4, i))
-            nodes[f"lif{i}"] = lif(4)
+            weight = matrix(4, 4, i)
+            np.fill_diagonal(weight, 1.0)  # a spike reaches the output
+            nodes[f"fc{i}"] = nir.Linear(weight)
+            nodes[f"lif{i}"] = lif(4, 40.0)
         nodes["output"] = nir.Output({"output": np.array([4])})
         edges = list(pairwise(nodes))
     elif kind == "all_to_all":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,35 +17,40 @@ from nirc.certificate.certificate import (
 )
 from nirc.certificate.network import NETWORK, places_in
 from nirc.checker.bundle import files_of, parsed
-from nirc.checker.compare import check
+from nirc.checker.compare import check, checked
 from nirc.checker.values import Finding, Node, Refused
 from nirc.diagnostics.check import OF_KIND, NotChecked
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.usage import UnusableBundle
-from nirc.files.bundle import MANIFEST
+from nirc.files.bundle import MANIFEST, to_json
 from nirc.files.manifest import digest_of, sha256
 from nirc.ir.program import Program
 
 Read = Callable[[str], bytes]
 
 
-def check_compiled(files: Mapping[str, bytes], integer: Program, log: Log) -> None:
+def check_compiled(
+    manifest: Mapping[str, Any], files: Mapping[str, bytes], integer: Program, log: Log
+) -> dict[str, bytes]:
     """Check a bundle that was just made from ``integer``, and report what is wrong (C901 to C905).
 
-    Reports C906 where no check is run. ``files``: all of the bundle, the manifest among them.
+    Return certificate.json with the digest of what the checker reads and does not prove. Reports
+    C906 where no check is run.
     """
-    chip = parsed(MANIFEST, files[MANIFEST])["target"].of(str).partition(":")[0]
+    chip = str(manifest["target"]).partition(":")[0]
     if chip not in CHECKED or NETWORK not in files:
-        return
+        return {}
     if (synapses := synapses_of(integer)) > MOST_SYNAPSES:
         log.add(NotChecked(reason=f"{synapses} synapses take long"))
-        return
-    findings = check(files.__getitem__, reader_of(chip))
+        return {}
+    listed = {**files, MANIFEST: to_json({**manifest, "files": dict.fromkeys(files, "")})}
+    findings, digest = checked(listed.__getitem__, reader_of(chip), sealed=False)
     unread = [each for each in findings if each.kind == "unreadable"]
     for each in unread[:1]:
         log.add(NotChecked(reason=f"the checker does not understand a file: {each}", odd=True))
     rest = [each for each in findings if each not in unread and each.kind != "overflow"]
     _report(rest, log)
+    return {CERTIFICATE: to_json({**json.loads(files[CERTIFICATE]), "rest": digest})}
 
 
 def check_directory(directory: Path, log: Log) -> None:

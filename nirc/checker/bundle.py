@@ -9,6 +9,7 @@ import math
 import re
 import zipfile
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,7 @@ class Bundle:
             raise self.certificate[key].refused("the names in network.nir")
         return {name: ends[name] for name in names}
 
+    @cached_property
     def blocks(self) -> dict[str, Node]:
         """Return what the manifest says of each population of network.nir."""
         rows = self.manifest["populations"]

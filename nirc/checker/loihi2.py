@@ -45,7 +45,7 @@ def loihi2(bundle: Bundle) -> Chip:
     neuron, blocks = np.full(len(number), -1), bundle.manifest["populations"]
     neuron[number[chip.channels:][:cells.shape[1]]] = np.arange(cells.shape[1])
     for name in blocks.of(dict):
-        part = blocks[name]["part"].one_of(*chip.parts)
+        part = blocks[name]["part"].name_in(chip.parts)
         at = blocks[name]["index"].flat().integers(0, chip.parts[part] - 1, None) + chip.first(part)
         du, dv, theta, bias, v, spikes = cells[:, neuron[at]]
         start = v  # the membrane as the model's first step begins, from which NIR counts
@@ -82,7 +82,7 @@ def _loihi2_cells(tree: dict[str, Any], ids: dict[str, Array]) -> Array:
 def _loihi2_wire(bundle: Bundle, block: Block, ids: dict[str, Array]) -> Wire:
     """Return the synapses of a projection, those of weight 0, too, in the order of the file."""
     node, kind = block.node, block.node["kind"].one_of("dense", "sparse", "conv")
-    source, target = (ids[node[end].one_of(*ids)] for end in ("source", "target"))
+    source, target = (ids[node[end].name_in(ids)] for end in ("source", "target"))
     shape = {"dense": (len(target), len(source)), "sparse": (None,), "conv": (None,) * 4}[kind]
     low, high, step = LOIHI2_SIGNS[node["sign_mode"].one_of(*LOIHI2_SIGNS)]
     w = block.array("weights", "<i2", shape, low, high)
@@ -119,8 +119,11 @@ def _loihi2_mapping(bundle: Bundle, tree: Any, ids: dict[str, Array], wires: lis
     rows, parts = root["floorplan"]["cores"].list(), root["routing"]["parts"].list()
     core = root["routing"]["parts"].column("core", 0, len(rows) - 1)
     owner, wide = np.full(sum(map(len, ids.values())), -1), np.ones(len(parts), np.int64)
+    of: dict[str, list[int]] = {}
+    for i, part in enumerate(parts):
+        of.setdefault(part["population"].of(str), []).append(i)
     for block in tree["populations"]:
-        mine = [i for i, p in enumerate(parts) if p["population"].value == block["name"]]
+        mine = of.pop(block["name"], [])
         boxes = [parts[i]["box"].integers(0, 2**40, None, 2) for i in mine]
         shape = np.max([box[:, 1] for box in boxes], 0) if boxes else np.zeros(1, int)
         if np.prod(shape) != len(ids[block["name"]]) or len(set(map(len, boxes))) > 1:
@@ -151,8 +154,9 @@ def _loihi2_mapping(bundle: Bundle, tree: Any, ids: dict[str, Array], wires: lis
         row["chip"].one_of(int(at[i] // (16, 8, 1) @ (1, size[0] // 16, size[0] * size[1] // 128)))
         for what, n in zip(LOIHI2_CORE, used[i]):
             bundle.most("mapping.json", f"{row.path}: {what}", n, LOIHI2_CORE[what])
-    late = {bundle.noted(name): latencies(bundle)[name] for name in bundle.network.populations}
-    root["latency_steps"].one_of({**root["latency_steps"].of(dict), **late})
+    late = latencies(bundle)
+    steps = {bundle.noted(name): late[name] for name in bundle.network.populations}
+    root["latency_steps"].one_of({**root["latency_steps"].of(dict), **steps})
     root["dt"].one_of(bundle.manifest["dt"].value)
     places = [row["at"].value for row in rows]  # others would do as well
     bundle.rest.append({**root.value, "dt": None, "largest_u": None, "routing": {**root["routing"].value, "parts": None},

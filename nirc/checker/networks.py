@@ -55,7 +55,7 @@ def network_file(bundle: Bundle, name: str, kinds: dict[str, str]) -> dict[str, 
 
 def numbered(tree: dict[str, Any], ids: dict[str, Array], parts: dict[str, int], spikes: Array) -> tuple[Chip, Array]:
     """Return a chip without synapses, and neurons' numbers. A readout is counted by its columns."""
-    ends = [(ids[b.node["population"].one_of(*parts, *ids)], b) for b in tree["outputs"]]
+    ends = [(ids[b.node["population"].name_in(ids)], b) for b in tree["outputs"]]
     column = np.concatenate([np.zeros(0, int), *(
         at[b.array("neurons", "<i4", (None,), 0, len(at) - 1)] for at, b in ends)])
     n = tree["channels"] + len(spikes)

@@ -110,7 +110,7 @@ def speck(bundle: Bundle) -> Chip:
 
 def _speck_early(bundle: Bundle, fields: dict[str, Array], channels: int) -> None:
     """Take back what biases bring a membrane in the steps that a population is early."""
-    blocks, late_by = bundle.blocks(), latencies(bundle)
+    blocks, late_by = bundle.blocks, latencies(bundle)
     for name, population in bundle.network.populations.items():
         if (late := late_by[name]) >= 0:
             continue

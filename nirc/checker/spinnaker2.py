@@ -96,7 +96,7 @@ def _spinnaker2_neurons(bundle: Bundle, block: Block, chip: Chip, ids: Array) ->
 
 def _spinnaker2_wire(bundle: Bundle, block: Block, models: dict[str, str], ids: dict[str, Array]) -> Wire:
     """Return the synapses of a projection."""
-    source, target = (block.node[end].one_of(*ids) for end in ("source", "target"))
+    source, target = (block.node[end].name_in(ids) for end in ("source", "target"))
     weight, delay = SPIN_MODELS[models[target]]
     pre = block.array("pre", "<i4", (None,), 0, len(ids[source]) - 1)
     wire = {"post": block.array("post", "<i4", pre.shape, 0, len(ids[target]) - 1), "pre": pre,
@@ -112,7 +112,7 @@ def _spinnaker2_wire(bundle: Bundle, block: Block, models: dict[str, str], ids: 
 def _spinnaker2_kernel(bundle: Bundle, block: Block, models: dict[str, str], ids: dict[str, Array]) -> Wire:
     """Return the synapses of a convolution, which sums over windows of its source first."""
     node = block.node
-    source, target = (node[end].one_of(*ids) for end in ("source", "target"))
+    source, target = (node[end].name_in(ids) for end in ("source", "target"))
     names = ("in_height", "in_width", "stride_y", "stride_x", "pool_y", "pool_x")
     height, width, *stride, py, px = (node[name].integer(1, 4096) for name in names)
     pads = [node[f"pad_{side}"].integer(0, 4096) for side in ("top", "left", "bottom", "right")]
@@ -137,7 +137,7 @@ def _spinnaker2_mapping(bundle: Bundle, tree: Any, models: dict[str, str], ids: 
     """Follow the packets of each slice of a population, and count what each PE takes."""
     root, options = bundle.json("mapping.json"), bundle.manifest["options"]["chip"]
     rows = root["slices"].list()
-    cuts = [(row["population"].one_of(*ids), row["from"].value, row["to"].value) for row in rows]
+    cuts = [(row["population"].name_in(ids), row["from"].value, row["to"].value) for row in rows]
     wanted, owner = [], {name: np.zeros(len(each), int) for name, each in ids.items()}
     for block in tree["nodes"]:
         name, n = block["name"], len(ids[block["name"]])

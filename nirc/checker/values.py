@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +91,12 @@ class Node:
         if json.dumps(self.value, sort_keys=True) not in texts:
             raise self.refused(" or ".join(texts))
         return self.value
+
+    def name_in(self, names: Iterable[str]) -> str:
+        """Return a text that is one of these. ``names`` is a dict, for many of them."""
+        if self.of(str) not in names:
+            raise self.refused(" or ".join(itertools.islice(names, 9)))
+        return str(self.value)
 
     def flat(self) -> Node:
         """Return a list in full: an entry [first, count, step] stands for ``count`` values."""

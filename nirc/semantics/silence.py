@@ -238,16 +238,27 @@ def _moved(population: Population[Any], x: Float, second: Float) -> Float:
 
 def _spikes(population: Population[Any], x: Float, second: Float) -> Float:
     """Return (n,) the most spikes of a step, 0 for neurons that their largest drive never fires."""
-    fires = _fire(population, x[None], second[None])[0]
-    large = np.log2(np.maximum(x + second, 1)[~fires].max(initial=1)) - np.log2(SMALL_DRIVE)
     d = population.dynamics
+    rule = d.as_discrete() if isinstance(d, _Described) else d
+    if not (x.any() or second.any()) and at_rest(population, rule):
+        return np.zeros(population.n)
+    fires = try_drive(population, x[None], second[None])[0]
+    large = np.log2(np.maximum(x + second, 1)[~fires].max(initial=1)) - np.log2(SMALL_DRIVE)
     if large > 0 and not isinstance(d, Discrete):
         less = 0.5 ** np.arange(1, math.ceil(large) + 1)[:, None]
-        fires |= _fire(population, np.floor(x * less), np.floor(second * less)).any(axis=0)
-    rule = d.as_discrete() if isinstance(d, _Described) else d
+        fires |= try_drive(population, np.floor(x * less), np.floor(second * less)).any(axis=0)
     fire = rule.rule.fires if isinstance(rule, Discrete) else None
     most = 1 if fire is None else fire.most or MANY_SPIKES
     return np.where(fires, float(most), 0.0)
+
+
+def at_rest(population: Population[Any], rule: object) -> bool:
+    """Return True if no state of a population moves without input, and no neuron fires at zero."""
+    if not isinstance(rule, Discrete) or rule.threshold is None:
+        return False
+    bounded = rule.v_least is not None and bool((rule.v_least > 0).any())
+    moves = bounded or rule.drift.any() or stepper_of(population, 1).v.any()
+    return not moves and bool((rule.threshold > 0).all())
 
 
 @runtime_checkable
@@ -257,7 +268,7 @@ class _Described(Protocol):
     def as_discrete(self) -> object: ...
 
 
-def _fire(population: Population[Any], x: Float, second: Float) -> Bools:
+def try_drive(population: Population[Any], x: Float, second: Float) -> Bools:
     """Return (batch, n) True for neurons that fire under a constant drive.
 
     One that has not fired when the work is spent counts as one that fires, if it still rises. With

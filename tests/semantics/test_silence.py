@@ -16,7 +16,9 @@ from nirc.diagnostics.errors import Diagnostic, NircError
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Discrete, Population
 from nirc.ir.program import Program
-from nirc.semantics.run import run
+from nirc.ir.rules import parse
+from nirc.semantics import silence
+from nirc.semantics.run import run, stepper_of
 from nirc.semantics.silence import reach
 from tests.commands import nirc as command
 from tests.models import DATA, DT, chain, cuba, graph, lif
@@ -194,3 +196,43 @@ def test_the_zoo_is_not_silent() -> None:
         program = lower(path, Options(), log=Log()).reference
         assert isinstance(next(iter(program.nodes(Population).values())).dynamics, Discrete)
         assert silent_outputs(program) == []
+
+
+@given(
+    drift=st.sampled_from([-0.1, 0.0, 0.1]),
+    threshold=st.sampled_from([-1.0, 0.0, 1.0]),
+    v_start=st.sampled_from([None, 0.0, 2.0]),
+    v_least=st.sampled_from([None, -1.0, 1.5]),
+)
+def test_neurons_at_rest_are_those_that_no_step_moves(
+    drift: float, threshold: float, v_start: float | None, v_least: float | None
+) -> None:
+    def value(number: float | None) -> Any:
+        return None if number is None else np.full(2, number)
+
+    dynamics = Discrete(
+        *(np.full(2, each) for each in (0.9, 1.0, drift)),
+        threshold=value(threshold),
+        rule=parse("decay v, add x->v, bound, fire >= 1, set, emit"),
+        v_least=value(v_least),
+        v_start=value(v_start),
+    )
+    population = Population((2,), dynamics, ("nodes/lif",))
+    stepper = stepper_of(population, 1)
+    still = all(not stepper.step(np.zeros((1, 2))).any() and not stepper.v.any() for _ in range(40))
+    assert silence.at_rest(population, dynamics) == still
+
+
+def test_layers_behind_a_silent_layer_are_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chain of thousands of them would cost more than all of its compilation."""
+    tried: list[str] = []
+    try_drive = silence.try_drive
+
+    def noted(population: Population[Any], *drive: Any) -> Any:
+        tried.append(population.origins[0])
+        return try_drive(population, *drive)
+
+    monkeypatch.setattr(silence, "try_drive", noted)
+    layers = [layer for _ in range(6) for layer in (nir.Linear(-np.eye(2)), lif(2))]
+    assert findings(chain(2, *layers, n_out=2))[0].code == "P325"
+    assert set(tried) == {"nodes/in"}
