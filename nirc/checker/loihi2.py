@@ -50,8 +50,10 @@ def loihi2(bundle: Bundle) -> Chip:
         du, dv, theta, bias, v, spikes = cells[:, neuron[at]]
         start = v  # the membrane as the model's first step begins, from which NIR counts
         for _ in range(blocks[name]["latency_steps"].integer(0, 4096)):
-            start = np.sign(start) * (abs(start) * (4096 - dv) // 4096) + bias
+            before, start = start, np.sign(start) * (abs(start) * (4096 - dv) // 4096) + bias
             start = np.clip(start, -LOIHI2_STATE, LOIHI2_STATE) * (start <= theta)
+            if (start == before).all():  # and so after all further steps
+                break
         ends = {"v_threshold": theta - start, "v_reset": -start} if spikes.all() else {}
         add_neurons(chip, at, bundle.dt, 1 - dv / 4096, bias - dv / 4096 * start,
                     [1 - (du + 1) / 4096] * bool((du < 4095).any()), 64.0,
