@@ -24,6 +24,7 @@ from tests.mutants.rooms import Room
 
 KILLED, SURVIVED, UNTESTED = "killed", "survived", "untested"
 MEMORY = 6 << 30  # bytes of address space
+AGAIN = 3  # the status of a process that leaves tests to the next
 LONGEST_TEST = 30  # CPU seconds, in the run that traces
 
 
@@ -167,23 +168,36 @@ def alone() -> None:
 
 
 def traced(judge: Judge, path: Path) -> Traces:
-    """Run each test once in a fork, and note the lines that it runs.
+    """Run each test once in a fork, and note the lines that it runs. A failing test has none.
 
     ``path``: the notes. Those of an earlier run are good for files that have not changed since.
+    After some tests CPython traces no more: the others get another fork.
     """
 
     def child() -> int:
         traces = _good(judge, path)
-        for name, item in judge.items.items():
-            if name not in traces:
-                traces |= _trace(judge, name, item)
-                path.write_bytes(pickle.dumps(traces))
+        for done, name in enumerate([name for name in judge.items if name not in traces]):
+            if not _traces_calls():
+                return AGAIN if done else 1
+            traces[name] = _trace(judge, name)
             judge.failing = False
+            path.write_bytes(pickle.dumps(traces))
         return 0
 
-    if forked(child, 1000) != 0:
+    while (status := forked(child, 1000)) == AGAIN:
+        pass
+    if status != 0:
         raise RuntimeError("the tests could not be traced")
-    return pickle.loads(path.read_bytes())  # type: ignore[no-any-return]
+    found: Traces = pickle.loads(path.read_bytes())
+    return {name: trace for name, trace in found.items() if trace.lines}
+
+
+def _traces_calls() -> bool:
+    seen: list[str] = []
+    sys.settrace(lambda frame, event, value: seen.append(event))
+    _packed(None)
+    sys.settrace(None)
+    return bool(seen)
 
 
 def _good(judge: Judge, path: Path) -> Traces:
@@ -197,7 +211,7 @@ def _good(judge: Judge, path: Path) -> Traces:
     return {name: trace for name, trace in found.items() if name in good}
 
 
-def _trace(judge: Judge, name: str, item: pytest.Item) -> Traces:
+def _trace(judge: Judge, name: str) -> Trace:
     files = {str((ROOT / file).resolve()): file for file in judge.room.paths()}
     names: dict[str, str | None] = {}
     lines: set[tuple[str, int]] = set()
@@ -226,7 +240,7 @@ def _trace(judge: Judge, name: str, item: pytest.Item) -> Traces:
     threading.settrace(None)  # type: ignore[arg-type]
     signal.setitimer(signal.ITIMER_PROF, 0)
     seconds = time.process_time() - begin
-    return {} if failed else {name: Trace(seconds, frozenset(lines))}
+    return Trace(seconds, frozenset() if failed else frozenset(lines))
 
 
 def _too_long(signum: int, frame: FrameType | None) -> None:

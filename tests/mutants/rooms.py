@@ -68,7 +68,13 @@ ROOMS = {
     "rounding": Room(("nirc/rounding/*.py",), ("tests/rounding",)),
     "passes": Room(
         ("passes/*.py", "nirc/analysis/time_step.py"),
-        ("tests/passes", "tests/analysis/test_time_step.py"),
+        (
+            "tests/passes",
+            "tests/analysis/test_time_step.py",
+            "tests/test_outline.py",
+            "tests/loihi2/test_legalise.py",
+            "tests/spinnaker2/test_refusals.py",
+        ),
     ),
     "tables": Room(("nirc/mapping/tables/*.py",), ("tests/mapping/tables",), plain=True),
     "xylo": _chip(

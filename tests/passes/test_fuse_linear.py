@@ -160,6 +160,22 @@ def test_what_is_no_identity_stays(weight: np.ndarray) -> None:
     assert ops(lowered(graph(nodes, "in pop other out")).discrete, "pop", "out") != [()]
 
 
+@pytest.mark.parametrize(
+    ("weight", "groups"),
+    [
+        (np.eye(2)[::-1], 1),
+        (np.array([[1.0, 1.0], [0.0, 1.0]]), 1),
+        (np.array([[1.0], [2.0]]), 2),
+        (np.ones((2, 1)), 1),
+    ],
+)
+def test_a_kernel_of_one_tap_that_mixes_channels_stays(weight: np.ndarray, groups: int) -> None:
+    taps = frozen(weight[..., None])
+    shape_in = (groups * weight.shape[1], 4)
+    kernel = Conv(taps, shape_in, (2, 4), (1,), ((0, 0),), (1,), groups)
+    assert fuse((kernel,)) == (kernel,)
+
+
 def test_a_list_of_ones_on_the_diagonal_vanishes_and_one_of_twos_stays() -> None:
     n = np.arange(3)
     assert fuse((Sparse(n, n, np.ones(3), 3, 3),)) == ()

@@ -168,7 +168,9 @@ def test_a_writer_s_own_step_stays_when_the_user_names_another() -> None:
         assert ("P310" in {d.code for d in made.said}) == differs
 
 
-@pytest.mark.parametrize(("tau_steps", "severity"), [(3.1, "note"), (2.9, "warning")])
+@pytest.mark.parametrize(
+    ("tau_steps", "severity"), [(3.1, "note"), (3.0, "note"), (2.9, "warning")]
+)
 def test_a_step_that_is_long_beside_a_time_constant_is_warned_of(
     tau_steps: float, severity: str
 ) -> None:
@@ -183,6 +185,12 @@ def test_a_step_that_is_long_beside_a_time_constant_is_warned_of(
 )
 def test_the_advice_for_a_missing_step_fits_the_time_constants(tau_s: float, advice: str) -> None:
     assert advice in only("P301", alone(lif(1, tau=[tau_s], r=[1.0]))).help
+
+
+def test_the_advice_looks_at_the_shortest_and_the_longest_of_all_time_constants() -> None:
+    neurons = lif(2, tau=[5e-5, 2e-2], r=[1.0, 1.0])
+    raw = graph({"in": inp(2), "x": neurons, "out": out(2)}, "in x out")
+    assert "below 5e-05, the shortest time constant" in only("P301", raw).help
 
 
 @pytest.mark.parametrize(

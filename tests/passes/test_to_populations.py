@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from nirc.ir.linear import Dense, Diagonal
 from nirc.ir.populations import Population, Projection, Sink, Source
 from nirc.ir.program import Form
 from nirc.ir.text import digest
+from nirc.passes import to_populations
 from nirc.passes.to_populations import ToPopulations
 from tests.build import (
     DT,
@@ -209,6 +212,22 @@ def test_a_star_of_thousands_is_refused_before_it_is_listed() -> None:
     nodes |= {name: if_() for pair in sides for name in pair}
     ways = [w for a, b in sides for w in (f"in {a} hub {b}", f"{b} out")]
     assert refusals(graph(nodes, *ways)) == [("P307", "nodes/hub")]
+
+
+def test_the_limit_of_projections_is_that_of_the_whole_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two ways into a scale and two out of it are four, beside four to and from the neurons."""
+    names = ("a", "b", "c", "d")
+    nodes: dict[str, RawNode] = {"in": inp(1), "s": scale(1.0), "out": out(1)}
+    nodes |= {name: if_() for name in names}
+    program = layers(graph(nodes, "in a s c out", "in b s d out"))
+    for most, codes in ((12, []), (11, ["P307"])):
+        monkeypatch.setattr(to_populations, "MAX_PROJECTIONS", most)
+        log = Log()
+        with contextlib.suppress(CompileError):
+            ToPopulations().run(program, log)
+        assert [d.code for d in log.diagnostics] == codes
 
 
 def test_a_delay_of_very_many_lengths_is_refused() -> None:
