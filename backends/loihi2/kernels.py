@@ -6,17 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from nirc.analysis.operators import as_map, densified, one_convolution, planar, planar_shape
+from nirc.analysis.operators import as_kernel, as_map, as_matrix, densified, identity
 from nirc.backends.loihi2.limits import CONV_MAP, CONV_PADDING, CONV_STEP
 from nirc.backends.loihi2.tables import Geometry
 from nirc.diagnostics.finding import Words
 from nirc.diagnostics.passes import TooManyEntries
 from nirc.ir.arrays import frozen
-from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse, Weighted, composed, sparse
+from nirc.ir.linear import Conv, Dense, LinearOp, Weighted
 from nirc.passes.fuse_linear import fuse
-
-MAX_ENTRIES = 1 << 24  # of a list of synapses: below what would hurt a laptop
-FULL = 2  # a list with more than one entry in so many places is stored as a matrix
 
 
 class KernelCannotBeShared(TooManyEntries):
@@ -51,31 +48,7 @@ def one_operator(ops: tuple[LinearOp, ...], n_in: int) -> Weighted | None:
         return conv
     if len(ops) == 1 and isinstance(ops[0], Dense):
         return ops[0]
-    return unrolled(ops)
-
-
-def identity(n: int) -> Sparse:
-    """Return the operator that connects one to one."""
-    index = np.arange(n)
-    return Sparse(index, index, np.ones(n), n, n)
-
-
-def unrolled(ops: tuple[LinearOp, ...]) -> Dense | Sparse | None:
-    """Return the chain synapse by synapse, or None if there are too many.
-
-    It is a matrix if the list is nearly full.
-    """
-    if any(op.entries > MAX_ENTRIES for op in ops):
-        return None
-    product = composed(ops, max_entries=MAX_ENTRIES)
-    if product is None:
-        return None
-    op = _listed(product)
-    if FULL * op.entries < op.n_in * op.n_out:
-        return op
-    matrix = np.zeros((op.n_out, op.n_in))
-    matrix[op.target, op.source] = op.value
-    return Dense(frozen(matrix))
+    return as_matrix(ops)
 
 
 def geometry_of(conv: Conv) -> Geometry | None:
@@ -101,33 +74,11 @@ def geometry_of(conv: Conv) -> Geometry | None:
 
 def _kernel(ops: tuple[LinearOp, ...]) -> Conv | None:
     """Return the chain as a convolution that the chip takes."""
-    first = ops[0]
-    conv: Conv | None = None
-    if len(ops) == 1 and isinstance(first, Conv):
-        conv = _planar(first)
-    elif len(ops) == 1 and isinstance(first, Pool):
-        pool = planar(first)
-        channels = pool.shape_in[0]
-        kernel = frozen(np.full((channels, 1, *pool.kernel), pool.factor))
-        conv = Conv(
-            kernel, pool.shape_in, pool.shape_out, pool.stride, pool.padding, (1, 1), channels
-        )
-    elif isinstance(first, Conv | Pool) and len(first.shape_in) in (2, 3):
-        conv = one_convolution(ops, planar_shape(first.shape_in))
+    conv = as_kernel(ops)
     if conv is None:
         return None
     conv = _evenly_padded(conv)
     return conv if geometry_of(conv) is not None else None
-
-
-def _planar(conv: Conv) -> Conv:
-    """Return a convolution over one axis as one over maps of one row."""
-    if conv.weight.ndim == 4:
-        return conv
-    shapes = planar_shape(conv.shape_in), planar_shape(conv.shape_out)
-    weight = conv.weight[:, :, None, :]
-    stride, padding, dilation = (1, *conv.stride), ((0, 0), *conv.padding), (1, *conv.dilation)
-    return Conv(weight, *shapes, stride, padding, dilation, conv.groups)
 
 
 def _evenly_padded(conv: Conv) -> Conv:
@@ -140,10 +91,3 @@ def _evenly_padded(conv: Conv) -> Conv:
     grown = [(m - before, m - after) for m, (before, after) in zip(most, conv.padding, strict=True)]
     weight = np.pad(conv.weight, ((0, 0), (0, 0), *grown))
     return replace(conv, weight=frozen(weight), padding=tuple((m, m) for m in most))
-
-
-def _listed(op: LinearOp) -> Sparse:
-    if isinstance(op, Diagonal):
-        index = np.flatnonzero(op.scale)
-        return Sparse(index, index, op.scale[index], op.n_in, op.n_out)
-    return op if isinstance(op, Sparse) else sparse(*op.coo(), op.n_in, op.n_out)

@@ -14,9 +14,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from nirc.analysis.operators import MAX_ENTRIES
 from nirc.analysis.retiming import retimed
 from nirc.backends.loihi2.findings import DelayTooLong, TwoSynapticFilters
-from nirc.backends.loihi2.kernels import MAX_ENTRIES, one_operator
+from nirc.backends.loihi2.kernels import one_operator
 from nirc.backends.loihi2.limits import DELAY
 from nirc.backends.loihi2.neuron import start_up_fails
 from nirc.backends.loihi2.soft_reset import MOST_TAPS, Arc, Clock, with_subtraction

@@ -7,10 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from nirc.analysis.operators import MAX_ENTRIES, as_matrix
 from nirc.analysis.retiming import Timing, retimed
 from nirc.backends.loihi2 import rule
 from nirc.backends.loihi2.findings import PaperConstantsWrap, WeightsClipped, WeightsReduced
-from nirc.backends.loihi2.kernels import MAX_ENTRIES, KernelCannotBeShared, unrolled
+from nirc.backends.loihi2.kernels import KernelCannotBeShared
 from nirc.backends.loihi2.limits import LIF_MODELS, STATE, VTH, WRAP
 from nirc.backends.loihi2.netx import is_line, netx_holds
 from nirc.backends.loihi2.neuron import BinaryInput, LoihiNeuron, run_without_input, start_value
@@ -134,7 +135,7 @@ def _storable(program: Program, timing: Timing, log: Log, *, listed: bool) -> Pr
         if not isinstance(conv, Conv) or (stays and _uniform(program, source, target, conv)):
             edges.append((source, target, p))
             continue
-        entries = unrolled(p.ops)
+        entries = as_matrix(p.ops)
         if entries is None:
             where = "/".join(p.origins[:1]) or program[target].origins[0]
             log.add(

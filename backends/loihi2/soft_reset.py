@@ -23,7 +23,8 @@ from itertools import pairwise
 import numpy as np
 
 from nirc.analysis import rule_differences
-from nirc.backends.loihi2.kernels import identity, one_operator
+from nirc.analysis.operators import identity
+from nirc.backends.loihi2.kernels import one_operator
 from nirc.backends.loihi2.limits import DELAY, LIF_MODELS
 from nirc.backends.loihi2.plan import ROOMS, Plan
 from nirc.diagnostics.log import Log

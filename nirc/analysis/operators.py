@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import assert_never
 
 import numpy as np
@@ -9,11 +10,66 @@ import numpy as np
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.passes import TooManyEntries
 from nirc.ir.arrays import frozen, size
-from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse, compose
+from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse, compose, composed, sparse
 from nirc.ir.populations import Projection
 
 Map = tuple[int, int, int]  # channels, y, x
 MAX_ENTRIES = 1 << 24  # far above any core, and small enough for a laptop
+FULL = 2  # a list with more than one entry in so many places is stored as a matrix
+
+
+def identity(n: int) -> Sparse:
+    """Return the operator that connects one to one."""
+    index = np.arange(n)
+    return Sparse(index, index, np.ones(n), n, n)
+
+
+def as_kernel(ops: Sequence[LinearOp]) -> Conv | None:
+    """Return the chain as one convolution over two axes, None if it is none.
+
+    A pool alone becomes a convolution of each channel. A longer chain becomes one convolution with
+    a larger kernel and stride, without groups or dilation.
+    """
+    first = ops[0]
+    if not isinstance(first, Conv | Pool) or len(first.shape_in) not in (2, 3):
+        return None
+    if len(ops) > 1:
+        return one_convolution(tuple(ops), planar_shape(first.shape_in))
+    if isinstance(first, Pool):
+        return _pool_as_kernel(planar(first))
+    if first.weight.ndim == 4:
+        return first
+    shapes = planar_shape(first.shape_in), planar_shape(first.shape_out)
+    stride, padding, dilation = (1, *first.stride), ((0, 0), *first.padding), (1, *first.dilation)
+    return Conv(first.weight[:, :, None, :], *shapes, stride, padding, dilation, first.groups)
+
+
+def _pool_as_kernel(pool: Pool) -> Conv:
+    channels = pool.shape_in[0]
+    kernel = frozen(np.full((channels, 1, *pool.kernel), pool.factor))
+    return Conv(kernel, pool.shape_in, pool.shape_out, pool.stride, pool.padding, (1, 1), channels)
+
+
+def as_matrix(ops: Sequence[LinearOp]) -> Dense | Sparse | None:
+    """Return the chain synapse by synapse, None if there are more than ``MAX_ENTRIES``.
+
+    The result is a matrix if the list is nearly full.
+    """
+    if any(op.entries > MAX_ENTRIES for op in ops):
+        return None
+    product = composed(ops, max_entries=MAX_ENTRIES)
+    if product is None:
+        return None
+    op = (
+        product
+        if isinstance(product, Sparse)
+        else sparse(*product.coo(), product.n_in, product.n_out)
+    )
+    if FULL * op.entries < op.n_in * op.n_out:
+        return op
+    matrix = np.zeros((op.n_out, op.n_in))
+    matrix[op.target, op.source] = op.value
+    return Dense(frozen(matrix))
 
 
 def one_convolution(ops: tuple[LinearOp, ...], shape: Map) -> Conv | None:
