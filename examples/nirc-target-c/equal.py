@@ -54,22 +54,32 @@ def differences(made: Compiled, inputs: np.ndarray) -> Iterator[str]:
     """Yield what differs between the program, the emulator and the integer program."""
     files = made.bundle.files
     chip = tables.from_npz(files[tables.FILE])
-    names = {name: block.part for name, block in made.mapped.blocks.items()}
+    parts = {n: b.part for n, b in made.mapped.blocks.items() if b.part in chip.sizes()}
     with TemporaryDirectory() as directory:
         program = compiled.build(Path(directory), files, *SANITIZERS)
         for counts in (inputs, np.full_like(inputs[:1], COUNT)):
             text = compiled.started(program, counts)
             got = compiled.parsed(chip, text, counts.shape[:2])
             emulated = BACKEND.emulate(files, counts, Emulation("synchronous", record=True), Log())
-            integer = run(made.integer, counts, record=list(names))
+            integer = run(made.integer, counts, record=list(parts))
             if (got.output != emulated.output).any():
-                yield "output: program and emulator"
-            for name in chip.sizes().keys() & got.v.keys():
-                if (got.v[name] != emulated.v[name]).any():
-                    yield f"membrane of {name}: program and emulator"
-            columns = list(made.mapped.output_map)
-            if (emulated.output[:, :, columns] != integer.output).any():
-                yield "output: emulator and integer program"
+                yield "outputs of program and emulator"
+            for name, part in parts.items():
+                if (got.v[part] != emulated.v[part]).any():
+                    yield f"membranes of {name}, program and emulator"
+                if (integer.v[name] != emulated.v[part]).any():
+                    yield f"membranes of {name}, integer program and emulator"
+            if (_delayed(made, emulated.output) != integer.output).any():
+                yield "outputs of integer program and emulator"
+
+
+def _delayed(made: Compiled, output: np.ndarray) -> np.ndarray:
+    """Return the model's outputs, which may show a signal some steps later than the program."""
+    shown = np.zeros((*output.shape[:2], len(made.mapped.output_map)), output.dtype)
+    latencies = made.bundle.manifest["output_latency_steps"]
+    for column, (chip, latency) in enumerate(zip(made.mapped.output_map, latencies, strict=True)):
+        shown[:, -latency:, column] = output[:, : output.shape[1] + latency, chip]
+    return shown
 
 
 def main() -> int:

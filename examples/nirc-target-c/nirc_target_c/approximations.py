@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from nirc.ir.linear import weights_of, with_weights
 from nirc.ir.populations import Discrete, Population, Projection
 from nirc.ir.program import Program
 from nirc.semantics.variations import FixedPoint, altered, with_chip_rule
-from nirc_target_c.bounds import COUNT
+from nirc_target_c.bounds import COUNT, weighted
 from nirc_target_c.legalise import CLegalise
 from nirc_target_c.limits import STATE
 from nirc_target_c.neuron import CNeuron
@@ -38,7 +39,9 @@ def approximations(discrete: Program, quantise: CQuantise) -> list[tuple[str, Pr
     def constants(name: str, d: Discrete) -> Discrete:
         units, scale = neurons[name].units, neurons[name].scale
         values = {field: getattr(units, field) for field in CONSTANTS}
-        volts = {f: None if value is None else frozen(value / scale) for f, value in values.items()}
+        volts: dict[str, Any] = {
+            f: None if value is None else frozen(value / scale) for f, value in values.items()
+        }
         return replace(d, **volts)
 
     def states(name: str, d: Discrete) -> FixedPoint:
@@ -50,10 +53,10 @@ def approximations(discrete: Program, quantise: CQuantise) -> list[tuple[str, Pr
         (f"weights: {quantise.bits} bits", _in_volts(legal, integer)),
         ("decays: 23 bits", altered(legal, decays)),
         (
-            "constants: thresholds, resets and leaks in units of the state",
+            "constants: in units of the state",
             altered(legal, constants),
         ),
-        ("states: cut towards 0 to such units", altered(legal, states)),
+        ("states: cut towards 0 to units", altered(legal, states)),
     ]
     if any(d.units.rule.fires != legal[n].dynamics.rule.fires for n, d in neurons.items()):
         bounded = with_chip_rule(legal, lambda name, d: neurons[name].units.rule, spikes=True)
@@ -73,10 +76,10 @@ def _in_volts(legal: Program, integer: Program) -> Program:
             edges.append((source, target, p))
             continue
         scale = integer[target].dynamics.scale
-        *before, op = p.ops
+        op = weighted(p)
         values = weights_of(op)
         rows = scale[first_neurons(op)].reshape(-1, *[1] * (values.ndim - 1))
         biases = tuple(replace(b, value=frozen(b.value / scale)) for b in p.biases)
-        ops = (*before, with_weights(op, values / rows))
+        ops = (*p.ops[:-1], with_weights(op, values / rows))
         edges.append((source, target, replace(p, ops=ops, biases=biases)))
     return legal.rebuilt(dict(legal.graph.nodes(data="payload")), edges)

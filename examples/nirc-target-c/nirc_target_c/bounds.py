@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from nirc.ir.arrays import Float
-from nirc.ir.linear import LinearOp, weights_of, with_weights
-from nirc.ir.populations import Population, Projection
+from nirc.ir.linear import LinearOp, Weighted, weights_of, with_weights
+from nirc.ir.populations import Discrete, Population, Projection
 from nirc.ir.program import Program
-from nirc.semantics.neuron import Executable
 
 COUNT = 255  # spikes of a neuron or an input in a step: one byte
 
@@ -23,12 +22,19 @@ def largest_input(program: Program, name: str) -> Float:
 
 def reach(projection: Projection, most: float) -> Float:
     """Return (n,) the magnitudes of a projection whose sources send ``most`` spikes each."""
-    *before, last = projection.ops
-    ops = (*before, with_weights(last, np.abs(weights_of(last))))
+    last = weighted(projection)
+    ops = (*projection.ops[:-1], with_weights(last, np.abs(weights_of(last))))
     total = through(ops, np.full(ops[0].n_in, most))
     for bias in projection.biases:
         total = total + np.abs(bias.value)
     return total
+
+
+def weighted(projection: Projection) -> Weighted:
+    """Return the operator with the weights, the last one. A pool may stand before it."""
+    op = projection.ops[-1]
+    assert isinstance(op, Weighted)
+    return op
 
 
 def through(ops: tuple[LinearOp, ...], signal: Float) -> Float:
@@ -36,7 +42,7 @@ def through(ops: tuple[LinearOp, ...], signal: Float) -> Float:
     rows = signal[None]
     for op in ops:
         rows = op.apply(rows)
-    return rows[0]
+    return np.asarray(rows[0])
 
 
 def most_spikes(program: Program, source: str) -> float:
@@ -44,7 +50,7 @@ def most_spikes(program: Program, source: str) -> float:
     node = program[source]
     if not isinstance(node, Population):
         return float(COUNT)
-    d = node.dynamics.as_discrete() if isinstance(node.dynamics, Executable) else node.dynamics
+    d = node.dynamics if isinstance(node.dynamics, Discrete) else node.dynamics.units
     fires = d.rule.fires
     most = None if fires is None else fires.most
     return float(COUNT if most is None else min(most, COUNT))

@@ -10,7 +10,7 @@ from nirc.diagnostics.passes import ChipLacks
 from nirc.ir.linear import weights_of
 from nirc.ir.populations import Population
 from nirc.ir.program import Program
-from nirc_target_c.bounds import largest_input
+from nirc_target_c.bounds import largest_input, weighted
 
 # Two states, or a state and the summed input of a step, add up within 32 bits. States saturate
 # here. The quantiser scales weights so that no input is larger.
@@ -38,8 +38,8 @@ def inputs(program: Program) -> Iterable[tuple[str, int]]:
 
 def weights(program: Program) -> Iterable[tuple[str, int]]:
     """Measure the weights of all projections."""
-    operators = [p.ops[-1] for _, _, p in program.edges() if p.ops]
-    yield "the whole network", sum(weights_of(op).size for op in operators)
+    stored = [weights_of(weighted(p)).size for _, _, p in program.edges() if p.ops]
+    yield "the whole network", sum(stored)
 
 
 def kept(program: Program) -> Iterable[tuple[str, int]]:

@@ -19,7 +19,7 @@ from nirc.ir.linear import Conv, Sparse, Weighted, weights_of, with_weights
 from nirc.ir.populations import Bias, Discrete, Population, Projection, populations_of
 from nirc.ir.program import Form, Program
 from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
-from nirc_target_c.bounds import COUNT, most_spikes, reach
+from nirc_target_c.bounds import COUNT, most_spikes, reach, weighted
 from nirc_target_c.limits import DECAY_ONE, SHIFT, STATE, WEIGHT
 from nirc_target_c.neuron import CNeuron
 
@@ -62,7 +62,7 @@ def _populations(program: Program) -> dict[str, Population[Discrete]]:
 
 def _report_lost(plan: Plan, stored: list[Projection], bits: int, log: Log) -> None:
     before = sum(int(np.count_nonzero(weights_of(d.op))) for d in plan.drives)
-    after = sum(int(np.count_nonzero(weights_of(p.ops[-1]))) for p in stored)
+    after = sum(int(np.count_nonzero(weights_of(weighted(p)))) for p in stored)
     if after < before:
         lost = WeightsVanish(
             where=plan.population.origins[0],
@@ -85,8 +85,7 @@ class Drive:
     @property
     def op(self) -> Weighted:
         """The operator with the weights."""
-        op: Weighted = self.projection.ops[-1]  # type: ignore[assignment]
-        return op
+        return weighted(self.projection)
 
     def largest(self, unit: Int, units: int) -> Float:
         """Return (units,) the largest weight of the neurons of each unit."""
@@ -257,11 +256,11 @@ def shift_of(largest: float, top: int) -> int:
 
 def _held(decay: Float, most: float) -> Float:
     """Return how many steps of input a state holds: the sum of a decaying unit."""
-    return 1 / np.maximum(1 - decay, 1 / most)
+    return np.asarray(1 / np.maximum(1 - decay, 1 / most))
 
 
 def _at_most(top: float, size: Float) -> Float:
-    return np.divide(top, size, out=np.full(size.shape, np.inf), where=size > 0)
+    return np.asarray(np.divide(top, size, out=np.full(size.shape, np.inf), where=size > 0))
 
 
 def _decay(decay: Float) -> Float:
@@ -269,11 +268,11 @@ def _decay(decay: Float) -> Float:
 
 
 def _is_whole(x: Float) -> Float:
-    return x == np.rint(x)
+    return np.asarray(x == np.rint(x))
 
 
 def _whole(x: Float, *, up: bool) -> Float:
     """Return integers that compare with integer states as ``x`` does."""
     nearest = np.rint(x)
     apart = np.abs(x - nearest) > NEAR * np.maximum(1, np.abs(x))
-    return np.where(apart, np.ceil(x) if up else np.floor(x), nearest)
+    return np.asarray(np.where(apart, np.ceil(x) if up else np.floor(x), nearest))

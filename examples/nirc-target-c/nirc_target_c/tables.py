@@ -19,11 +19,12 @@ from nirc.files.chipfiles import CHANNELS, OUTPUTS, Labels, Network, Output, poi
 from nirc.files.kinds import Array, Const, Integer, Kind, Many, Object, Switch, Text
 from nirc.files.members import MAX_POINTER, NetworkFile
 from nirc.ir.arrays import Float, frozen
-from nirc.ir.linear import Conv, Dense, LinearOp, Pool, Sparse
+from nirc.ir.linear import Conv, Dense, LinearOp, Pool, Sparse, weights_of
 from nirc.ir.populations import Bias, Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Form, Program
 from nirc.ir.rules import parse
 from nirc.semantics.run import execution_order
+from nirc_target_c.bounds import weighted
 from nirc_target_c.checks import check_network, shape_out
 from nirc_target_c.limits import (
     C99,
@@ -209,6 +210,7 @@ def _described() -> NetworkFile:
 
 
 NETWORK = _described()
+_KINDS: dict[str, type[Matrix]] = {"dense": Matrix, "list": Listed, "kernel": Kernel}
 _MAKERS = {
     "inputs": Input,
     "populations": Neurons,
@@ -216,7 +218,6 @@ _MAKERS = {
     "constants": Constant,
     "outputs": Output,
 }
-_KINDS = {"dense": Matrix, "list": Listed, "kernel": Kernel}
 
 
 def to_npz(tables: Tables) -> bytes:
@@ -267,20 +268,26 @@ def _neurons(name: str, d: Discrete) -> Neurons:
 
 
 def _matrix(source: str, target: str, p: Projection) -> Matrix:
-    ends = {"source": source, "target": target, "lag": p.lag, "receptor": p.synapse}
-    *before, op = p.ops
-    weight = op.value if isinstance(op, Sparse) else op.weight
-    shift = _shift(weight)
-    whole = _integers(weight / 2.0**shift)
-    common: dict[str, Any] = {**ends, "shift": shift, "weight": whole}
+    op = weighted(p)
+    weights = weights_of(op)
+    shift = _shift(weights)
+    common: dict[str, Any] = {
+        "source": source,
+        "target": target,
+        "lag": p.lag,
+        "receptor": p.synapse,
+        "shift": shift,
+        "weight": _integers(weights / 2.0**shift),
+    }
     match op:
         case Dense():
             return Matrix("dense", **common)
         case Sparse():
             return Listed("list", **common, pre=op.source, post=op.target)
-        case _:
-            pool = before[0] if before else None
-            return Kernel("kernel", **common, **_geometry(pool, op))
+        case Conv():
+            pool = next((each for each in p.ops[:-1] if isinstance(each, Pool)), None)
+            common |= _geometry(pool, op)
+            return Kernel("kernel", **common)
 
 
 def _geometry(pool: Pool | None, conv: Conv) -> dict[str, int]:
