@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nirc.calibration.plain import PlainCalibrate
 from nirc.chip.backend import Backend, Block, Emulation, Mapped, Search, option
 from nirc.chip.target import Target
 from nirc.diagnostics.finding import Finding
@@ -15,7 +16,7 @@ from nirc.diagnostics.log import Log
 from nirc.diagnostics.usage import UnusableBundle
 from nirc.ir.populations import Population, Sink
 from nirc.ir.program import Program
-from nirc.passes.pipeline import Pass
+from nirc.passes.pipeline import Calibration, Pass
 from nirc.semantics.raster import Run, spike_counts
 from nirc.semantics.run import run
 from nirc_target_c import approximations, compiled, findings, source, tables
@@ -36,7 +37,7 @@ class C(Backend):
     modes = ("synchronous", "compiled") if compiled.COMPILER else ("synchronous",)
     most_input_spikes = COUNT
 
-    bits: str = option(("8", "16"), "the bits of a weight")
+    bits: str = option(("16", "8"), "the bits of a weight; 8: half the memory")
 
     def findings(self) -> Sequence[type[Finding]]:
         """Return the warning about large counts."""
@@ -49,6 +50,10 @@ class C(Backend):
     def quantise(self) -> CQuantise:
         """Round weights, decays and constants."""
         return CQuantise(int(self.bits))
+
+    def calibrate(self, calibration: Calibration) -> Sequence[Pass]:
+        """Return the pass that rounds so that the program answers as the model does."""
+        return (PlainCalibrate(self.quantise(), calibration),)
 
     def fit(
         self, program: Program, discrete: Program, target: Target, search: Search, log: Log

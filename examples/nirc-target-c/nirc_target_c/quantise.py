@@ -35,7 +35,7 @@ NEAR = 1e-9  # relative: a product that was an integer before it was computed
 class CQuantise:
     """Round weights, decays and constants to integers."""
 
-    bits: int = 8
+    bits: int = 16
     rounding: Rounding = KEEPING_SUMS
     name: ClassVar[str] = "c-quantise"
 
