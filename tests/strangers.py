@@ -1,6 +1,6 @@
 """Chips that nirc does not know, as if somebody had installed them:
 
-``examples/toychip``, and ``toycamera``.
+``examples/toychip``, ``examples/nirc-target-c``, and ``toycamera``.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from nirc.chip.backend import Backend
 from tests.commands import Done, nirc
 
 ROOT = Path(__file__).parents[1]
-PATHS = (str(ROOT / "examples/toychip"), str(ROOT))
-MODULES = {"toychip": "toychip", "toycamera": "tests.toycamera"}
+PATHS = (str(ROOT / "examples/toychip"), str(ROOT / "examples/nirc-target-c"), str(ROOT))
+MODULES = {"toychip": "toychip", "toycamera": "tests.toycamera", "c": "nirc_target_c"}
 
 
 @contextmanager
@@ -34,7 +34,9 @@ def installed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield registry.backend(name)
     finally:
         for module in [
-            m for m in sys.modules if m.split(".")[0] == "toychip" or m in MODULES.values()
+            m
+            for m in sys.modules
+            if m.split(".")[0] in ("toychip", "nirc_target_c") or m in MODULES.values()
         ]:
             del sys.modules[module]
 

@@ -1,4 +1,4 @@
-"""Every link of README.md and docs/ leads somewhere in the repository."""
+"""Every link of the pages in README.md, docs/ and examples/ leads somewhere in the repository."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+FOLDERS = ("docs", "examples")
+PAGES = (ROOT / "README.md", *(p for f in FOLDERS for p in sorted((ROOT / f).rglob("*.md"))))
 LINK = re.compile(r"\]\(([^)#:\s]+)(#[^)\s]*)?\)")
 
 

@@ -75,8 +75,9 @@ def test_an_emitted_script_says_that_it_belongs_to_the_user(target: str) -> None
 
 
 def test_packages_of_plugins_depend_on_the_distribution() -> None:
-    toychip = tomllib.loads((ROOT / "examples/toychip/pyproject.toml").read_text())
-    assert toychip["project"]["dependencies"] == ["nirc-compiler"]
+    for name in ("toychip", "nirc-target-c"):
+        plugin = tomllib.loads((ROOT / f"examples/{name}/pyproject.toml").read_text())
+        assert plugin["project"]["dependencies"] == ["nirc-compiler"]
 
 
 def built(source: Path, mask: int) -> dict[str, bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +23,8 @@ from nirc.semantics.run import run
 from nirc_target_c import approximations, compiled, findings, source, tables
 from nirc_target_c.bounds import COUNT
 from nirc_target_c.legalise import CLegalise
-from nirc_target_c.limits import C99, report_excesses
+from nirc_target_c.limits import C99, report_excesses, utilisation
 from nirc_target_c.quantise import CQuantise
-
-READOUT = "readout"  # nirc's name for all outputs together, where there are membranes among them
 
 
 @dataclass(frozen=True)
@@ -73,9 +72,9 @@ class C(Backend):
             neurons = population.dynamics
             part, index = labels[name], range(population.n)
             if name in columns and not neurons.units.fires:
-                part, index = READOUT, columns[name]
+                part, index = tables.READOUT, columns[name]
             blocks[name] = Block(part, tuple(index), tuple(neurons.scale.tolist()))
-        output_map = tuple(column for name in shown for column in columns[name])
+        output_map = tuple(chain.from_iterable(columns[name] for name in shown))
         return Mapped(
             target,
             chip,
@@ -83,11 +82,7 @@ class C(Backend):
             output_map,
             (0,) * len(output_map),
             blocks,
-            {
-                limit.name: (max((n for _, n in limit.measure(program)), default=0), limit.max)
-                for limit in target.limits
-                if limit.measure is not None
-            },
+            utilisation(program, target),
             silent_outputs=any(not program[name].dynamics.units.fires for name in shown),
         )
 
@@ -117,7 +112,11 @@ class C(Backend):
             record = list(program.nodes(Population)) if asked.record else ()
             done = run(program, counts, record=record, progress=asked.progress)
         silent = np.zeros(done.output.shape, np.int8)
-        return Run(done.output, {**done.spikes, READOUT: silent}, {**done.v, READOUT: done.output})
+        return Run(
+            done.output,
+            {**done.spikes, tables.READOUT: silent},
+            {**done.v, tables.READOUT: done.output},
+        )
 
     def input_finding(self, most: int) -> Finding | None:
         """Warn of counts that are no bytes."""

@@ -1,4 +1,4 @@
-"""What only this chip reports."""
+"""The diagnostics that only this target reports."""
 
 from __future__ import annotations
 

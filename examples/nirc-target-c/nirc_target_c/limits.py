@@ -72,3 +72,12 @@ def report_excesses(program: Program, target: Target, log: Log) -> None:
             source=limit.source,
         )
         log.add(lacks)
+
+
+def utilisation(program: Program, target: Target) -> dict[str, tuple[int, int]]:
+    """Return the largest value of each limit, and the limit."""
+    used = {}
+    for limit in target.limits:
+        measured = limit.measure(program) if limit.measure is not None else ()
+        used[limit.name] = (max((n for _, n in measured), default=0), limit.max)
+    return used

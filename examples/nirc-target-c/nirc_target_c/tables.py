@@ -42,6 +42,7 @@ Int = NDArray[np.signedinteger[Any]]
 
 FILE = "network.npz"
 FORMAT = "nirc-target-c-1"
+READOUT = "readout"  # nirc's name for all outputs together, where there are membranes among them
 DECAYS = ("decay_mem", "decay_syn", "decay_syn_2")
 CONSTANTS = ("drift", "threshold", "v_reset", "v_least", "v_start")
 SIDES = ("maps", "height", "width")  # of the map that comes in
@@ -126,7 +127,7 @@ class Kernel(Matrix):
 
 @dataclass(frozen=True)
 class Constant:
-    """What reaches a receptor in every step from step ``onset`` on, (n,)."""
+    """A constant that reaches a receptor in every step from step ``onset`` on, (n,)."""
 
     target: str
     receptor: int
@@ -235,7 +236,7 @@ def from_npz(data: bytes) -> Tables:
 
 def tables_of(program: Program) -> tuple[Tables, dict[str, str]]:
     """Return the tables of an integer program, and the label of each node."""
-    labels = Labels()
+    labels = Labels((READOUT,))
     names = {name: labels.new(name) for name in execution_order(program)}
     inputs = []
     first = 0
@@ -244,16 +245,17 @@ def tables_of(program: Program) -> tuple[Tables, dict[str, str]]:
         first += source.n
     order = [name for name in names if isinstance(program[name], Population)]
     populations = tuple(_neurons(names[name], program[name].dynamics.units) for name in order)
-    arcs = [(s, name, p) for name in order for s, p in program.into(name)]
-    projections = tuple(_matrix(names[s], names[t], p) for s, t, p in arcs)
-    constants = tuple(
-        Constant(names[target], p.synapse, bias.onset_steps, _integers(bias.value))
-        for _, target, p in arcs
-        for bias in p.biases
-    )
+    projections: list[Matrix] = []
+    constants: list[Constant] = []
+    for name in order:
+        for sender, projection in program.into(name):
+            projections.append(_matrix(names[sender], names[name], projection))
+            constants += _constants(names[name], projection)
     shown = dict.fromkeys(program.into(sink)[0][0] for sink in program.nodes(Sink))
     outputs = tuple(Output(names[name], np.arange(program[name].n)) for name in shown)
-    tables = Tables(first, tuple(inputs), populations, projections, constants, outputs)
+    tables = Tables(
+        first, tuple(inputs), populations, tuple(projections), tuple(constants), outputs
+    )
     return tables, names
 
 
@@ -288,6 +290,12 @@ def _matrix(source: str, target: str, p: Projection) -> Matrix:
             pool = next((each for each in p.ops[:-1] if isinstance(each, Pool)), None)
             common |= _geometry(pool, op)
             return Kernel("kernel", **common)
+
+
+def _constants(target: str, p: Projection) -> list[Constant]:
+    return [
+        Constant(target, p.synapse, bias.onset_steps, _integers(bias.value)) for bias in p.biases
+    ]
 
 
 def _geometry(pool: Pool | None, conv: Conv) -> dict[str, int]:

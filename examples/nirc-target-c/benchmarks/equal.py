@@ -1,6 +1,7 @@
 """Random networks: the C program, compiled, against the emulator and the integer program.
 
-    PYTHONPATH=.:examples/nirc-target-c python examples/nirc-target-c/equal.py --networks 1000
+    cd examples/nirc-target-c
+    PYTHONPATH=../..:. python benchmarks/equal.py --networks 1000
 
 The graphs are those of nirc's own tests (``tests/smith``). gcc's sanitizers stop a program that
 overflows, shifts or reads where C does not define it. A second run of each network gives 255 spikes
