@@ -6,7 +6,6 @@ Programs run under gcc's sanitizers, which stop at anything that C does not defi
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -163,9 +162,7 @@ def one_neuron(weights: list[float], **fields: object) -> Program:
 
 
 @needs_gcc
-@pytest.mark.parametrize(
-    ("network", "channels", "bits"), [(layered, 5, 8), (layered, 5, 16), (kernels, 84, 8)]
-)
+@pytest.mark.parametrize(("network", "channels", "bits"), [(layered, 5, 8), (kernels, 84, 16)])
 def test_program_emulator_and_integer_program_are_equal(
     network: object, channels: int, bits: int, tmp_path: Path
 ) -> None:
@@ -274,17 +271,6 @@ def test_the_program_refuses_a_line_that_is_no_step(line: bytes, program: Path) 
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program with two inputs."""
     return compiled.build(tmp_path_factory.mktemp("program"), made(one_neuron([1.0, 2.0])).files)
-
-
-@needs_gcc
-def test_a_raster_goes_through_a_pipe(program: Path, tmp_path: Path) -> None:
-    counts = dice.poisson(0.5, (2, 7, 2))
-    np.savez(tmp_path / "spikes.npz", inputs=counts)
-    command = [sys.executable, "-m", "nirc_target_c", str(tmp_path / "spikes.npz")]
-    text = subprocess.run(command, capture_output=True, check=True).stdout
-    out = subprocess.run([program], input=text, capture_output=True, check=True).stdout
-    wanted = made(one_neuron([1.0, 2.0])).emulated(counts).output
-    assert out.replace(b"-", b"").split() == [b"%d" % n for n in wanted.ravel()]
 
 
 def test_what_the_program_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
