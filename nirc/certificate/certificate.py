@@ -58,7 +58,9 @@ def certified(
         log.add(NotChecked(reason="neurons of this chip have no form in NIR"))
         return {}
     if any(projection.biases for _, _, projection in integer.edges()):
-        log.add(NotChecked(reason="projections of this chip bring constants, which it keeps nowhere"))
+        log.add(
+            NotChecked(reason="projections of this chip bring constants, which it keeps nowhere")
+        )
         return {}
     scales = {name: block.scale for name, block in mapped.blocks.items()}
     try:
