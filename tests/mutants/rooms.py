@@ -91,6 +91,7 @@ ROOMS = {
     ),
     "speck": _chip(
         "speck",
+        "convolve",
         "emit",
         "compile",
         "config",

@@ -13,6 +13,7 @@ import pytest
 import nirc
 from nirc.api import Options, compile_model
 from nirc.backends.speck.calibrate import SpeckChip
+from nirc.backends.speck.checks import ends
 from nirc.backends.speck.config import read_config
 from nirc.backends.speck.configuration import Configuration
 from nirc.backends.speck.quantise import SpeckQuantise
@@ -71,6 +72,13 @@ def test_the_n_mnist_network_of_the_nir_paper_fills_the_memories_that_the_sheet_
     assert len(layers) == 5
     assert all(np.abs(core.kernel).max() >= 126 for core in layers)
     assert {d.code for d in bundle.diagnostics if d.severity == "error"} == set()
+    assert utilisation(bundle)["cores"] == (5, 9)
+    assert ends({"config.json": json.loads(bundle.files["config.json"])}) == {
+        "inputs": 2312,
+        "outputs": 10,
+        "kinds": ["spikes"],
+        "parts": {"neurons": sum(int(np.prod(core.shape_out)) for core in layers)},
+    }
 
 
 def utilisation(bundle: nirc.Bundle) -> dict[str, tuple[int, int]]:

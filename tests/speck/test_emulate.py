@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -140,3 +143,16 @@ def test_a_raster_that_does_not_fit_is_refused(raster: object) -> None:
 def test_nothing_in_nothing_out(mode: str, shape: tuple[int, int]) -> None:
     answer = emulate(one_neuron(5, threshold=4), np.zeros((*shape, 1)), mode=mode, record=True)
     assert answer.output.shape == answer.v["neurons"].shape == (*shape, 1)
+
+
+@pytest.mark.parametrize(("high", "fits"), [((1 << 30) - 1 - 5 - 21 - 9, True), (1 << 30, False)])
+def test_sums_of_a_step_are_kept_below_a_quarter_of_32_bits(high: int, fits: bool) -> None:
+    """The largest channel takes 3 arrivals of weight 7 in all, and a bias of 9."""
+    kernel = np.array([[1, 1], [3, -4]]).reshape(2, 1, 1, 2)
+    layer: Any = SimpleNamespace(
+        kernel=kernel, bias=np.array([2, -9]), threshold_high=high, threshold_low=-5
+    )
+    arrivals = np.array([[0.0, 3.0]])
+    assert emulation._fits(layer, arrivals) == fits
+    layer.threshold_high += 1 if fits else -1000
+    assert emulation._fits(layer, arrivals) != fits

@@ -183,3 +183,14 @@ def test_the_choices_in_limits_are_heeded(
     assert run(configuration, frame)[0] == [spikes]
     monkeypatch.setattr(events, choice, False)
     assert run(configuration, frame)[0] == [spikes - 1]
+
+
+def test_a_round_has_one_update_of_each_row_that_is_still_busy() -> None:
+    row = np.array([2, 0, 2, 2, 1, 1])
+    rounds = events._Rounds.of(row, 5)
+    assert rounds.rows.tolist() == [2, 1, 0]  # the busiest first
+    of_round = [
+        rounds.update[start:stop].tolist()
+        for start, stop in zip(rounds.starts, rounds.starts[1:], strict=False)
+    ]
+    assert of_round == [[0, 4, 1], [2, 5], [3]]

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise, product
 from math import ceil, log2
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nirc.backends.speck.conflict import explain
+from nirc.backends.speck.conflict import _changes, explain
 from nirc.backends.speck.limits import CORES, Core
 from nirc.backends.speck.place import Conflict, Demand, Member, Placement, PlaceProblem, place
 from nirc.diagnostics.errors import Diagnostic, UsageError
@@ -483,3 +484,35 @@ def test_conflicts_are_true_irreducible_and_disjoint(
         blamed = [member for conflict in answer for member in conflict]
         assert len(blamed) == len(set(blamed))
         assert fewest_parts(question, cores, all_rules(question) - set(blamed)) is not None
+
+
+@pytest.mark.parametrize(
+    ("channels_in", "kernel", "shape_out", "changes"),
+    [
+        (1, (1, 1), (1, 1, 1), {}),
+        (1, (3, 5), (1, 7, 1), {"stride 2 in": {"shape_out": (1, 4, 1)}}),
+        (1, (1, 1), (1, 1, 2), {"stride 2 in": {"shape_out": (1, 1, 1)}}),
+        (1, (5, 3), (1, 1, 1), {"pooling by 2 before": {"kernel": (3, 2)}}),
+        (1, (1, 2), (1, 1, 1), {"pooling by 2 before": {"kernel": (1, 1)}}),
+        (1, (1, 1), (2, 1, 1), {"half the output": {"shape_out": (1, 1, 1)}}),
+        (2, (1, 1), (1, 1, 1), {"half the input": {"channels_in": 1}}),
+        (
+            7,
+            (3, 3),
+            (5, 4, 9),
+            {
+                "stride 2 in": {"shape_out": (5, 2, 5)},
+                "half the output": {"shape_out": (2, 4, 9)},
+                "half the input": {"channels_in": 3},
+            },
+        ),
+    ],
+)
+def test_each_change_that_is_proposed_makes_one_thing_smaller(
+    channels_in: int, kernel: tuple[int, int], shape_out: tuple[int, int, int], changes: Any
+) -> None:
+    demand = Demand("a", channels_in, kernel, shape_out, has_bias=False, sources=())
+    found = list(_changes(demand))
+    for (changed, words), (start, fields) in zip(found, changes.items(), strict=True):
+        assert words.startswith(start) and "`a`" in words
+        assert changed == replace(demand, **fields)

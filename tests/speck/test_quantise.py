@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from nirc.api import Options, lower
 from nirc.backends.speck.legalise import SpeckLegalise
 from nirc.backends.speck.neuron import SpeckNeuron
-from nirc.backends.speck.quantise import Measured, SpeckQuantise
+from nirc.backends.speck.quantise import (
+    Measured,
+    SpeckQuantise,
+    _exact_scale,
+    _most,
+    _most_in_single_precision,
+)
 from nirc.diagnostics.errors import Diagnostic
 from nirc.diagnostics.log import Log
 from nirc.ir.program import Program
@@ -238,3 +244,30 @@ def test_the_lower_bound_of_sinabs_is_the_chips(floor: str, low: int) -> None:
     assert neuron(made, "n1").threshold_low == low
     assert neuron(made, "n1").threshold_high == (546 if floor == "-60" else 635)
     assert weights(made, "n1").max() == (109 if floor == "-60" else 127)
+
+
+@pytest.mark.parametrize(
+    ("values", "most", "scale"),
+    [
+        ([0.5, 1.0, 0.0], 4.0, 4.0),
+        ([0.5, -1.5], 3.9, 2.0),
+        ([0.5, 0.75], 8.0, 8.0),
+        ([0.5, 0.75], 3.0, None),
+        ([0.3], 10.0, 10.0),
+        ([0.1, 1 / 3], 120.0, 120.0),
+        ([0.0], 9.0, None),
+    ],
+)
+def test_the_exact_scale_is_the_largest_that_leaves_nothing_to_round(
+    values: list[float], most: float, scale: float | None
+) -> None:
+    assert _exact_scale(np.array(values), most) == (scale and pytest.approx(scale))
+
+
+def test_the_largest_factor_keeps_both_ends_in_their_range() -> None:
+    for most in (_most, _most_in_single_precision):
+        assert most(np.array([0.5, -0.1]), (-128, 127)) == pytest.approx(254)
+        assert most(np.array([0.1, -0.5]), (-128, 127)) == pytest.approx(256)
+        assert most(np.array([0.5]), (-128, 127)) == pytest.approx(254)
+        assert most(np.array([-0.5]), (-128, 127)) == pytest.approx(256)
+        assert most(np.zeros(2), (-128, 127)) == most(np.zeros(0), (-128, 127)) == np.inf
