@@ -92,6 +92,7 @@ ROOMS = {
     "speck": _chip(
         "speck",
         "convolve",
+        "approximations",
         "emit",
         "compile",
         "config",

@@ -71,6 +71,7 @@ def test_calls_in_threads_that_overlap(blas: Blas) -> None:
 @pytest.mark.skipif(not threads._loaded(), reason="numpy has another BLAS")
 def test_of_numpy_itself() -> None:
     (blas,) = threads._loaded()[:1]
+    assert len(threads._loaded.__wrapped__()) == len(threads._loaded())
     before = blas.get()
     try:
         blas.set(2)

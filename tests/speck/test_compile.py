@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -337,6 +338,17 @@ def test_the_camera_can_be_the_input() -> None:
     }  # 32 x 32 of 64 x 64 pooled pixels
     assert sum(d["enable"] for d in tree["destinations"]) == 1
     spikes(model, samples=1, steps=4, chip=(("input", "dvs"),))
+
+
+def test_the_camera_has_128_pixels_a_side() -> None:
+    rng = np.random.default_rng(0)
+    for side, codes in ((128, []), (130, ["S720"])):
+        out = (2, side // 4, 2)
+        model = line((1, side, 8), pool(4), conv(rng, 1, 2, 1), fire(*out), out=out)
+        log = Log()
+        with contextlib.suppress(nirc.CompileError):
+            compile_model(model, "speck", Options(chip=(("input", "dvs"),)), log=log)
+        assert [d.code for d in log.diagnostics if d.severity == "error"] == codes
 
 
 def test_the_camera_has_two_polarities() -> None:
