@@ -14,7 +14,6 @@ from nirc.version import __version__
 
 if TYPE_CHECKING:
     from nirc.api import Bundle as Bundle
-    from nirc.api import compile as compile
     from nirc.api import load as load
     from nirc.diagnostics.errors import CompileError as CompileError
     from nirc.diagnostics.errors import InputError as InputError
@@ -22,6 +21,15 @@ if TYPE_CHECKING:
     from nirc.diagnostics.errors import UsageError as UsageError
     from nirc.files.framing import frames as frames
     from nirc.frontend.load import from_nir as from_nir
+    from nirc.library import Figures as Figures
+    from nirc.library import check as check
+    from nirc.library import compare as compare
+    from nirc.library import compare_targets as compare_targets
+    from nirc.library import compile as compile
+    from nirc.library import export as export
+    from nirc.library import inspect as inspect
+    from nirc.library import targets as targets
+    from nirc.library import verify as verify
     from nirc.recording.record import Recorded as Recorded
     from nirc.recording.record import record as record
     from nirc.semantics.raster import Run as Run
@@ -29,31 +37,47 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "Bundle": "nirc.api",
     "CompileError": "nirc.diagnostics.errors",
+    "Figures": "nirc.library",
     "InputError": "nirc.diagnostics.errors",
     "NircError": "nirc.diagnostics.errors",
     "Recorded": "nirc.recording.record",
     "Run": "nirc.semantics.raster",
     "UsageError": "nirc.diagnostics.errors",
-    "compile": "nirc.api",
+    "check": "nirc.library",
+    "compare": "nirc.library",
+    "compare_targets": "nirc.library",
+    "compile": "nirc.library",
+    "export": "nirc.library",
     "frames": "nirc.files.framing",
     "from_nir": "nirc.frontend.load",
+    "inspect": "nirc.library",
     "load": "nirc.api",
     "record": "nirc.recording.record",
+    "targets": "nirc.library",
+    "verify": "nirc.library",
 }
 __all__ = [
     "Bundle",
     "CompileError",
+    "Figures",
     "InputError",
     "NircError",
     "Recorded",
     "Run",
     "UsageError",
     "__version__",
+    "check",
+    "compare",
+    "compare_targets",
     "compile",
+    "export",
     "frames",
     "from_nir",
+    "inspect",
     "load",
     "record",
+    "targets",
+    "verify",
 ]
 
 

@@ -32,7 +32,6 @@ from nirc.frontend.load import load_layers
 from nirc.ir.populations import Sink, Source
 from nirc.ir.program import Program
 from nirc.ir.text import digest
-from nirc.mapping.effort import Effort
 from nirc.options import Options
 from nirc.passes import pipeline
 from nirc.passes.pipeline import Calibration, Observer, Pass, choices_of, run_passes
@@ -59,7 +58,6 @@ __all__ = [
     "Options",
     "Stages",
     "canonical",
-    "compile",
     "compile_model",
     "load",
     "load_as",
@@ -134,7 +132,7 @@ class Bundle:
         result = run_bundle(
             self.manifest,
             self.files,
-            _array(inputs, "inputs"),
+            array_of(inputs, "inputs"),
             mode=mode,
             record=names,
             progress=progress,
@@ -210,57 +208,14 @@ def compile_model(
     return Compiled(backend, stages, legal, integer, mapped, chip_files)
 
 
-def compile(
-    model: object,
-    target: str,
-    *,
-    dt: float | None = None,
-    reset: str = "model",
-    discretise: str | None = None,
-    writer: str | None = None,
-    readout: str | None = None,
-    strict: bool = False,
-    allow_silent: bool = False,
-    seed: int = 0,
-    effort: Effort = "normal",
-    time_limit: float | None = None,
-    calibrate: ArrayLike | None = None,
-    chip: Mapping[str, str] | None = None,
-) -> Bundle:
-    """Compile ``model`` (a path or a ``nir.NIRGraph``) for ``target``: ``xylo`` or ``xylo:audio3``.
-
-    ``dt`` in seconds. ``reset``: model, zero, subtract or none. ``discretise``: euler or
-    exponential, for files that are read by the letter of NIR. ``writer``: who wrote the file, such
-    as ``"snntorch,reset=zero"``, None for what the file shows. ``readout``: neurons behind a linear
-    output, such as ``"li:8"``. ``allow_silent``: also where no output can ever fire (P325).
-    ``effort``: quick, normal or thorough. ``time_limit``: of CP-SAT, s. ``calibrate``: input spikes
-    (samples, steps, channels). ``chip``: as ``nirc targets`` lists.
-
-    Raises ``NircError`` with ``diagnostics``. Warnings are Python warnings: ``ChipWarning``,
-    ``ReadingWarning``, ``UsageWarning``. The bundle's ``diagnostics`` hold all findings.
-    """
+def chip_options(chip: object) -> tuple[tuple[str, str], ...]:
+    """Return the chip's own options of a dict, sorted. Raises ``UsageError`` (U607)."""
     if chip is not None and not isinstance(chip, Mapping):
         raise WrongType(argument="chip", value=chip, limit="a dict of names and values").refusal()
-    options = Options(
-        dt_s=dt,
-        reset=reset,
-        discretise=discretise,
-        readout=readout,
-        writer=writer,
-        strict=strict,
-        allow_silent=allow_silent,
-        seed=seed,
-        effort=effort,
-        time_limit_s=time_limit,
-        chip=tuple(sorted((chip or {}).items())),
-    )
-    sample = None if calibrate is None else _array(calibrate, "calibrate")
-    compiled = compile_model(model, target, options, calibration=sample)
-    warn(compiled.bundle.diagnostics)
-    return compiled.bundle
+    return tuple(sorted((chip or {}).items()))
 
 
-def _array(values: ArrayLike, argument: str) -> NDArray[Any]:
+def array_of(values: ArrayLike, argument: str) -> NDArray[Any]:
     """Return ``values`` as an array. Raises ``UsageError`` (U607) for what is none."""
     try:
         array = np.asarray(values)

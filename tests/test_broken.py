@@ -17,13 +17,13 @@ import pytest
 
 import nirc
 from nirc.api import Compiled, Options, compile_model
-from nirc.cli.inspect import inspection
 from nirc.diagnostics.log import Log
 from nirc.files import bundle, commit
 from nirc.files.bundle import save_json
 from nirc.files.data import Data
 from nirc.files.manifest import SCHEMA, sha256
 from nirc.semantics.run import run
+from nirc.verification.inspection import inspection
 from nirc.verification.verify import verify
 from tests.commands import NIRC, process
 from tests.commands import nirc as command

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 import nirc
 from nirc.diagnostics.errors import ChipWarning
+from tests import commands
 from tests.models import DATA
 
 VOWELS = DATA / "zoo/japanesevowels_rsnn.nir"
@@ -84,3 +87,92 @@ def test_inputs_that_are_no_numbers_are_a_usage_error(bundle: nirc.Bundle) -> No
 def test_seeds_and_steps_of_numpy_are_numbers() -> None:
     made = nirc.compile(VOWELS, "xylo", seed=np.int64(0), strict=np.bool_(False))  # type: ignore[arg-type]
     assert made.manifest["seed"] == 0
+
+
+WRITER = "snntorch,reset=zero,reset_delay=no"
+
+
+@pytest.fixture(scope="module")
+def few() -> dict[str, Any]:
+    """Some samples of the model's data, as arrays by name."""
+    data = np.load(VOWELS.with_suffix(".npz"))
+    return {"inputs": data["inputs"][:8], "labels": data["labels"][:8]}
+
+
+def printed(*args: object, cwd: Path) -> dict[str, Any]:
+    """What a command prints as JSON, without what only a command has."""
+    done = commands.nirc(*args, "--format", "json", cwd=cwd)
+    tree: dict[str, Any] = json.loads(done.stdout)
+    return {k: v for k, v in tree.items() if k not in ("diagnostics", "exit_status", "accepted")}
+
+
+def as_json(figures: nirc.Figures) -> dict[str, Any]:
+    tree: dict[str, Any] = json.loads(json.dumps(figures))
+    return tree
+
+
+@pytest.mark.filterwarnings("default::nirc.diagnostics.errors.NircWarning")
+def test_functions_give_what_the_commands_print(few: dict[str, Any], tmp_path: Path) -> None:
+    np.savez(tmp_path / "few.npz", **few)
+    given = ("--from", WRITER, "--target", "xylo", "--data", "few.npz")
+    with pytest.warns(ChipWarning):
+        found = nirc.verify(VOWELS, "xylo", few, writer=WRITER)
+    assert as_json(found) == printed("verify", VOWELS, *given, cwd=tmp_path)
+    assert "agreement" in str(found) and found._repr_html_().startswith("<pre>")
+    with pytest.warns(ChipWarning):  # a drop that the command refuses is a warning
+        dropped = nirc.verify(VOWELS, "xylo", few, writer=WRITER, max_accuracy_drop=0.0)
+    assert "P312" in {d.code for d in dropped.diagnostics}
+    read = nirc.inspect(VOWELS, writer=WRITER)
+    assert as_json(read) == printed("inspect", VOWELS, "--from", WRITER, cwd=tmp_path)
+    assert as_json(nirc.targets("xylo")) == printed("targets", "xylo", cwd=tmp_path)
+
+
+def test_all_targets_are_one_table() -> None:
+    rows = nirc.compare_targets(VOWELS, writer=WRITER)["targets"]
+    assert {row["target"].partition(":")[0] for row in rows if row["fits"]} >= {"xylo", "loihi2"}
+    assert not any(row["fits"] for row in rows if row["target"].startswith("speck"))
+
+
+def test_a_bundle_is_checked_compared_and_exported(tmp_path: Path, bundle: nirc.Bundle) -> None:
+    bundle.save(tmp_path / "b")
+    assert all(d.severity == "note" for d in nirc.check(tmp_path / "b"))
+    spikes = np.zeros((1, 3, 2), np.int64)
+    np.savez(tmp_path / "x.npz", spikes=spikes)
+    spikes[0, 2, 1] = 1
+    np.savez(tmp_path / "y.npz", spikes=spikes)
+    found = nirc.compare(tmp_path / "x.npz", tmp_path / "y.npz")
+    assert found["first_difference"]["step"] == 2 and not found["equal"]
+    lines = nirc.export(
+        VOWELS, tmp_path / "e.nir", stage="float", simulator="norse", writer="norse,dt=1e-4"
+    )
+    assert "norse" in lines and (tmp_path / "e.nir").is_file()
+
+
+def test_options_may_be_a_dict_and_a_name_that_is_none_is_refused() -> None:
+    config: dict[str, Any] = {"writer": WRITER, "seed": 3}
+    assert nirc.compile(VOWELS, "xylo", **config).manifest["seed"] == 3
+    with pytest.raises(nirc.UsageError, match="no option `sed`"):
+        nirc.compile(VOWELS, "xylo", sed=3)  # type: ignore[call-arg]
+
+
+def test_threads_compile_the_same_bytes(bundle: nirc.Bundle) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        made = pool.map(
+            lambda _: nirc.compile(VOWELS, "xylo", writer="snntorch,reset=zero"), range(4)
+        )
+        assert all(each == bundle for each in made)
+
+
+def test_a_torch_network_is_compiled_from_a_sample() -> None:
+    torch = pytest.importorskip("torch")
+    snntorch = pytest.importorskip("snntorch")
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(
+        torch.nn.Linear(4, 3), snntorch.Leaky(beta=0.9, init_hidden=True, output=True)
+    )
+    inputs = np.ones((1, 6, 4), np.int64)
+    made = nirc.compile(net, "loihi2", sample=inputs)
+    assert "snntorch" in made.manifest["writer"]["from"]
+    assert made.run(inputs).output.shape == (1, 6, 3)
+    with pytest.raises(nirc.UsageError, match="sample"):
+        nirc.compile(net, "loihi2")

@@ -116,7 +116,7 @@ def _compare(
     model: Path, out: Path | None, data: Path | None, options: dict[str, Any], output: Output
 ) -> None:
     """Print a table of all targets. Status 1 if the model fits none."""
-    from nirc.cli.comparison import as_text, compare
+    from nirc.verification.comparison import as_text, compare
 
     if out is not None:
         output.refuse(

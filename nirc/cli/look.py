@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from nirc.cli.arguments import FILE, MODEL, NEW_FILE, OUTPUT, READING, read_rasters
 from nirc.cli.output import Output
-
-if TYPE_CHECKING:
-    from nirc.chip.backend import Backend
-    from nirc.chip.target import Target
 
 
 @click.command()
@@ -36,7 +32,7 @@ def inspect(model: Path, data: Path | None, output: Output, **options: Any) -> N
     """
     with output.about(str(model)):
         from nirc.api import Options
-        from nirc.cli.inspect import as_text, inspection
+        from nirc.verification.inspection import as_text, inspection
 
         asked = Options(
             options["dt"], options["reset"], options["discretise"], writer=options["writer"]
@@ -117,13 +113,9 @@ def check(bundle: Path, output: Output) -> None:
 def targets(name: str | None, output: Output) -> None:
     """List targets, or one target's variants with every limit and its source."""
     with output:
-        from nirc.chip import registry
+        from nirc.report.targets import target_text, target_tree
 
-        if name is None:
-            backends = list(registry.backends(output.log).values())
-        else:
-            backends = [registry.resolve(name)[0]]
-        tree = target_tree(backends, name)
+        tree = target_tree(name, output.log)
         output.result({"targets": tree}, lambda: target_text(tree, limits=name is not None))
 
 
@@ -171,69 +163,3 @@ def passes(output: Output) -> None:
         output.results["passes"] = [{"name": n, "runs": r, "does": d} for n, r, d in rows]
         for name, runs, does in rows:
             output.line(f"{name:<18} {runs:<12} {does}")
-
-
-# Targets as a table: every limit with its source.
-
-CERTAINTY = {
-    "S": "read in the source",
-    "M": "measured",
-    "R": "reported",
-    "I": "inferred",
-    "?": "chosen by nirc",
-}
-
-
-def target_tree(backends: list[Backend], name: str | None) -> list[dict[str, Any]]:
-    """Return variants as plain data. ``name``: ``chip`` or ``chip:variant``, None for all."""
-    chosen: list[tuple[Backend, Target]] = []
-    for b in backends:
-        chosen += [(b, t) for t in b.targets if name in (None, b.name, t.name)]
-    return [
-        {
-            "name": t.name,
-            "part": t.part,
-            "description": t.description,
-            "limits": [
-                {
-                    "name": x.name,
-                    "max": x.max,
-                    "unit": x.unit,
-                    "code": x.code,
-                    "source": x.source,
-                    "certainty": CERTAINTY[x.certainty],
-                }
-                for x in t.limits
-            ],
-            "options": [
-                {"name": o.name, "values": list(o.choices), "help": o.help} for o in b.options
-            ],
-        }
-        for b, t in chosen
-    ]
-
-
-def target_text(tree: list[dict[str, Any]], *, limits: bool) -> str:
-    """Return a line for each variant. ``limits``: also for each limit and option of a chip."""
-    lines = []
-    widest = max((len(target["name"]) for target in tree), default=0)
-    for target in tree:
-        lines.append(f"{target['name']:<{widest}}  {target['part']:<12} {target['description']}")
-        if limits:
-            for x in target["limits"]:
-                lines.append(
-                    f"  {x['code']}  {x['name']:<32} {x['max']:>10} {x['unit']:<13} {x['source']} "
-                    f"({x['certainty']})"
-                )
-    if limits and (options := tree[0]["options"]):
-        lines.append("\nOptions (the first value is the default):")
-        lines += [
-            f"  {'--set ' + o['name'] + '=' + '|'.join(o['values']):<38} {o['help']}"
-            for o in options
-        ]
-    if not limits:
-        lines.append(
-            "\n`nirc targets NAME` shows the limits of each variant with their sources, and the "
-            "chip's options."
-        )
-    return "\n".join(lines) + "\n"

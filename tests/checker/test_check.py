@@ -13,13 +13,13 @@ import nir
 import numpy as np
 import pytest
 
-from nirc.api import compile
 from nirc.certificate import checking
 from nirc.certificate.certificate import CHECKED, checker_text, reader_of
 from nirc.checker.bundle import Bundle
 from nirc.checker.compare import Chip, check
 from nirc.checker.values import Refused
 from nirc.diagnostics.log import Log
+from nirc.library import compile
 from nirc.nirfile import operators
 from tests.corrupt import bundles, caught, of_each_kind
 from tests.deployed import script, signed

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from nirc.api import Options, lower
-from nirc.cli.inspect import as_text, inspection
 from nirc.diagnostics.log import Log
 from nirc.files.data import read_data
 from nirc.report.verify import as_text as report
 from nirc.semantics.run import run
+from nirc.verification.inspection import as_text, inspection
 from nirc.verification.recorded import Recording
 from nirc.verification.verify import verify
 from nirc.verification.which_rule import Comparison, _advice, compare

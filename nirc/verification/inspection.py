@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
@@ -32,7 +31,7 @@ SHOWN_RULES = 8
 
 
 def inspection(
-    model: Path,
+    model: object,
     options: api.Options,
     log: Log,
     data: Data | None = None,
@@ -71,7 +70,11 @@ def inspection(
 
 
 def _recorded(
-    model: Path, options: api.Options, data: Data, log: Log, progress: Callable[[int], None] | None
+    model: object,
+    options: api.Options,
+    data: Data,
+    log: Log,
+    progress: Callable[[int], None] | None,
 ) -> Comparison:
     from nirc.verification.which_rule import compare
 

@@ -1,0 +1,287 @@
+"""The library: functions with the words of the commands. Each returns what the command prints.
+
+Results are plain data (``Figures``), or a ``Bundle``. Warnings are Python warnings. Refusals are
+``NircError`` with all findings. All functions may run in several threads and processes at once.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+from typing import Any, Literal, TypedDict, Unpack
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nirc import api
+from nirc.api import Bundle
+from nirc.chip.running import Samples
+from nirc.diagnostics.errors import Diagnostic, warn
+from nirc.diagnostics.escape import in_lines
+from nirc.diagnostics.log import Log
+from nirc.diagnostics.usage import OptionMakesNoSense
+from nirc.files.data import Data, data_of, read_data
+from nirc.mapping.effort import Effort
+from nirc.options import Options
+
+Named = str | os.PathLike[str]
+Progress = Callable[[int], None]
+# A path, spike counts (samples, steps, ...input shape), or arrays by name: inputs, labels, dt,
+# outputs.
+Rasters = Named | ArrayLike | Mapping[str, Any]
+Stage = Literal["float", "discrete", "legal", "integer"]
+
+
+class Asked(TypedDict, total=False):
+    """The options of a compilation, with the names and meanings of ``nirc.compile``."""
+
+    dt: float | None
+    reset: str
+    discretise: str | None
+    writer: str | None
+    readout: str | None
+    strict: bool
+    allow_silent: bool
+    seed: int
+    effort: Effort
+    time_limit: float | None
+    calibrate: ArrayLike | None
+    chip: Mapping[str, str] | None
+    sample: ArrayLike | None
+
+
+class Figures(dict[str, Any]):
+    """The figures of a command: the tree of ``--format json``. ``str()``: the command's text.
+
+    ``diagnostics``: all findings.
+    """
+
+    def __init__(
+        self, tree: Mapping[str, Any], text: str, diagnostics: Iterable[Diagnostic] = ()
+    ) -> None:
+        super().__init__(tree)
+        self.text = in_lines(text)
+        self.diagnostics = tuple(diagnostics)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(self.text)}</pre>"
+
+
+def compile(
+    model: object, target: str, *, progress: Progress | None = None, **asked: Unpack[Asked]
+) -> Bundle:
+    """Compile ``model`` for ``target``, such as ``xylo`` or ``xylo:audio3``.
+
+    ``model``: a path, a ``nir.NIRGraph``, or a torch network of snnTorch, Norse, Sinabs or
+    Rockpool with ``sample``, spike counts (samples, steps, ...input shape) that it can run on.
+
+    ``dt`` in seconds. ``reset``: model, zero, subtract or none. ``discretise``: euler or
+    exponential, for files that are read by the letter of NIR. ``writer``: who wrote the file, such
+    as ``"snntorch,reset=zero"``, None for what the file shows. ``readout``: neurons behind a linear
+    output, such as ``"li:8"``. ``strict``: refuse where the chip's dynamics differ in kind.
+    ``allow_silent``: also where no output can ever fire (P325). ``effort``: quick, normal or
+    thorough. ``time_limit``: of CP-SAT, s. ``calibrate``: input spikes (samples, steps, channels).
+    ``chip``: as ``nirc targets`` lists. ``progress`` gets the percentage of a calibration.
+
+    Raises ``NircError`` with ``diagnostics``. Warnings are Python warnings: ``ChipWarning``,
+    ``ReadingWarning``, ``UsageWarning``. The bundle's ``diagnostics`` hold all findings.
+    """
+    with _given(model, asked) as (known, options, sample):
+        compiled = api.compile_model(known, target, options, calibration=sample, progress=progress)
+    warn(compiled.bundle.diagnostics)
+    return compiled.bundle
+
+
+def verify(
+    model: object,
+    target: str,
+    data: Rasters,
+    *,
+    max_accuracy_drop: float | None = None,
+    progress: Progress | None = None,
+    **asked: Unpack[Asked],
+) -> Figures:
+    """Compare the model with the chip's answer, stage by stage, as `nirc verify` does.
+
+    ``data``: a path, spike counts, or arrays by name (inputs, labels, dt, outputs). Other arguments
+    are those of ``compile``. What the command ends with status 1 for, a larger drop of accuracy
+    than ``max_accuracy_drop`` or a population that falls silent, is a warning here.
+    """
+    from nirc.report.verify import as_text
+    from nirc.verification.verify import verify as compared
+
+    log = Log()
+    rasters = _rasters(data, asked.get("dt"), log)
+    with _given(model, asked) as (known, options, sample):
+        tree = compared(
+            known,
+            target,
+            rasters,
+            options,
+            log=log,
+            calibration=sample,
+            max_accuracy_drop=max_accuracy_drop,
+            progress=progress,
+        )
+    return _figures(tree, as_text(tree), log)
+
+
+def inspect(model: object, data: Rasters | None = None, **asked: Unpack[Asked]) -> Figures:
+    """Return the contents of a model, as `nirc inspect` does: writer, layers, neurons, synapses.
+
+    ``data`` with ``outputs`` of the simulator: also which rule gives them.
+    """
+    from nirc.verification.inspection import as_text, inspection
+
+    log = Log()
+    rasters = None if data is None else _rasters(data, asked.get("dt"), log)
+    with _given(model, asked) as (known, options, _):
+        tree = inspection(known, options, log, rasters)
+    return _figures(tree, as_text(tree, verbose=False), log)
+
+
+def export(
+    model: object,
+    out: Named,
+    *,
+    target: str | None = None,
+    stage: Stage = "integer",
+    simulator: str | None = None,
+    **asked: Unpack[Asked],
+) -> str:
+    """Write a stage of the compilation as a NIR file, as `nirc export` does.
+
+    ``simulator``: the one that is to load the file, such as ``"snntorch"`` (`--for`). Return the
+    lines of Python that load it, "" without a simulator.
+    """
+    from nirc.export.export import exported
+    from nirc.files.bundle import save_bytes
+
+    log = Log()
+    with _given(model, asked) as (known, options, sample):
+        result = exported(
+            known, stage, target, options, simulator=simulator, log=log, calibration=sample
+        )
+    save_bytes(Path(out), result.data, log)
+    warn(log.diagnostics)
+    return result.loading
+
+
+def compare(
+    first: Named, second: Named, *, tolerance: float = 0, bundle: Named | None = None
+) -> Figures:
+    """Find the first step, population and neuron in which two recordings differ (`nirc compare`).
+
+    ``tolerance``: spikes of a neuron in a sample that may be too many or too few. ``bundle``: the
+    one that was run, for the order of its populations.
+    """
+    from nirc.files.bundle import in_order
+    from nirc.files.recordings import read_recording
+    from nirc.report.compare import as_text
+    from nirc.verification.compare import compare as compared
+
+    log = Log()
+    order = None if bundle is None else in_order(Bundle.open(Path(bundle)).manifest)
+    recordings = [read_recording(Path(path), log) for path in (first, second)]
+    tree = compared(*recordings, tolerance=tolerance, order=order, log=log)
+    return _figures(tree, as_text(tree), log)
+
+
+def compare_targets(
+    model: object,
+    data: Rasters | None = None,
+    *,
+    progress: Progress | None = None,
+    **asked: Unpack[Asked],
+) -> Figures:
+    """Compile for every target and return a table: fits or why not, use, cost (`--target all`)."""
+    from nirc.verification.comparison import as_text
+    from nirc.verification.comparison import compare as compared
+
+    log = Log()
+    rasters = None if data is None else _rasters(data, asked.get("dt"), log)
+    with _given(model, asked) as (known, options, sample):
+        tree = compared(
+            known, options, log=log, calibration=sample, data=rasters, progress=progress
+        )
+    return _figures(tree, as_text(tree, 120), log)
+
+
+def targets(name: str | None = None) -> Figures:
+    """Return the targets with their limits, sources and options, as `nirc targets` does.
+
+    ``name``: ``chip`` or ``chip:variant``, None for all.
+    """
+    from nirc.report.targets import target_text, target_tree
+
+    log = Log()
+    tree = target_tree(name, log)
+    return _figures({"targets": tree}, target_text(tree, limits=name is not None), log)
+
+
+def check(directory: Named) -> tuple[Diagnostic, ...]:
+    """Return the findings of the independent checker over a bundle, as `nirc check` does.
+
+    Raises ``CompileError`` if the chip's files hold another network than they should.
+    """
+    from nirc.certificate.checking import check_directory
+
+    log = Log(file=os.fspath(directory))
+    check_directory(Path(directory), log)
+    log.raise_if_errors()
+    return tuple(log.diagnostics)
+
+
+def _figures(tree: Mapping[str, Any], text: str, log: Log) -> Figures:
+    """Return the figures. Errors that did not stop the work are warnings."""
+    told = (replace(d, severity="warning") if d.severity == "error" else d for d in log.diagnostics)
+    warn(told, depth=2)
+    return Figures(tree, text, log.diagnostics)
+
+
+@contextmanager
+def _given(model: object, asked: Asked) -> Iterator[tuple[object, Options, Samples | None]]:
+    """Yield the model, the options, and the inputs to calibrate with."""
+    if unknown := asked.keys() - Asked.__annotations__.keys():
+        problem = f"there is no option `{sorted(unknown)[0]}`"
+        known = ", ".join(Asked.__annotations__)
+        raise OptionMakesNoSense(problem=problem, limit=known).refusal()
+    names = {"dt": "dt_s", "time_limit": "time_limit_s"}
+    plain = {
+        names.get(name, name): value
+        for name, value in asked.items()
+        if name not in ("calibrate", "chip", "sample")
+    }
+    options = Options(**plain, chip=api.chip_options(asked.get("chip")))  # type: ignore[arg-type]
+    calibrate = asked.get("calibrate")
+    inputs = None if calibrate is None else api.array_of(calibrate, "calibrate")
+    if not hasattr(model, "state_dict"):
+        yield model, options, inputs
+        return
+    sample = asked.get("sample")
+    if sample is None:
+        problem = "a torch network needs `sample`, spike counts that it can run on"
+        raise OptionMakesNoSense(problem=problem, help="sample=inputs[:1]").refusal()
+    from nirc.recording.record import record
+
+    with tempfile.TemporaryDirectory(prefix="nirc-") as folder:
+        path = Path(folder) / "model.nir"
+        record(model, sample, path, path.with_suffix(".npz"))
+        yield path, options, inputs
+
+
+def _rasters(data: Rasters, dt_s: float | None, log: Log) -> Data:
+    """Return rasters from a path, an array, or arrays by name."""
+    if isinstance(data, str | os.PathLike):
+        return read_data(Path(data), log, dt_s)
+    if isinstance(data, Mapping):
+        return data_of({str(name): np.asarray(value) for name, value in data.items()}, log)
+    return data_of({"inputs": api.array_of(data, "data")}, log)
