@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nirc.backends.loihi2.limits import VARIANTS
 from nirc.chip.backend import Backend, option
+from nirc.chip.vendor import Package
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +31,14 @@ class Loihi2(Backend):
 
     name = "loihi2"
     targets = VARIANTS
+    packages = (
+        Package(
+            "lava-nc",
+            "lava",
+            "deploy.py in Lava's simulator, or on the chip",
+            "pip install lava-nc==0.10.0, with Python 3.10",
+        ),
+    )
     most_input_spikes = 1  # messages carry no number
 
     constants: str = option(

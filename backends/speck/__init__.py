@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nirc.backends.speck import limits
 from nirc.chip.backend import Backend, option
+from nirc.chip.vendor import SAMNA_STUB, SYNSENSE, Package
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +31,15 @@ class Speck(Backend):
 
     name = "speck"
     targets = limits.VARIANTS
+    packages = (
+        Package(
+            "samna",
+            "samna",
+            "deploy.py on the board",
+            f"pip install --force-reinstall samna --index-url {SYNSENSE}",
+            SAMNA_STUB,
+        ),
+    )
     modes = ("synchronous", "events")
     law_neuron = "IF"
 

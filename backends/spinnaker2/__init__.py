@@ -16,6 +16,7 @@ from nirc.backends.spinnaker2.limits import (
     Prices,
 )
 from nirc.chip.backend import Backend, option
+from nirc.chip.vendor import Package
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,6 +87,14 @@ class Spinnaker2(Backend):
 
     name = "spinnaker2"
     targets = VARIANTS
+    packages = (
+        Package(
+            "spinnaker2",
+            "spinnaker2",
+            "deploy.py on the chip, or in its simulator",
+            "pip install git+https://gitlab.com/spinnaker2/py-spinnaker2.git",
+        ),
+    )
 
     atoms: str = option(
         (AUTO,),

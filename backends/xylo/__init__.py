@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nirc.backends.xylo.limits import MAX_INPUT_SPIKES, VARIANTS
 from nirc.chip.backend import Backend
+from nirc.chip.vendor import SAMNA_STUB, Package
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +29,12 @@ class Xylo(Backend):
 
     name = "xylo"
     targets = VARIANTS
+    packages = (
+        Package(
+            "samna", "samna", "deploy.py on the board", "pip install samna==0.48.6", SAMNA_STUB
+        ),
+        Package("rockpool", "rockpool", "Rockpool's simulator XyloSim", "pip install rockpool"),
+    )
     most_input_spikes = MAX_INPUT_SPIKES
 
     def findings(self) -> Sequence[type[Finding]]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.chip.target import Target
+from nirc.chip.vendor import Package
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.similar import did_you_mean
 from nirc.diagnostics.usage import OptionMakesNoSense
@@ -145,6 +146,8 @@ class Backend(ABC):
     most_input_spikes: ClassVar[int] = 1 << 10
     # The neuron of the laws' networks: CubaLIF, with recurrence, or IF, without.
     law_neuron: ClassVar[str] = "CubaLIF"
+    # What a bundle's deploy.py needs, for `nirc doctor`.
+    packages: ClassVar[tuple[Package, ...]] = ()
 
     @property
     def options(self) -> tuple[ChipOption, ...]:

@@ -1,4 +1,4 @@
-"""Commands that show something: inspect, mapping, check, targets, explain, writers, passes."""
+"""Commands that show something, from `inspect` to `doctor`."""
 
 from __future__ import annotations
 
@@ -117,6 +117,21 @@ def targets(name: str | None, output: Output) -> None:
 
         tree = target_tree(name, output.log)
         output.result({"targets": tree}, lambda: target_text(tree, limits=name is not None))
+
+
+@click.command()
+@OUTPUT
+def doctor(output: Output) -> None:
+    """Show what is installed: nirc, its extras, simulators, and the vendors' packages.
+
+    Nothing of it is imported. What is missing for which target is named with the command that
+    installs it.
+    """
+    with output:
+        from nirc.report.doctor import as_text, examination
+
+        tree = examination(output.log)
+        output.result({"doctor": tree}, lambda: as_text(tree))
 
 
 @click.command()

@@ -46,6 +46,7 @@ Examples:
   nirc build                                   all models of nirc.toml that changed, with gates
   nirc sweep model.nir --target xylo --vary seed=0,1,2 --data spikes.npz
   nirc diff old.nir new.nir --target xylo      what changed, and what it means on the chip
+  nirc doctor                                  what is installed, and what is missing for a chip
   nirc explain X504                            what a diagnostic means
 
 Completion: eval "$(_NIRC_COMPLETE=bash_source nirc)", also zsh_source, fish_source.
@@ -105,6 +106,7 @@ COMMANDS: tuple[click.Command, ...] = (
     project.diff_,
     data.data,
     look.targets,
+    look.doctor,
     look.explain,
     look.writers,
     look.passes,
