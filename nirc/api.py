@@ -288,10 +288,10 @@ def _bundle(
     }
     if calibration is not None:
         manifest["calibration"] = calibration
-    files |= certified(integer, mapped, log)
-    files |= check_compiled(manifest, files, integer, log)
+    files |= certified(integer, mapped, manifest, files, log)
     files["report.html"] = report_html(report, manifest)
     manifest["files"] = {name: sha256(data) for name, data in sorted(files.items())}
+    check_compiled(bundle.contents(manifest, files), integer, log)
     log.raise_if_errors()
     return Bundle(bundle.signed(manifest), files, tuple(log.diagnostics))
 

@@ -3,9 +3,10 @@
 ``python -m tests.corrupt --chip xylo --count 1000 [--seed 0]``
 
 One value of an emitted file changes at a time: a number, a word, a switch, an entry of an array, or
-a field that goes missing. All digests are written again, so that the meaning is caught, not the
-digest. Left out is what no chip and no loader reads: the history in manifest.json, the report, and
-the two scripts, for which there is the digest alone (docs/reference/certificate.md).
+a field that goes missing. All digests in manifest.json are written again, and the seal in
+certificate.json, too, to count what the meaning alone gives away. Left out is what no chip and no
+loader reads: the history in manifest.json, the report, and the two scripts, for which there is the
+digest alone (docs/reference/certificate.md).
 """
 
 from __future__ import annotations
@@ -20,16 +21,18 @@ import sys
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import h5py
+import nir
 import numpy as np
 
 from nirc.api import compile_model
 from nirc.certificate.certificate import reader_of
+from nirc.checker.bundle import seal
 from nirc.checker.compare import check
 from nirc.checker.values import Refused
 from nirc.diagnostics.log import Log
@@ -38,7 +41,7 @@ from nirc.files.chipfiles import npz
 from nirc.files.members import STRUCTURE
 from nirc.options import Options
 from tests.deployed import digests, manifest_text
-from tests.models import branches, chain, cross, li, lif, linear, relayed
+from tests.models import DT, branches, chain, cross, graph, li, lif, linear, relayed
 
 DATA = Path(__file__).parent / "data"
 EXAMPLE = DATA.parents[1] / "examples/braille.nir"
@@ -47,16 +50,52 @@ HISTORY = {
     *("ortools_version", "seed", "sha256", "writer", "schema"),
 }
 UNREAD = {"report.json", "report.html", "deploy.py", "check.py"}
+
+
+def receptors() -> nir.NIRGraph:
+    """One population behind a fast filter and a slow one, of which the slow one inhibits."""
+    rng, n = np.random.default_rng(7), 6
+    slow = nir.Linear(-np.abs(rng.normal(0, 0.3, (n, 4))))
+    fast = nir.Linear(np.abs(rng.normal(0, 1.5, (n, 4))))
+    nodes = {"in": nir.Input(np.array([4])), "a": fast, "b": slow}
+    nodes |= {"fast": _filter(n, 2), "slow": _filter(n, 8)}
+    nodes |= {"n": lif(n), "out": nir.Output(np.array([n]))}
+    edges = [("in", "a"), ("a", "fast"), ("fast", "n"), ("in", "b"), ("b", "slow"), ("slow", "n")]
+    return graph(nodes, [*edges, ("n", "out")])
+
+
+def _filter(n: int, steps: float) -> nir.LI:
+    return nir.LI(tau=np.full(n, steps * DT), r=np.full(n, steps), v_leak=np.zeros(n))
+
+
+def camera() -> nir.NIRGraph:
+    """A convolution of 32 x 32 pixels and two polarities."""
+    kernel = np.random.default_rng(8).normal(0.2, 0.4, (4, 2, 3, 3))
+    ones = np.ones((4, 16, 16))
+    nodes = {
+        "in": nir.Input(np.array([2, 32, 32])),
+        "conv": nir.Conv2d((32, 32), kernel, 2, 1, 1, 1, np.zeros(4)),
+        "n": nir.IF(r=ones, v_threshold=ones),
+        "out": nir.Output(np.array(ones.shape)),
+    }
+    return graph(nodes, [("in", "conv"), ("conv", "n"), ("n", "out")])
+
+
 # Networks that are made here, by name, beside the files in tests/data/zoo and examples.
 MADE: dict[str, Callable[[], object]] = {
     "relays": relayed,
     "delays": branches,
+    "receptors": receptors,
+    "camera": camera,
     "wide": lambda: chain(
         40, linear(np.random.default_rng(5), 300, 40), lif(300), cross(300, 8), lif(8), n_out=8
     ),
     "readout": lambda: chain(12, linear(np.random.default_rng(6), 9, 12), li(9), n_out=9),
 }
-ATOMS = (("atoms", "lif1:2"),)  # neurons on a processing element: 150 of them, on two chips
+CHIP_OPTIONS = {
+    "spinnaker2:board": (("atoms", "lif1:2"),),  # neurons on a PE: 150 of them, on two chips
+    "camera": (("input", "dvs"),),
+}
 NETWORKS: dict[str, list[tuple[str, str, str | None]]] = {  # model, target, writer
     "loihi2": [
         ("basicmotions_lif_ff", "loihi2", None),
@@ -65,6 +104,7 @@ NETWORKS: dict[str, list[tuple[str, str, str | None]]] = {  # model, target, wri
         ("japanesevowels_rsnn", "loihi2", None),
         ("delays", "loihi2:kapohopoint", "nir"),
         ("readout", "loihi2", "nir"),
+        ("receptors", "loihi2", "nir"),
         ("wide", "loihi2", "nir"),
     ],
     "spinnaker2": [
@@ -74,6 +114,7 @@ NETWORKS: dict[str, list[tuple[str, str, str | None]]] = {  # model, target, wri
         ("japanesevowels_rsnn", "spinnaker2", None),
         ("delays", "spinnaker2", "nir"),
         ("readout", "spinnaker2", "nir"),
+        ("receptors", "spinnaker2", "nir"),
         ("wide", "spinnaker2:board", "nir"),
     ],
     "xylo": [
@@ -82,11 +123,14 @@ NETWORKS: dict[str, list[tuple[str, str, str | None]]] = {  # model, target, wri
         ("japanesevowels_rsnn", "xylo:audio3", None),
         ("basicmotions_lif_ff", "xylo:audio2", None),
         ("relays", "xylo:audio3", None),
+        ("receptors", "xylo:audio2", "nir"),
+        ("receptors", "xylo:audio3", "nir"),
     ],
     "speck": [
         ("digits_if_cnn", "speck", None),
         ("basicmotions_lif_ff", "speck", None),
         ("digits_lif_mlp", "speck", None),
+        ("camera", "speck", "nir"),
     ],
 }
 Files = dict[str, bytes]
@@ -107,8 +151,9 @@ def bundles(chip: str) -> tuple[tuple[str, Files], ...]:
     for name, target, writer in NETWORKS[chip]:
         model: object = EXAMPLE if name == "braille" else DATA / f"zoo/{name}.nir"
         model = MADE[name]() if name in MADE else model
-        chosen = ATOMS if target == "spinnaker2:board" else ()
-        options = Options(writer=writer, chip=chosen)
+        chosen = CHIP_OPTIONS.get(target, CHIP_OPTIONS.get(name, ()))
+        made_here = {"dt_s": DT} if name == "receptors" else {}
+        options = Options(writer=writer, chip=chosen, **made_here)
         bundle = compile_model(model, target, options, log=Log()).bundle
         made.append((f"{name} on {target}", contents(bundle.manifest, bundle.files)))
     return tuple(made)
@@ -204,6 +249,12 @@ def signed(files: Files) -> Files:
     manifest = json.loads(files["manifest.json"])
     manifest["files"] |= digests({name: files[name] for name in manifest["files"]})
     return {**files, "manifest.json": manifest_text(manifest)}
+
+
+def sealed(files: Files) -> Files:
+    """The files with a seal that fits, and digests."""
+    tree = {**json.loads(files["certificate.json"]), "seal": seal(files.__getitem__)}
+    return signed({**files, "certificate.json": json.dumps(tree).encode()})
 
 
 def _tree_changed(tree: Any, path: tuple[Any, ...], rng: random.Random, gone: bool) -> str:
@@ -320,22 +371,32 @@ def caught(chip: str, files: Files) -> bool:
     return any(finding.kind != "overflow" for finding in findings)
 
 
-def escaped(chip: str, count: int, seed: int) -> list[str]:
+@dataclass
+class Escaped:
+    """Corruptions that nothing notices, and those that only the seal gives away."""
+
+    unseen: list[str] = field(default_factory=list)
+    by_seal: list[str] = field(default_factory=list)
+
+
+def escaped(chip: str, count: int, seed: int) -> Escaped:
     """Return what the checker does not notice of ``count`` corruptions."""
     rng = random.Random(seed)
-    found = []
+    result = Escaped()
     kinds: Counter[str] = Counter()
     for _ in range(count):
         name, files = rng.choice(bundles(chip))
         corruption = corrupted(copy.copy(files), rng)
         kinds[corruption.text.partition(":")[0]] += 1
         try:
-            if not caught(chip, corruption.files):
-                found.append(f"{name}: {corruption.text}")
+            if caught(chip, sealed(corruption.files)):
+                continue
+            noticed = caught(chip, corruption.files)
+            (result.by_seal if noticed else result.unseen).append(f"{name}: {corruption.text}")
         except AssertionError as confused:
-            found.append(f"{name}: {corruption.text}: {confused}")
+            result.unseen.append(f"{name}: {corruption.text}: {confused}")
     print(", ".join(f"{n} in {file}" for file, n in sorted(kinds.items())))
-    return found
+    return result
 
 
 def main() -> None:
@@ -348,10 +409,14 @@ def main() -> None:
     for name, files in bundles(options.chip):
         assert not caught(options.chip, files), f"{name}: the good bundle is refused"
     missed = escaped(options.chip, options.count, options.seed)
-    for line in missed:
-        print(f"not noticed: {line[:200]}")
-    print(f"{options.count - len(missed)} of {options.count} corruptions are noticed")
-    sys.exit(1 if missed else 0)
+    for line in missed.unseen:
+        print(f"not noticed: {line[:300]}")
+    for line in missed.by_seal:
+        print(f"by the seal alone: {line[:150]}")
+    noticed = options.count - len(missed.unseen)
+    meant = noticed - len(missed.by_seal)
+    print(f"{noticed} of {options.count} corruptions are noticed, {meant} by their meaning")
+    sys.exit(1 if missed.unseen else 0)
 
 
 if __name__ == "__main__":

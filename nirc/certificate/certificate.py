@@ -6,22 +6,22 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
 from itertools import chain
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from nirc.certificate.network import NETWORK, network_nir
 from nirc.certificate.relays import without_relays
-from nirc.checker.bundle import Bundle
+from nirc.checker.bundle import Bundle, seal
 from nirc.checker.compare import Chip
 from nirc.chip.backend import Mapped
 from nirc.diagnostics.check import NotChecked
 from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
-from nirc.files.bundle import to_json
+from nirc.files.bundle import MANIFEST, packed, to_json
 from nirc.ir.populations import Discrete, Population, Sink, Source
 from nirc.ir.program import Program
 from nirc.nirfile.graph import hdf5_names, stepped
@@ -36,7 +36,7 @@ CHECKED = {
     "spinnaker2": ("networks", "spinnaker2"),
     "xylo": ("xylo",),
 }
-SCHEMA = "nirc-certificate/1"
+SCHEMA = "nirc-certificate/2"
 # Synapses above which a compilation leaves the check out: from here on it may cost more than the
 # compilation (``python benchmarks/check.py``).
 MOST_SYNAPSES = 1 << 17
@@ -45,12 +45,14 @@ MOST_SYNAPSES = 1 << 17
 def certified(
     integer: Program,
     mapped: Mapped,
+    manifest: Mapping[str, Any],
+    chip_files: Mapping[str, bytes],
     log: Log,
 ) -> dict[str, bytes]:
     """Return network.nir, certificate.json and check.py of a bundle.
 
     ``integer``: the quantised program that was mapped. A network that no NIR file can hold has
-    none of the three (C906). The certificate has no digest of the rest, which the check finds.
+    none of the three (C906).
     """
     if not all(
         isinstance(stepped(p.dynamics), Discrete) for p in integer.nodes(Population).values()
@@ -70,18 +72,20 @@ def certified(
         log.add(NotChecked(reason="a projection is too large for a matrix of NIR"))
         return {}
     names = hdf5_names(chip_network)
+    chip = mapped.target.name.partition(":")[0]
+    made = {NETWORK: network} | ({CHECKER: checker_text(chip)} if chip in CHECKED else {})
+    files = {**chip_files, **made}
+    listed = to_json(packed({**manifest, "files": dict.fromkeys(files, "")}))
     tree = {
         "schema": SCHEMA,
         "datasets": [each.as_json() for each in datasets],
-        "names": {names[name]: name for name in scales if names.get(name, name) != name},
+        "populations": {names[name]: name for name in scales},
         "inputs": [names[name] for name in chip_network.nodes(Source)],
         "outputs": [names[name] for name in chip_network.nodes(Sink)],
         "retimed": [[names[a], names[b], steps] for a, b, steps in mapped.retimed],
-        "rest": "",
+        "seal": seal({**files, MANIFEST: listed}.__getitem__),
     }
-    made = {NETWORK: network, CERTIFICATE: to_json(tree)}
-    chip = mapped.target.name.partition(":")[0]
-    return made | ({CHECKER: checker_text(chip)} if chip in CHECKED else {})
+    return {**made, CERTIFICATE: to_json(tree)}
 
 
 def synapses_of(integer: Program) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,41 +15,35 @@ from nirc.certificate.certificate import (
     synapses_of,
 )
 from nirc.certificate.network import NETWORK, places_in
-from nirc.checker.bundle import files_of, parsed
-from nirc.checker.compare import check, checked
-from nirc.checker.values import Finding, Node, Refused
+from nirc.checker.bundle import files_of
+from nirc.checker.compare import check
+from nirc.checker.values import Finding, Refused, parsed
 from nirc.diagnostics.check import OF_KIND, NotChecked
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.usage import UnusableBundle
-from nirc.files.bundle import MANIFEST, to_json
-from nirc.files.manifest import digest_of, sha256
+from nirc.files.bundle import MANIFEST
 from nirc.ir.program import Program
 
 Read = Callable[[str], bytes]
 
 
-def check_compiled(
-    manifest: Mapping[str, Any], files: Mapping[str, bytes], integer: Program, log: Log
-) -> dict[str, bytes]:
+def check_compiled(files: Mapping[str, bytes], integer: Program, log: Log) -> None:
     """Check a bundle that was just made from ``integer``, and report what is wrong (C901 to C905).
 
-    Return certificate.json with the digest of what the checker reads and does not prove. Reports
-    C906 where no check is run.
+    Reports C906 where no check is run. ``files``: all of the bundle, the manifest among them.
     """
-    chip = str(manifest["target"]).partition(":")[0]
+    chip = chip_of(files.__getitem__)
     if chip not in CHECKED or NETWORK not in files:
-        return {}
+        return
     if (synapses := synapses_of(integer)) > MOST_SYNAPSES:
         log.add(NotChecked(reason=f"{synapses} synapses take long"))
-        return {}
-    listed = {**files, MANIFEST: to_json({**manifest, "files": dict.fromkeys(files, "")})}
-    findings, digest = checked(listed.__getitem__, reader_of(chip), sealed=False)
+        return
+    findings = check(files.__getitem__, reader_of(chip))
     unread = [each for each in findings if each.kind == "unreadable"]
     for each in unread[:1]:
         log.add(NotChecked(reason=f"the checker does not understand a file: {each}", odd=True))
     rest = [each for each in findings if each not in unread and each.kind != "overflow"]
     _report(rest, log)
-    return {CERTIFICATE: to_json({**json.loads(files[CERTIFICATE]), "rest": digest})}
 
 
 def check_directory(directory: Path, log: Log) -> None:
@@ -66,9 +59,7 @@ def check_directory(directory: Path, log: Log) -> None:
     findings: list[Finding] = []
     chip = ""
     try:
-        manifest = parsed(MANIFEST, read(MANIFEST))
-        chip = manifest["target"].of(str).partition(":")[0]
-        findings += _altered(read, manifest)
+        chip = chip_of(read)
         findings += _unconfirmed(read)
     except Refused as refused:
         findings.append(refused)
@@ -77,6 +68,12 @@ def check_directory(directory: Path, log: Log) -> None:
     elif not findings:
         log.add(NotChecked(reason=f"there is no checker for `{chip}`", asked=True))
     _report(findings, log)
+
+
+def chip_of(read: Read) -> str:
+    """Return the chip that the manifest names."""
+    tree = parsed(MANIFEST, read(MANIFEST), {"target": str, ...: object})
+    return str(tree["target"]).partition(":")[0]
 
 
 def _report(findings: list[Finding], log: Log) -> None:
@@ -93,18 +90,6 @@ def _report(findings: list[Finding], log: Log) -> None:
         told.add(str(each))
 
 
-def _altered(read: Read, manifest: Node) -> list[Finding]:
-    """Return the files that are not those of the manifest."""
-    data, own = read(MANIFEST), manifest["sha256"].of(str)
-    digests = {name: manifest["files"][name].of(str) for name in manifest["files"].of(dict)}
-    found = {name: sha256(read(name)) for name in digests} | {MANIFEST: digest_of(data, own)}
-    return [
-        Refused(name, "the file", "this is not the file that nirc wrote", found[name], digest)
-        for name, digest in {**digests, MANIFEST: own}.items()
-        if found[name] != digest
-    ]
-
-
 def _unconfirmed(read: Read) -> list[Finding]:
     """Return the rows of certificate.json that HDF5 does not confirm."""
     import h5py
@@ -118,9 +103,10 @@ def _unconfirmed(read: Read) -> list[Finding]:
         raise
     except Exception as error:  # h5py raises nearly anything
         return [Refused(NETWORK, "the file", "it is no HDF5", error)]
-    rows = parsed(CERTIFICATE, read(CERTIFICATE))["datasets"].list()
-    odd = [row for row in rows if row.value not in places.values()]
+    rows = parsed(CERTIFICATE, read(CERTIFICATE), {"datasets": [list, ...], ...: object})[
+        "datasets"
+    ]
+    odd = [row for row in rows if row not in places.values()]
     if odd or len(rows) != len(places):
-        row = (odd or rows or [Node(CERTIFICATE, "datasets", [])])[0]
-        return [Refused(CERTIFICATE, row.path, "HDF5 has other datasets", row.value)]
+        return [Refused(CERTIFICATE, "datasets", "HDF5 has other datasets", odd[:1], "the same")]
     return []

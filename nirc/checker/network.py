@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from nirc.checker.values import Array, Refused
 
+FILE = "network.nir"
 NEURONS = {
     "IF": "r v_threshold v_reset",
     "I": "r",
@@ -29,7 +29,7 @@ OPERATORS = {
     "Delay": "delay",
 }
 NOTES = ("metadata/receptor", "metadata/feedback")  # of the node with a projection's weights
-TEXTS = {"node/type": "NIRGraph", "version": "1.0.8", "node/metadata/nirc_units": "chip"}
+Synapses = Any  # target, source and weight of each
 
 
 @dataclass
@@ -40,6 +40,10 @@ class Population:
     rule: str
     scale: list[float]  # chip units per volt
     fields: dict[str, Array]
+    name: str = ""  # in the manifest, as is the rest
+    part: str = ""  # of the chip
+    at: Any = None  # numbers of the neurons in their part
+    late: int = 0  # steps by which the chip is later
 
     @property
     def n(self) -> int:
@@ -49,95 +53,13 @@ class Population:
 
 @dataclass
 class Projection:
-    """Synapses between two nodes: operators of NIR in order, on flat maps in C order."""
+    """Synapses between two nodes, on flat maps in C order. Parallel ones stand apart."""
 
     source: str
     target: str
     receptor: int
     lag: int  # steps
-    ops: list[dict[str, Any]]
-
-    def synapses(self) -> tuple[Array, Array, Array]:
-        """Return target, source and weight of every synapse, parallel ones apart."""
-        target, source, weight = unrolled(self.ops[0])
-        for op in self.ops[1:]:
-            to, middle, factor = unrolled(op)
-            order = np.argsort(target, kind="stable")
-            first = np.searchsorted(target[order], middle)
-            end = np.searchsorted(target[order], middle, "right")
-            row = np.repeat(np.arange(len(to)), end - first)
-            skipped = np.repeat(np.cumsum(end - first) - end, end - first)
-            at = order[np.arange(len(row)) - skipped]
-            target, source, weight = to[row], source[at], factor[row] * weight[at]
-        return target, source, weight
-
-
-def unrolled(op: Mapping[str, Any]) -> tuple[Array, Array, Array]:
-    """Return target, source and weight of every synapse of one operator."""
-    weight = op["weight"]
-    if op["type"] == "list":
-        return op["target"], op["source"], weight
-    if op["type"] == "Scale":
-        return np.arange(weight.size), np.arange(weight.size), weight.ravel()
-    if op["type"] == "Linear":
-        target, source = np.nonzero(weight)
-        return target, source, weight[target, source]
-    channels, high, wide = op["shape_in"]
-    _, rows, columns = op["shape"]
-    if weight is None:  # a sum
-        eye = np.eye(channels, dtype=bool)[:, :, None, None]
-        weight = np.broadcast_to(eye, (channels, channels, *op["kernel"]))
-    out, into, tap_y, tap_x = np.nonzero(weight)
-    (sy, sx), (py, px), (dy, dx) = op["stride"], op["padding"], op["dilation"]
-    y = np.arange(rows)[:, None] * sy - py + (tap_y * dy)[:, None, None]  # (taps, rows, 1)
-    x = np.arange(columns) * sx - px + (tap_x * dx)[:, None, None]
-    inside = (y >= 0) & (y < high) & (x >= 0) & (x < wide)
-    source = (into[:, None, None] * high + y) * wide + x
-    target = out[:, None, None] * rows * columns + np.arange(rows * columns).reshape(rows, columns)
-    value = weight[out, into, tap_y, tap_x].astype(np.float64)
-    return target[inside], source[inside], np.repeat(value, inside.sum((1, 2)))
-
-
-def operator(name: str, node: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
-    """Return what an operator does with a signal of ``shape``, and the shape behind it."""
-    kind = node["type"]
-    op: dict[str, Any] = {"type": kind, "shape_in": shape, "shape": shape}
-    fits = {*OPERATORS[kind].split(), "type"} == set(node) - {*NOTES}
-    if fits and kind == "Flatten":
-        axes = [*node["input_type"], node["start_dim"], node["end_dim"]]
-        fits = axes == [*shape, -len(shape), -1]
-        op["shape"] = (math.prod(shape),)
-    elif fits and kind == "Delay":
-        op["delay"] = float(node["delay"].ravel()[0])
-        fits = node["delay"].shape == shape and bool((node["delay"] == op["delay"]).all())
-    elif fits and kind in ("Linear", "Scale"):
-        op["weight"] = weight = node[OPERATORS[kind]].astype(np.float64)
-        fits = weight.shape == shape if kind == "Scale" else weight.shape[1:] == (math.prod(shape),)
-        op["shape"] = shape if kind == "Scale" else weight.shape[:1]
-    elif fits and len(shape) == 3:
-        fits = _add_window(op, node, shape)
-    if not fits or min(op["shape"], default=1) < 1:
-        raise Refused("network.nir", name, "a node does not fit what arrives", str(shape))
-    return op
-
-
-def _add_window(op: dict[str, Any], node: dict[str, Any], shape: tuple[int, ...]) -> bool:
-    """Add the geometry of a convolution or a sum to ``op``. Return False if it does not fit."""
-    op["weight"] = weight = node.get("weight")
-    kernel = node["kernel_size"] if weight is None else np.array(weight.shape[2:])
-    pairs = [kernel, node["stride"], node["padding"], node.get("dilation", np.ones(2, int))]
-    for key, pair in zip(("kernel", "stride", "padding", "dilation"), pairs):
-        op[key] = tuple(pair.tolist())
-        if len(op[key]) != 2 or min(op[key]) < (key != "padding"):
-            return False
-    reach = pairs[3].astype(int) * (kernel - 1) + 1
-    size = (np.array(shape[1:]) + 2 * pairs[2].astype(int) - reach) // pairs[1] + 1
-    op["shape"] = (shape[0] if weight is None else len(weight), *size.tolist())
-    return weight is None or (
-        weight.shape[1] == shape[0]
-        and not node["bias"].any()
-        and bool((node["input_shape"] == shape[1:]).all() and node["groups"] == 1)
-    )
+    synapses: Synapses
 
 
 class Network:
@@ -145,121 +67,171 @@ class Network:
 
     def __init__(self, arrays: dict[str, Array], dt: float) -> None:
         self.dt = dt  # seconds of a step
-        self.inputs: dict[str, tuple[int, ...]] = {}  # shape of each Input
         self.populations: dict[str, Population] = {}
         self.projections: list[Projection] = []
         self.ends: dict[str, tuple[str, int]] = {}  # population and delay of each Output
         nodes: dict[str, dict[str, Any]] = {}
         for path in [path for path in sorted(arrays) if path.startswith("node/nodes/")]:
-            _, _, name, key = path.split("/", 3)
+            name, _, key = path[len("node/nodes/") :].partition("/")
             nodes.setdefault(name, {"type": ""})[key] = arrays.pop(path)
-        for path, want in (*TEXTS.items(), ("node/metadata/dt", dt)):
-            if arrays.pop(path, want if path.endswith("dt") and dt == 1 else "") != want:
-                raise Refused("network.nir", path, "it differs", "", want)
-        nodes = dict(sorted(nodes.items()))  # paths have another order, as of `a-b` and `a`
+        texts = {"node/type": "NIRGraph", "version": "1.0.8", "node/metadata/nirc_units": "chip"}
+        for path, want in {**texts, "node/metadata/dt": dt}.items():
+            if arrays.pop(path, dt if dt == 1 else "") != want:
+                raise Refused(FILE, path, "it differs", "", want)
         for name, node in nodes.items():
             node["type"] = kind = str(node["type"])
             if kind in NEURONS:
                 self.populations[name] = population(name, node)
-            elif kind in ("Input", "Output") and set(node) == {"type", "shape"}:
-                node["shape"] = tuple(node["shape"].tolist()) if node["shape"].ndim == 1 else None
-            elif kind not in OPERATORS:
-                raise Refused("network.nir", name, "a node is unknown", kind)
-        self.inputs = {
-            name: node["shape"] for name, node in nodes.items() if node["type"] == "Input"
-        }
+            elif kind not in (*OPERATORS, "Input", "Output"):
+                raise Refused(FILE, name, "a node is unknown", kind)
+        ports = {k: tuple(n["shape"].tolist()) for k, n in nodes.items() if _is_port(n)}
+        self.inputs = {name: ports[name] for name in ports if nodes[name]["type"] == "Input"}
+        self.shapes = {**ports, **{name: p.shape for name, p in self.populations.items()}}
         edges = arrays.pop("node/edges", np.zeros(0))
-        self._follow_all(nodes, edges.reshape(-1, 2).tolist() if edges.size % 2 == 0 else [])
+        after: dict[str, list[str]] = {}
+        for source, target in edges.reshape(-1, 2).tolist() if edges.size % 2 == 0 else []:
+            after.setdefault(source, []).append(target)
+        for source in (*self.inputs, *self.populations):
+            for name in after.pop(source, []):
+                self._follow(source, name, nodes, after)
         for k in range(len(arrays) // 4):
             self._add_list(f"node/metadata/projection_{k}", arrays)
-        for path in arrays:
-            raise Refused("network.nir", path, "a dataset is unknown")
+        for path in (*arrays, *after, *(name for name in nodes if name not in self.shapes)):
+            raise Refused(FILE, path, "a dataset or a node belongs to nothing")
 
-    @property
-    def outputs(self) -> list[tuple[str, int]]:
-        """Population and delay of each Output."""
-        return list(self.ends.values())
-
-    def _follow_all(self, nodes: Mapping[str, Any], edges: list[list[str]]) -> None:
-        """Follow each edge that leaves a neuron or an Input."""
-        after: dict[str, list[str]] = {}
-        for source, target in edges:
-            after.setdefault(source, []).append(target)
-        left = {name for name, node in nodes.items() if node["type"] in OPERATORS}
-        for source in (*self.inputs, *self.populations):
-            for first in after.pop(source, []):
-                self._follow(source, first, nodes, after, left)
-        for name in sorted({*after, *left}):
-            raise Refused("network.nir", name, "a node hangs loose")
-
-    def _follow(
-        self,
-        source: str,
-        name: str,
-        nodes: Mapping[str, Any],
-        after: dict[str, list[str]],
-        left: set[str],
-    ) -> None:
+    def _follow(self, source: str, name: str, nodes: Any, after: dict[str, list[str]]) -> None:
         """Add the projection that leaves ``source`` by the node ``name``."""
-        shape = self.inputs[source] if source in self.inputs else self.populations[source].shape
-        if type(shape) is not tuple:
-            raise Refused("network.nir", source, "the arrays of its neurons have no common shape")
-        ops: list[dict[str, Any]] = []
-        delay, notes = 0.0, []
-        while name in left:
-            left.remove(name)
-            op = operator(name, nodes[name], shape)
-            delay += op.get("delay", 0.0) / self.dt
-            notes += [int(nodes[name][note]) for note in NOTES if note in nodes[name]]
-            ops += [op] if op["type"] not in ("Flatten", "Delay") else []
-            shape = op["shape"]
+        shape, synapses, delay, notes = self.shapes[source], None, 0.0, []
+        while name in nodes and nodes[name]["type"] in OPERATORS:
+            node = nodes.pop(name)
+            notes += [int(node.pop(note)) for note in NOTES if note in node]
+            delay += float(node["delay"].flat[0]) / self.dt if node["type"] == "Delay" else 0.0
+            more, shape = operator(name, node, shape)
+            synapses = more if synapses is None else composed(synapses, more)
             name = " or ".join(after.pop(name, []))
         lag = round(delay)
-        ends = (nodes.get(name, {"type": ""})["type"], len(notes), bool(ops))
         fits = abs(delay - lag) < 1e-6 and {0, 1}.issuperset(notes)
-        if fits and ends == ("Output", 0, False) and nodes[name]["shape"] == shape:
+        fits = fits and shape == self.shapes.get(name)
+        if fits and len(notes) == 2 and synapses is not None and name in self.populations:
+            projection = Projection(source, name, notes[0], lag + notes[1], synapses)
+            self.projections.append(projection)
+        elif fits and not notes and synapses is None and nodes[name]["type"] == "Output":
             self.ends[name] = source, lag
-        elif fits and ends[1:] == (2, True) and name in self.populations:
-            fits = shape == self.populations[name].shape
-            self.projections.append(Projection(source, name, notes[0], lag + notes[1], ops))
         else:
-            fits = False
-        if not fits:
-            raise Refused("network.nir", f"{source} to {name}", "a projection does not fit its end")
+            raise Refused(FILE, f"{source} to {name}", "a projection does not fit its end")
 
     def _add_list(self, head: str, arrays: dict[str, Array]) -> None:
         """Add a projection that stands as lists in the metadata."""
         ends = str(arrays.pop(head, "")).split("\n")
-        lists = {key: arrays.pop(f"{head}_{key}", "") for key in ("source", "target", "weight")}
-        if len(ends) != 5 or len({np.shape(each) for each in lists.values()}) != 1:
-            raise Refused("network.nir", head, "a list is missing, or of odd length")
+        lists = [arrays.pop(f"{head}_{key}", np.zeros(0)) for key in ("target", "source", "weight")]
+        if len(ends) != 5 or len({each.shape for each in lists}) != 1:
+            raise Refused(FILE, head, "a list is missing, or of odd length")
         source, target, (receptor, feedback, delay) = *ends[:2], map(int, ends[2:])
-        op = {"type": "list", **{key: each.astype(int) for key, each in lists.items()}}
-        self.projections.append(Projection(source, target, receptor, feedback + delay, [op]))
+        synapses = [each.astype(int) for each in lists]
+        self.projections.append(Projection(source, target, receptor, feedback + delay, synapses))
+
+    def late(self, name: str) -> int:
+        """Return the steps by which a node is later on the chip."""
+        return self.populations[name].late if name in self.populations else 0
 
     def offsets(self) -> dict[str, int]:
         """Return the number of each node's first neuron, inputs first."""
-        sizes = {name: math.prod(shape) for name, shape in self.inputs.items()}
-        sizes |= {name: p.n for name, p in self.populations.items()}
-        return dict(zip(sizes, itertools.accumulate([0, *sizes.values()])))
+        names = [*self.inputs, *self.populations]
+        sizes = [math.prod(self.shapes[name]) for name in names]
+        return dict(zip(names, itertools.accumulate([0, *sizes])))
 
 
-def population(name: str, node: Mapping[str, Any]) -> Population:
+def _is_port(node: dict[str, Any]) -> bool:
+    return set(node) == {"type", "shape"} and node["shape"].ndim == 1
+
+
+def population(name: str, node: dict[str, Any]) -> Population:
     """Return the neurons of a node."""
     wanted = NEURONS[node["type"]].split()
     plain = sorted(key for key in node if "/" not in key and key != "type")
     if plain != sorted(wanted) or "metadata/rule" not in node:
-        raise Refused("network.nir", name, "the fields are others", plain, wanted)
-    for key in wanted:
-        if node[key].shape != node["r"].shape:
-            raise Refused("network.nir", f"{name}.{key}", "a field is of odd shape")
-    notes = {key[key.find("/") + 1 :]: value for key, value in node.items()}
-    del notes["type"]
-    result = Population(node["r"].shape, str(notes.pop("rule")), [], {})
-    for key, value in notes.items():
-        odd = value.size not in (1, result.n) or (key not in wanted and value.ndim != 1)
-        if odd or value.dtype.kind == "U":
-            raise Refused("network.nir", f"{name}.{key}", "a field is of odd length")
-        result.fields[key] = np.broadcast_to(value.ravel().astype(np.float64), result.n)
+        raise Refused(FILE, name, "the fields are others", plain, wanted)
+    shape = node["r"].shape
+    fields = {key.rpartition("/")[2]: value for key, value in node.items() if key != "type"}
+    result = Population(shape, str(fields.pop("rule")), [], {})
+    for key, value in fields.items():
+        fits = value.shape == shape if key in wanted else value.shape in ((1,), (math.prod(shape),))
+        if not fits or value.dtype.kind == "U":
+            raise Refused(FILE, f"{name}.{key}", "a field is of odd length")
+        spread = np.broadcast_to(value.ravel().astype(np.float64), math.prod(shape))
+        result.fields[key] = spread
     result.scale = result.fields.pop("scale", np.zeros(0)).tolist()
     return result
+
+
+def operator(name: str, node: dict[str, Any], shape: tuple[int, ...]) -> tuple[Synapses, Any]:
+    """Return the synapses of a node for a signal of ``shape``, and the shape behind it.
+
+    None stands for a node that leaves every value as it is.
+    """
+    kind, flat, behind, synapses = node.pop("type"), math.prod(shape), shape, None
+    wanted: dict[str, Any] = {}  # values of fields that the shape decides
+    weight = node.get("weight", node.get("scale", np.zeros(0))).astype(np.float64)
+    fits = sorted(OPERATORS[kind].split()) == sorted(node)
+    if fits and kind == "Flatten":
+        wanted = {"input_type": shape, "start_dim": -len(shape), "end_dim": -1}
+        behind = (flat,)
+    elif fits and kind == "Delay":
+        wanted = {"delay": np.full(shape, node["delay"].flat[0])}
+    elif fits and kind == "Scale":
+        fits, synapses = weight.shape == shape, (np.arange(flat), np.arange(flat), weight.ravel())
+    elif fits and kind == "Linear":
+        fits, behind = weight.shape[1:] == (flat,), weight.shape[:1]
+        target, source = np.nonzero(weight.reshape(len(weight), -1))
+        synapses = target, source, weight[target, source]
+    elif fits and len(shape) == 3:
+        keys = ("kernel_size", "stride", "padding", "dilation")
+        pairs = [node.get(key, np.ones(2, int)) for key in keys]
+        fits = {each.shape for each in pairs} == {(2,)} and min(np.concatenate(pairs)) >= 0
+        size, stride, pads, dilation = ([int(n) for n in pair.ravel()] for pair in pairs)
+        if kind == "SumPool2d":
+            weight = np.broadcast_to(np.eye(shape[0])[:, :, None, None], (shape[0],) * 2 + (*size,))
+        else:
+            wanted = {"bias": np.zeros(len(weight)), "groups": 1, "input_shape": shape[1:]}
+        if fits and weight.shape[1:2] == shape[:1] and weight.ndim == 4 and min(stride) > 0:
+            behind, target, source, tap = windows(weight != 0, shape, stride, pads * 2, dilation)
+            synapses = target, source, weight.ravel()[tap]
+        fits = synapses is not None
+    fits = fits and all(np.array_equal(node[key], value) for key, value in wanted.items())
+    if not fits or min(behind, default=1) < 1:
+        raise Refused(FILE, name, "a node does not fit what arrives", str(shape))
+    return synapses, behind
+
+
+def windows(there: Array, before: Any, stride: Any, pads: Any, dilation: Any) -> Any:
+    """Return the shape behind a kernel, and target, source and tap of each of its synapses.
+
+    ``there`` (out, in, y, x): True for each tap that has synapses. A tap is a number in C order.
+    ``before``: channels, y, x. ``pads``: above, left, below, right.
+    """
+    ends = zip(before[1:], there.shape[2:], stride, pads, pads[2:], dilation)
+    sides = [(n + a + b - d * (k - 1) - 1) // s + 1 for n, k, s, a, b, d in ends]
+    tap = np.flatnonzero(there)
+    out, into, tap_y, tap_x = (each[:, None, None] for each in np.unravel_index(tap, there.shape))
+    y = np.arange(sides[0])[:, None] * stride[0] - pads[0] + tap_y * dilation[0]  # (taps, rows, 1)
+    x = np.arange(sides[1]) * stride[1] - pads[1] + tap_x * dilation[1]
+    inside = (y >= 0) & (y < before[1]) & (x >= 0) & (x < before[2])
+    source = (into * before[1] + y) * before[2] + x
+    pixel = np.arange(sides[0])[:, None] * sides[1] + np.arange(sides[1])
+    target = out * math.prod(sides) + pixel
+    tap = np.repeat(tap, inside.sum((1, 2)))
+    return (len(there), *sides), target[inside], source[inside], tap
+
+
+def composed(first: Synapses, second: Synapses) -> Synapses:
+    """Return the synapses of two operators, one behind the other."""
+    if second is None:
+        return first
+    (target, source, weight), (to, middle, factor) = first, second
+    order = np.argsort(target, kind="stable")
+    start = np.searchsorted(target[order], middle)
+    end = np.searchsorted(target[order], middle, "right")
+    row = np.repeat(np.arange(len(to)), end - start)
+    skipped = np.repeat(np.cumsum(end - start) - end, end - start)
+    at = order[np.arange(len(row)) - skipped]
+    return to[row], source[at], factor[row] * weight[at]

@@ -6,48 +6,53 @@ from typing import Any
 
 import numpy as np
 
-from nirc.checker.bundle import Bundle, parsed
+from nirc.checker.bundle import Bundle
 from nirc.checker.compare import Chip
-from nirc.checker.network import unrolled
-from nirc.checker.values import Array, Node, Refused
+from nirc.checker.network import windows
+from nirc.checker.values import Array, Refused, fit, parsed
 
 NETWORK = "network.npz"
 # fmt: off
+# What the search says of its placement. No chip reads it, and nothing proves cost, bound and loads.
+FLOORPLAN = {"format": "nirc-floorplan/1", "cost": object, "bound": object, "links": [
+    {"from": [(0, 1023)] * 3, "to": [(0, 1023)] * 3, "load": object, "capacity": object}, ...]}
 
 
 class Block:
     """A block of network.npz: fields of its JSON, and arrays."""
 
-    def __init__(self, node: Node, words: str, arrays: dict[str, Array], place: str) -> None:
-        self.node = node.has(f"{words} arrays")
-        names = [each.of(str) for each in node["arrays"].list()]
-        self.arrays = {name: arrays.pop(f"{place}/{name}", None) for name in names}
+    def __init__(self, place: str, fields: dict[str, Any], arrays: dict[str, Array]) -> None:
+        self.place, self.fields = place, fields
+        self.arrays = {name: arrays.pop(f"{place}/{name}", None) for name in fields["arrays"]}
 
     def __getitem__(self, key: str) -> Any:
-        return self.node[key].value
+        return self.fields[key]
+
+    def refused(self, problem: str, *values: object) -> Refused:
+        """Return the refusal of this block."""
+        return Refused(NETWORK, self.place, problem, *values)
 
     def array(self, name: str, dtype: str, shape: tuple[int | None, ...], low: float, high: float) -> Array:
         """Return an array of this type, shape (None: any length) and range, without -0."""
-        array, place = self.arrays.get(name), f"{self.node.path}.{name}"
-        if not isinstance(array, np.ndarray) or array.dtype.str != dtype or len(shape) != array.ndim:
-            raise Refused(NETWORK, place, "an array is missing, or of another type", dtype)
+        array = self.arrays.get(name)
+        if array is None or array.dtype.str != dtype or len(shape) != array.ndim:
+            raise self.refused(f"{name} is missing, or of another type", "", dtype)
         odd = array[~((low <= array) & (array <= high)) | (array == 0) & np.signbit(array)]
         if odd.size or any(k not in (None, n) for k, n in zip(shape, array.shape)):
-            raise Refused(NETWORK, place, "another shape or value", odd[:1], f"{shape} of {low}..{high}")
+            raise self.refused(f"{name} has another shape or value", odd[:1], f"{shape} of {low}..{high}")
         return array.astype(np.float64 if array.dtype.kind == "f" else np.int64)
 
 
-def network_file(bundle: Bundle, name: str, kinds: dict[str, str]) -> dict[str, Any]:
-    """Return the blocks of network.npz by kind. ``kinds``: fields of each that are no arrays."""
+def network_file(bundle: Bundle, name: str, kinds: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the blocks of network.npz by kind. ``kinds``: patterns of fields that are no arrays."""
     arrays = bundle.npz(NETWORK)
-    root = parsed(NETWORK, arrays.pop("network", np.zeros(0)).tobytes())
-    root.has(" ".join(["channels format", *kinds]))["format"].one_of(name)
-    tree: dict[str, Any] = {"channels": root["channels"].integer(0, 2**31 - 1)}
-    for kind, words in kinds.items():
-        rows = enumerate(root[kind].list())
-        tree[kind] = [Block(row, words, arrays, f"{kind}/{i}") for i, row in rows]
+    pattern = {kind: [{**fields, "arrays": [str, ...]}, ...] for kind, fields in kinds.items()}
+    text = arrays.pop("network", np.zeros(0)).tobytes()
+    tree: dict[str, Any] = parsed(NETWORK, text, {"format": name, "channels": (0, 2**31 - 1), **pattern})
+    for kind in kinds:
+        tree[kind] = [Block(f"{kind}/{i}", row, arrays) for i, row in enumerate(tree[kind])]
     tree["nodes"] = [*tree["inputs"], *tree["populations"]]
-    names = [block.node["name"].of(str) for block in tree["nodes"]]
+    names = [block["name"] for block in tree["nodes"]]
     if arrays or len(set(names)) < len(names):
         raise Refused(NETWORK, "the file", "an array of no block, or a name twice", *arrays)
     return tree
@@ -55,34 +60,40 @@ def network_file(bundle: Bundle, name: str, kinds: dict[str, str]) -> dict[str, 
 
 def numbered(tree: dict[str, Any], ids: dict[str, Array], parts: dict[str, int], spikes: Array) -> tuple[Chip, Array]:
     """Return a chip without synapses, and neurons' numbers. A readout is counted by its columns."""
-    ends = [(ids[b.node["population"].name_in(ids)], b) for b in tree["outputs"]]
-    column = np.concatenate([np.zeros(0, int), *(
-        at[b.array("neurons", "<i4", (None,), 0, len(at) - 1)] for at, b in ends)])
+    column = np.zeros(0, int)
+    for block in tree["outputs"]:
+        at = ids[fit(NETWORK, block["population"], ids.keys(), block.place)]
+        column = np.append(column, at[block.array("neurons", "<i4", (None,), 0, len(at) - 1)])
     n = tree["channels"] + len(spikes)
     silent, number = np.flatnonzero(~spikes[column - tree["channels"]]), np.arange(n + len(column))
     number[column[silent]] = n + silent
     idle = ~np.isin(np.arange(len(number)), number[:n])
-    rules = np.full(len(number), "", object)
     parts = {**parts, "readout": len(column)}
-    return Chip(tree["channels"], parts, {}, {}, rules, [], number[column], idle), number
+    return Chip(tree["channels"], parts, {}, {}, np.full(len(number), "", object), [], number[column], idle), number
 
 
-def kernel(node: Node, w: Array, before: list[int], behind: list[int], pads: list[int],
+def joined(rows: list[Any]) -> list[Array]:
+    """Return synapses that stand in several rows of columns."""
+    spread = [np.broadcast_arrays(*row) for row in [[np.zeros(0, int)] * 5, *rows]]
+    return [np.concatenate(column) for column in zip(*spread)]
+
+
+def kernel(block: Block, w: Array, before: list[int], behind: list[int], pads: list[int],
            stride: list[int], dilation: list[int], groups: int) -> tuple[Array, ...]:
     """Return target, source and weight of each synapse of a kernel, of weight 0, too.
 
     ``w``: (channels out, channels in of a group, y, x). ``pads``: above, left, below, right.
     """
-    sides = [(n + a + b - d * (k - 1) - 1) // s + 1 for n, k, s, d, a, b in zip(
-        before[1:], w.shape[2:], stride, dilation, pads, pads[2:])]
-    if [len(w), w.shape[1] * groups, *sides] != [behind[0], before[0], *behind[1:]] or len(w) % groups:
-        raise node.refused("a kernel that fits its maps")
+    if w.shape[1] * groups != before[0] or len(w) % groups:
+        raise block.refused("the kernel does not fit its maps")
     own = np.arange(len(w))[:, None] // (len(w) // groups) == np.arange(before[0]) // w.shape[1]
     full = np.zeros((len(w), before[0], *w.shape[2:]))
-    full[own] = w.reshape(-1, *w.shape[2:]) + 1000  # zeros, too, are synapses
-    to, frm, weight = unrolled({"type": "Conv2d", "weight": full, "shape_in": before, "shape": behind,
-                                "stride": stride, "padding": pads[:2], "dilation": dilation})
-    return to, frm, weight - 1000
+    full[own] = w.reshape(-1, *w.shape[2:])
+    there = np.broadcast_to(own[:, :, None, None], full.shape)
+    shape, to, frm, tap = windows(there, before, stride, pads, dilation)
+    if list(shape) != behind:
+        raise block.refused("the kernel does not fit its maps", shape, behind)
+    return to, frm, full.ravel()[tap]
 
 
 def add_neurons(chip: Chip, ids: Array, dt: float, decay: Array, drift: Array, syn: list[Array],

@@ -7,312 +7,209 @@ from typing import Any
 import numpy as np
 
 from nirc.checker.bundle import Bundle
-from nirc.checker.compare import Chip, latencies
-from nirc.checker.network import Projection
-from nirc.checker.values import Array, Node, Refused
+from nirc.checker.compare import Chip
+from nirc.checker.network import composed, windows
+from nirc.checker.values import Array, Refused, fit, shaped
 
+# fmt: off
 # Words of kernel and neuron memory of each core in Ki. Source: sinabs 3.1.3, chips/dynapcnn.py, and
 # the Speck datasheet of August 2023, table 1, which has the other limits too.
 SPECK_KERNEL = (16, 16, 16, 32, 32, 64, 64, 16, 16)
 SPECK_NEURON = (64, 64, 64, 32, 32, 16, 16, 16, 16)
 SPECK_STEP = "decay v, add x->v, fire >= many, {}, bound, emit"
-SPECK_XY: dict[str, object] = {"x": 0, "y": 0}
-SPECK_CORE: dict[str, Any] = {  # of every core
-    "leak_internal_slow_clk_enable": False,
-    "output_decimator_enable": False,
-    "output_decimator_interval": 0,
-    "input_congestion_balancer_enable": False,
-}
+SPECK_XY: dict[str, Any] = {"x": 0, "y": 0}
 SPECK_NOWHERE = {"enable": False, "layer": 0, "pooling": 1, "feature_shift": 0}
-SPECK_UNUSED = {
-    **SPECK_CORE,
+SPECK_SIGNED = (-32768, 32767)  # 16 bits
+SPECK_SIZE = {"size": SPECK_XY, "feature_count": 0}
+SPECK_ALWAYS = {  # of every core
+    **{"leak_internal_slow_clk_enable": False, "input_congestion_balancer_enable": False},
+    **{"output_decimator_enable": False, "output_decimator_interval": 0}}
+SPECK_UNUSED: dict[str, Any] = {
+    **SPECK_ALWAYS, "destinations": [SPECK_NOWHERE] * 2,
+    **{"weights": [], "biases": [], "neurons_initial_value": [], "return_to_zero": False},
+    **{"threshold_high": 1, "threshold_low": -1, "leak_enable": False, "monitor_enable": False},
+    "dimensions": {"input_shape": SPECK_SIZE, "output_shape": SPECK_SIZE, "kernel_size": 0,
+                   "padding": SPECK_XY, "stride": {"x": 1, "y": 1}}}
+SPECK_USED = {
+    **SPECK_ALWAYS, "weights": (-128, 127, 4), "biases": (*SPECK_SIGNED, 1),
+    **{"neurons_initial_value": (*SPECK_SIGNED, 3), "return_to_zero": bool, "leak_enable": bool},
+    **{"threshold_high": (1, 32767), "threshold_low": (-32768, -1), "monitor_enable": bool},
+    "destinations": [{"enable": bool, "layer": (0, 12), "pooling": {1, 2, 4},
+                      "feature_shift": (0, 1023)}] * 2,
     "dimensions": {
-        "input_shape": {"size": SPECK_XY, "feature_count": 0},
-        "output_shape": {"size": SPECK_XY, "feature_count": 0},
-        "kernel_size": 0,
-        "padding": SPECK_XY,
-        "stride": {"x": 1, "y": 1},
-    },
-    **{"weights": [], "biases": [], "neurons_initial_value": [], "threshold_high": 1},
-    **{"threshold_low": -1, "return_to_zero": False, "leak_enable": False},
-    **{"monitor_enable": False, "destinations": [SPECK_NOWHERE] * 2},
-}
+        "input_shape": {"size": dict.fromkeys("xy", (1, 128)), "feature_count": (1, 1024)},
+        "output_shape": {"size": dict.fromkeys("xy", (1, 64)), "feature_count": (1, 1024)},
+        "kernel_size": (1, 16), "padding": dict.fromkeys("xy", (0, 7)),
+        "stride": {axis: {1, 2, 4, 8} for axis in "xy"}}}
 SPECK_CAMERA = {  # off
-    "pass_sensor_events": False,
-    "merge": False,
-    "origin": SPECK_XY,
-    "cut": {"x": 127, "y": 127},
-    "pooling": {"x": 1, "y": 1},
-    "destinations": [SPECK_NOWHERE] * 2,
-    **{"monitor_enable": False, "raw_monitor_enable": False, "on_channel": True},
-    **{"off_channel": True, "mirror": {"x": False, "y": False}, "mirror_diagonal": False},
-}
+    **{"pass_sensor_events": False, "merge": False, "origin": SPECK_XY, "mirror_diagonal": False},
+    **{"cut": {"x": 127, "y": 127}, "pooling": {"x": 1, "y": 1}, "raw_monitor_enable": False},
+    **{"on_channel": True, "off_channel": True, "mirror": {"x": False, "y": False}},
+    "destinations": [SPECK_NOWHERE] * 2, "monitor_enable": False}
 SPECK_FILTER = {
     **{"enable": False, "filter_size": 1, "threshold": 5, "hot_pixel_filter_enable": False},
-    **{"low_pass_mode_enable": False, "internal_slow_clk": False},
-}
-SPECK_READOUT = {  # enable and monitor_enable: on or off
+    **{"low_pass_mode_enable": False, "internal_slow_clk": False}}
+SPECK_READOUT = {  # and enable and monitor_enable: on or off
     **{"readout_configuration_sel": 3, "threshold": 1, "output_mode_sel": 0},
     **{"low_pass_filter_disable": True, "low_pass_filter32_not16": False},
     **{"readout_pin_monitor_enable": False, "override_threshold_max": False},
-    **{"output_neuron_num": 15, "internal_slow_clk": False},
-}
+    **{"output_neuron_num": 15, "internal_slow_clk": False}}
+SPECK_INPUT = {
+    **{"first": (0, 1 << 20), "shape": [(1, 1 << 20)] * 3, "layer": (0, 8)},
+    **{"feature_shift": (0, 1023), "pooling": {"x": (1, 1 << 20), "y": (1, 1 << 20)}}}
 
 
 def speck(bundle: Bundle) -> Chip:
     """Rebuild the network of a Speck."""
-    variant = bundle.manifest["target"].one_of("speck:2e", "speck:2f").partition(":")[2]
-    bundle.manifest["part"].one_of(f"Speck {variant}")
-    config = bundle.json("config.json").has(
-        "format variant cnn_layers dvs_layer dvs_filter readout factory_config nirc"
-    )
-    config["format"].one_of("nirc-speck-config/1")
-    config["variant"].one_of(variant)
-    rows = config["cnn_layers"].list()
-    if len(rows) != len(SPECK_KERNEL):
-        raise config["cnn_layers"].refused("9 cores")
-    cores = {i: SpeckCore(bundle, row, i) for i, row in enumerate(rows) if row["weights"].value}
-    for i, row in enumerate(rows):
-        if i not in cores:
-            row.one_of(SPECK_UNUSED)
-    channels, routes = _speck_inputs(config)
-    first = channels
+    manifest, file = bundle.manifest, "config.json"
+    variant = fit("manifest.json", manifest["target"], {"speck:2e", "speck:2f"}, "target")[6:]
+    fit("manifest.json", manifest["part"], f"Speck {variant}", "part")
+    pattern: dict[str, Any] = {"format": "nirc-speck-config/1", "variant": variant}
+    pattern |= dict.fromkeys(("dvs_layer", "dvs_filter", "readout", "factory_config"), dict)
+    ours = {"inputs": [SPECK_INPUT, ...], "slow_clock_hz": object, "readout_core": object}
+    pattern |= {"nirc": ours, "cnn_layers": [dict] * len(SPECK_KERNEL)}
+    config, cores = bundle.json(file, pattern), dict[int, SpeckCore]()
+    for i, row in enumerate(config["cnn_layers"]):
+        used = bool(row.get("weights"))
+        core = fit(file, row, SPECK_USED if used else SPECK_UNUSED, f"cnn_layers[{i}]")
+        cores |= {i: SpeckCore(bundle, core, i)} if used else {}
+    inputs = config["nirc"]["inputs"]
+    ends = [row["first"] + int(np.prod(row["shape"], dtype=object)) for row in inputs]
+    channels = first = fit(file, max([0, *ends]), (0, 1 << 20), "nirc.inputs")
+    routes = [(row, row["first"], row["shape"], row["pooling"]) for row in inputs]
     for core in cores.values():
         core.first, first = first, first + core.n
-    synapses = [_speck_arrival(cores, i, *route) for i, route in routes]
-    for core in cores.values():
-        for to, arrival in core.destinations(cores):
-            synapses.append(_speck_arrival(cores, to, *arrival))
+        routes += [(to, core.first, core.shape, dict.fromkeys("xy", to["pooling"]))
+                   for to in core.row["destinations"] if to["enable"] and to["layer"] != 12]
+    synapses = [_speck_arrival(cores, *route) for route in routes]
     fields: dict[str, list[Array]] = {}
     for core in cores.values():
-        for name, value in core.fields(bundle).items():
-            fields.setdefault(name, [np.full(channels, np.nan)]).append(
-                np.broadcast_to(value, core.n)
-            )
-    joined = {name: np.concatenate(values) for name, values in fields.items()}
-    _speck_early(bundle, joined, channels)
+        for name, value in core.fields(bundle.dt).items():
+            column = fields.setdefault(name, [np.full(channels, np.nan)])
+            column.append(np.broadcast_to(value, core.n))
     _speck_switches(bundle, config, cores)
-    _speck_archive(bundle, cores)
+    arrays = [(i, name, each) for i, core in cores.items() for name, each in core.arrays.items()]
+    bundle.same("weights.npz", {f"core{i}/{name}": array for i, name, array in arrays})
     rules = [np.full(core.n, SPECK_STEP.format(core.reset)) for core in cores.values()]
-    idle = [core.idle for core in cores.values()]
-    columns = [core.first + np.arange(core.n) for core in cores.values() if core.monitored]
-    return Chip(
+    read = [core for core in cores.values() if core.row["monitor_enable"]]
+    chip = Chip(
         channels=channels,
         parts={"neurons": first - channels},
-        fields=joined,
+        fields={name: np.concatenate(values) for name, values in fields.items()},
         absent={"v_start": 0.0},
         rules=np.concatenate([np.full(channels, ""), *rules]),
         synapses=[np.concatenate(column) for column in zip(*synapses)],
-        columns=np.concatenate(columns or [np.zeros(0, np.int64)]),
-        idle=np.concatenate([np.zeros(channels, bool), *idle]),
-    )
+        columns=np.concatenate([np.zeros(0, int), *(c.first + np.arange(c.n) for c in read)]),
+        idle=np.concatenate([np.zeros(channels, bool), *(core.idle for core in cores.values())]))
+    _speck_early(bundle, chip)
+    return chip
 
 
-def _speck_early(bundle: Bundle, fields: dict[str, Array], channels: int) -> None:
+def _speck_early(bundle: Bundle, chip: Chip) -> None:
     """Take back what biases bring a membrane in the steps that a population is early."""
-    blocks, late_by = bundle.blocks, latencies(bundle)
-    for name, population in bundle.network.populations.items():
-        if (late := late_by[name]) >= 0:
-            continue
-        at = blocks[name]["index"].flat().integers(0, len(fields["v_start"]), population.n)
-        at = np.minimum(at + channels, len(fields["v_start"]) - 1)
-        start = population.fields.get("v_start", np.zeros(population.n))
-        moved = np.maximum(start - late * fields["drift"][at], fields["v_least"][at])
-        same = moved == fields["v_start"][at]
-        fields["v_start"][at[same]] = start[same]
+    for population in bundle.network.populations.values():
+        if population.late < 0:
+            at, fields = chip.numbers(population), chip.fields
+            start = population.fields.get("v_start", np.zeros(population.n))
+            moved = start - population.late * fields["drift"][at]
+            same = np.maximum(moved, fields["v_least"][at]) == fields["v_start"][at]
+            fields["v_start"][at[same]] = start[same]
 
 
 class SpeckCore:
     """One core: kernel (out, in, y, x), bias (out,), and initial values (out, y, x)."""
 
-    def __init__(self, bundle: Bundle, row: Node, number: int) -> None:
-        self.row, self.number = row, number
-        self.first = 0  # the number of its first neuron
-        sizes = row["dimensions"].has("input_shape output_shape kernel_size padding stride")
-        self.shape_in = _speck_shape(sizes["input_shape"], 128)
-        self.shape = _speck_shape(sizes["output_shape"], 64)
-        self.n = int(np.prod(self.shape))
-        k = sizes["kernel_size"].integer(1, 16)
-        self.padding = _speck_yx(sizes["padding"], 0, 7)
-        self.stride = tuple(
-            sizes["stride"].has("x y")[axis].one_of(1, 2, 4, 8) for axis in ("y", "x")
-        )
-        out, into = self.shape[0], self.shape_in[0]
-        for axis, n in enumerate(self.shape_in[1:]):
-            size = (n + 2 * self.padding[axis] - k) // self.stride[axis] + 1
-            if size != self.shape[1 + axis]:
-                raise sizes["output_shape"].refused(f"{size} as the input, kernel and stride say")
-        self.kernel = row["weights"].integers(-128, 127, out, into, k, k).swapaxes(2, 3)
-        self.bias = row["biases"].integers(-32768, 32767, out)
-        initial = row["neurons_initial_value"]
-        self.initial = initial.integers(-32768, 32767, out, *self.shape[:0:-1]).swapaxes(1, 2)
-        row["leak_enable"].one_of(bool(self.bias.any()))
-        self.monitored = row["monitor_enable"].one_of(True, False)
-        self.reset = "set" if row["return_to_zero"].one_of(True, False) else "subtract"
-        row.has(" ".join(SPECK_UNUSED))
-        for name, value in SPECK_CORE.items():
-            row[name].one_of(value)
+    def __init__(self, bundle: Bundle, row: Any, number: int) -> None:
+        self.row, self.first, sizes = row, 0, row["dimensions"]  # first: its first neuron
+        file, place, k = "config.json", f"cnn_layers[{number}]", sizes["kernel_size"]
+        ends = [sizes["input_shape"], sizes["output_shape"]]
+        shapes = [(end["feature_count"], end["size"]["y"], end["size"]["x"]) for end in ends]
+        (self.into, *self.sides), self.shape = shapes
+        out, high, wide = self.shape
+        self.n = out * high * wide
+        names = ("weights", "biases", "neurons_initial_value")
+        wanted = ((out, self.into, k, k), (out,), (out, wide, high))
+        arrays = [shaped(file, f"{place}.{key}", row[key], *n) for key, n in zip(names, wanted)]
+        types = (np.int8, np.int16, np.int16)
+        self.arrays = {key: each.astype(kind) for key, each, kind in zip(names, arrays, types)}
+        kernel, self.bias = arrays[0].swapaxes(2, 3), arrays[1]
+        self.initial = arrays[2].swapaxes(1, 2)
+        pads, stride = ([sizes[key]["y"], sizes[key]["x"]] for key in ("padding", "stride"))
+        behind, to, pixel, tap = windows(kernel != 0, shapes[0], stride, pads * 2, (1, 1))
+        self.kernel = to, pixel, kernel.ravel()[tap]
+        if behind != self.shape:
+            raise Refused(file, f"{place}.dimensions", "another output shape", self.shape, behind)
+        fit(file, row["leak_enable"], bool(self.bias.any()), f"{place}.leak_enable")
+        self.reset = "set" if row["return_to_zero"] else "subtract"
+        for to in row["destinations"]:
+            if not to["enable"] or to["layer"] == 12:
+                only = {"enable": to["enable"], "layer": 12 * to["enable"]}
+                fit(file, to, {**SPECK_NOWHERE, **only}, f"{place}.destinations")
         # The readout layer reads channels 0, 4, 8, ...: the others have no neurons of the network.
-        self.read_out = any(to["layer"].value == 12 for to in row["destinations"].list())
-        idle = np.arange(out) % 4 != 0 if self.read_out else np.zeros(out, bool)
+        self.read_out = any(to["layer"] == 12 for to in row["destinations"])
+        idle = (np.arange(out) % 4 != 0) & self.read_out
         self.idle = np.repeat(idle, self.n // out)
         if self.bias[idle].any() or self.initial[idle].any():
-            raise row["biases"].refused("0 between the classes of the readout layer")
-
+            raise Refused(file, f"{place}.biases", "a class that the readout layer skips has one")
         # Before an event a neuron is below its threshold, and never below threshold_low. A weight
         # above the threshold leaves it higher each time, unless a spike sets it to 0.
-        most = max(0, int(self.kernel.max()), int(self.bias.max()))
-        high = row["threshold_high"].integer(1, 32767)
-        climbs = self.reset == "subtract" and most > high
-        if climbs or high - 1 + most > 32767:
-            events = (32767 - high) // max(most - high, 1) + 2
-            at = np.unravel_index(int(self.kernel.argmax()), self.kernel.shape)
-            text = f"{events} events that meet the weight (out, in, y, x) {tuple(map(int, at))}"
-            problem = "a membrane saturates at 32767"
-            bundle.note("overflow", "config.json", row.path, problem, text)
+        most, limit = max(0, int(kernel.max()), int(self.bias.max())), row["threshold_high"]
+        if (self.reset == "subtract" and most > limit) or limit - 1 + most > 32767:
+            events = (32767 - limit) // max(most - limit, 1) + 2
+            at = tuple(map(int, np.unravel_index(int(kernel.argmax()), kernel.shape)))
+            text = f"{events} events that meet the weight (out, in, y, x) {at}"
+            bundle.note("overflow", file, place, "a membrane saturates at 32767", text)
+        bits = [(size - 1).bit_length() for size in (k * k, out, high, wide)]  # of addresses
+        words = {"kernel": self.into << bits[0] + bits[1], "neuron": out << bits[2] + bits[3]}
+        for kind, limits in (("kernel", SPECK_KERNEL), ("neuron", SPECK_NEURON)):
+            bundle.most(file, f"{place} {kind} words", words[kind], limits[number] << 10)
 
-        def bits(n: int) -> int:  # of an address: memories are padded to powers of two
-            return (n - 1).bit_length()
-
-        words = into << (bits(k * k) + bits(out))
-        bundle.most("config.json", f"{row.path} kernel words", words, SPECK_KERNEL[number] << 10)
-        words = out << (bits(self.shape[1]) + bits(self.shape[2]))
-        bundle.most("config.json", f"{row.path} neuron words", words, SPECK_NEURON[number] << 10)
-
-    def fields(self, bundle: Bundle) -> dict[str, Any]:
+    def fields(self, dt: float) -> dict[str, Any]:
         """Return the NIR fields of the neurons, each (neurons,) or a number."""
-        return {
-            "r": 1 / bundle.dt,
-            "v_threshold": float(self.row["threshold_high"].integer(1, 32767)),
-            "v_least": float(self.row["threshold_low"].integer(-32768, -1)),
-            "v_reset": 0.0,
-            "drift": np.repeat(self.bias, self.n // len(self.bias)).astype(np.float64),
-            "v_start": self.initial.ravel().astype(np.float64),
-        }
-
-    def destinations(self, cores: dict[int, SpeckCore]) -> list[tuple[int, tuple[Any, ...]]]:
-        """Return core, and source, pooling and shift of each destination that is on."""
-        rows = self.row["destinations"].list()
-        if len(rows) != 2:
-            raise self.row["destinations"].refused("2 destinations")
-        found = []
-        for row in rows:
-            row.has(" ".join(SPECK_NOWHERE))
-            if not row["enable"].one_of(True, False):
-                row.one_of(SPECK_NOWHERE)
-                continue
-            layer = row["layer"].one_of(*cores, 12)
-            pooling = (row["pooling"].one_of(1, 2, 4),) * 2
-            shift = row["feature_shift"].integer(0, 1023)
-            if layer == 12:
-                row.one_of({**SPECK_NOWHERE, "enable": True, "layer": 12})
-            else:
-                found.append((layer, (self.first, self.shape, pooling, shift)))
-        return found
+        high, low = (float(self.row[f"threshold_{key}"]) for key in ("high", "low"))
+        drift = np.repeat(self.bias, self.n // len(self.bias)).astype(float)
+        fields = {"r": 1 / dt, "v_threshold": high, "v_least": low, "v_reset": 0.0}
+        return {**fields, "drift": drift, "v_start": self.initial.ravel().astype(float)}
 
 
-def _speck_shape(node: Node, most: int) -> tuple[int, int, int]:
-    """Return channels, y, x."""
-    node.has("size feature_count")
-    return (node["feature_count"].integer(1, 1024), *_speck_yx(node["size"], 1, most))
-
-
-def _speck_yx(node: Node, low: int, high: int) -> tuple[int, int]:
-    node.has("x y")
-    return node["y"].integer(low, high), node["x"].integer(low, high)
-
-
-def _speck_inputs(config: Node) -> tuple[int, list[tuple[int, tuple[Any, ...]]]]:
-    """Return the channels of the raster, and core, source, pooling and shift of each route."""
-    routes = []
-    last = 0
-    for row in config["nirc"].has("inputs slow_clock_hz readout_core")["inputs"].list():
-        row.has("first shape layer pooling feature_shift")
-        shape = tuple(row["shape"].integers(1, 1 << 20, 3).tolist())
-        first = row["first"].integer(0, 1 << 20)
-        pooling = _speck_yx(row["pooling"], 1, 1 << 20)
-        shift = row["feature_shift"].integer(0, 1023)
-        routes.append((row["layer"].integer(0, 8), (first, shape, pooling, shift)))
-        last = max(last, first + int(np.prod(shape, dtype=object)))
-    if last > 1 << 20:
-        raise config["nirc"].refused("at most 2**20 channels")
-    return last, routes
-
-
-def _speck_arrival(
-    cores: dict[int, SpeckCore],
-    number: int,
-    first: int,
-    shape: tuple[int, int, int],
-    pooling: tuple[int, int],
-    shift: int,
-) -> tuple[Array, ...]:
+def _speck_arrival(cores: Any, to: Any, first: int, shape: Any, pooling: Any) -> tuple[Array, ...]:
     """Return the synapses into a core from a map whose neurons begin at ``first``."""
-    if number not in cores:
-        raise Refused("config.json", f"cnn_layers[{number}]", "spikes go to a core without weights")
-    core = cores[number]
-    into, high, wide = core.shape_in
+    place, core = f"cnn_layers[{to['layer']}]", cores.get(to["layer"])
+    pooled = [] if core is None else [shape[1] // pooling["y"], shape[2] // pooling["x"]]
+    if core is None or shape[0] + to["feature_shift"] > core.into or pooled != core.sides:
+        raise Refused("config.json", place, "spikes of another map arrive there")
     c, y, x = (each.ravel() for each in np.indices(shape))
-    c, y, x = c + shift, y // pooling[0], x // pooling[1]
-    if shape[0] + shift > into or (shape[1] // pooling[0], shape[2] // pooling[1]) != (high, wide):
-        raise Refused("config.json", f"cnn_layers[{number}]", "spikes of another map arrive there")
-    inside = np.flatnonzero((y < high) & (x < wide))  # the chip drops an odd row and column
-    pixel = ((c * high + y) * wide + x)[inside]
-    arrive = {"type": "list", "target": pixel, "source": inside, "weight": np.ones(len(inside))}
-    kernel = {"type": "Conv2d", "weight": core.kernel, "shape_in": core.shape_in}
-    kernel |= {"shape": core.shape, "stride": core.stride, "padding": core.padding}
-    ops = [arrive, {**kernel, "dilation": (1, 1)}]
-    target, source, weight = Projection("", "", 0, 0, ops).synapses()
-    nothing = np.zeros(len(target))
-    return source + first, target + core.first, nothing, nothing, weight
+    c, y, x = c + to["feature_shift"], y // pooling["y"], x // pooling["x"]
+    inside = np.flatnonzero((y < core.sides[0]) & (x < core.sides[1]))  # odd ones are lost
+    pixel = ((c * core.sides[0] + y) * core.sides[1] + x)[inside]
+    target, source, weight = composed((pixel, inside, np.ones(len(inside))), core.kernel)
+    return source + first, target + core.first, 0 * target, 0 * target, weight
 
 
-def _speck_switches(bundle: Bundle, config: Node, cores: dict[int, SpeckCore]) -> None:
+def _speck_switches(bundle: Bundle, config: Any, cores: dict[int, SpeckCore]) -> None:
     """Demand that camera, readout layer and slow clock are as the network needs them."""
-    ours = config["nirc"]
-    config["dvs_filter"].one_of(SPECK_FILTER)
+    rows, camera = config["nirc"]["inputs"], dict(SPECK_CAMERA)
+    if config["dvs_layer"].get("pass_sensor_events") is not False and rows:
+        channels, *sides = rows[0]["shape"]
+        pooling = fit("config.json", rows[0]["pooling"]["y"], {1, 2, 4}, "nirc.inputs[0].pooling")
+        y, x = (side // pooling for side in sides)
+        top, left = (128 // pooling - y) // 2, (128 // pooling - x) // 2
+        camera |= {"pass_sensor_events": True, "merge": channels == 1}
+        camera |= {"origin": {"x": left, "y": top}, "cut": {"x": left + x - 1, "y": top + y - 1}}
+        camera["pooling"] = {"x": pooling, "y": pooling}
+        ends = [{key: row[key] for key in ("layer", "feature_shift")} for row in rows]
+        arrive = [{**SPECK_NOWHERE, "enable": True, **end} for end in ends]
+        camera["destinations"] = arrive + [SPECK_NOWHERE] * (2 - len(rows))
+        for i, row in enumerate(rows):
+            want = {**row, "pooling": camera["pooling"], "shape": rows[0]["shape"], "first": 0}
+            fit("config.json", row, want, f"nirc.inputs[{i}]")
     reading = [i for i, core in cores.items() if core.read_out]
-    ours["readout_core"].one_of(reading[0] if len(reading) == 1 else None)
     on = {"enable": bool(reading), "monitor_enable": bool(reading)}
-    config["readout"].one_of({**SPECK_READOUT, **on})
-    config["factory_config"].one_of({"io_sel": 24 if reading else 0})
-    ticks = any(core.bias.any() for core in cores.values())
-    dt = bundle.manifest["dt"].value
-    hz = round(1 / bundle.dt, 3) if ticks and dt is not None else None
-    if hz is not None and not 10 <= hz <= 10_000:
-        hz = None
-    ours["slow_clock_hz"].one_of(hz)
-    camera = config["dvs_layer"]
-    if not camera["pass_sensor_events"].value:
-        camera.one_of(SPECK_CAMERA)
-        return
-    rows = ours["inputs"].list()
-    pooling = rows[0]["pooling"]["y"].one_of(1, 2, 4)
-    channels, *sides = rows[0]["shape"].value
-    y, x = (side // pooling for side in sides)
-    top, left = (128 // pooling - y) // 2, (128 // pooling - x) // 2
-    targets = [
-        {**SPECK_NOWHERE, "enable": True, "layer": row["layer"].value}
-        | {"feature_shift": row["feature_shift"].value}
-        for row in rows
-    ]
-    window = {"origin": {"x": left, "y": top}, "cut": {"x": left + x - 1, "y": top + y - 1}}
-    on = {"pass_sensor_events": True, "merge": channels == 1}
-    on |= {"pooling": {"x": pooling, "y": pooling}, **window}  # type: ignore[dict-item]
-    camera.one_of(
-        {**SPECK_CAMERA, **on, "destinations": targets + [SPECK_NOWHERE] * (2 - len(rows))}
-    )
-    for row in rows:
-        row["pooling"].one_of({"x": pooling, "y": pooling})
-        row["shape"].one_of(rows[0]["shape"].value)
-        row["first"].one_of(0)
-
-
-def _speck_archive(bundle: Bundle, cores: dict[int, SpeckCore]) -> None:
-    """Compare weights.npz with config.json."""
-    want: dict[str, Array] = {}
-    for i, core in cores.items():
-        want[f"core{i}/weights"] = core.kernel.swapaxes(2, 3).astype(np.int8)
-        want[f"core{i}/biases"] = core.bias.astype(np.int16)
-        want[f"core{i}/neurons_initial_value"] = core.initial.swapaxes(1, 2).astype(np.int16)
-    bundle.same("weights.npz", want)
+    hz = round(1 / bundle.dt, 3)
+    ticks = any(core.bias.any() for core in cores.values()) and bundle.manifest["dt"] is not None
+    ours: Any = {"inputs": object, "readout_core": reading[0] if len(reading) == 1 else None}
+    ours["slow_clock_hz"] = hz if ticks and 10 <= hz <= 10_000 else None
+    wanted: Any = {"dvs_layer": camera, "dvs_filter": SPECK_FILTER, "nirc": ours}
+    wanted |= {"factory_config": {"io_sel": 24 if reading else 0}}
+    wanted["readout"] = {**SPECK_READOUT, **on}
+    fit("config.json", config, {**wanted, ...: object})

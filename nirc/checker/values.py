@@ -1,6 +1,6 @@
 """Check a bundle of nirc without nirc: does the chip get the network that the bundle names?
 
-  python check.py [DIRECTORY]
+  python check.py [DIRECTORY]      default: the directory of this file
 
 The checker reads the files that go to the chip, rebuilds the network of integers from their bytes
 alone, and compares it with the quantised network in network.nir: neuron by neuron, weight by
@@ -18,8 +18,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,7 +37,7 @@ class Finding(Exception):
 
     def __str__(self) -> str:
         found = f", found {self.found}" if self.found else ""
-        wanted = f", wanted {self.wanted}" if self.wanted else ""
+        wanted = f", expected {self.wanted}" if self.wanted else ""
         return f"{self.file}: {self.place}: {self.problem}{found}{wanted}"
 
 
@@ -50,95 +48,88 @@ class Refused(Finding):
         super().__init__("unreadable", file, place, problem, *values)
 
 
-@dataclass(frozen=True)
-class Node:
-    """A value of JSON and its place. Every access checks the type."""
+def fit(file: str, value: Any, pattern: Any, place: str = "") -> Any:
+    """Return a value of JSON, lists of integers as arrays. Raise ``Refused`` if it is odd.
 
-    file: str
-    path: str
-    value: Any
+    Patterns: (low, high) an integer, (low, high, axes) lists of integers, [pattern, ...] a list,
+    {key: pattern} an object, ... as a key: of all other keys, {a, b} one of these, a type, a
+    function of these arguments, else the value itself. true is not 1, and 1 is not 1.0.
+    """
+    kinds, wanted = (type(pattern), type(value)), pattern
+    if kinds == (dict, dict):
+        wanted = [key for key in pattern if key is not ...]
+        if set(wanted) == set(value) or (... in pattern and set(wanted) <= set(value)):
+            rows = ((key, pattern.get(key, pattern.get(...))) for key in value)
+            return {k: fit(file, value[k], p, f"{place}.{k}".lstrip(".")) for k, p in rows}
+    elif kinds == (list, list):
+        rows = pattern[:1] * len(value) if pattern[1:] == [...] else pattern
+        if len(rows) == len(value):
+            pairs = enumerate(zip(value, rows))
+            return [fit(file, v, p, f"{place}[{i}]") for i, (v, p) in pairs]
+    elif kinds[0] is tuple:
+        array = integers(value, *pattern)
+        if array is not None:
+            return array
+    elif kinds[0] in (set, type({}.keys())):
+        if kinds[1] in (str, int) and value in pattern:
+            return value
+    elif pattern is object or pattern is kinds[1] or (kinds[0] is kinds[1] and pattern == value):
+        return value
+    elif kinds[0] is not type and callable(pattern):
+        return pattern(file, value, place)
+    raise Refused(file, place or "the file", "a value is odd", value, wanted)
 
-    def refused(self, wanted: str) -> Refused:
-        """Return the refusal of this value."""
-        return Refused(self.file, self.path or "the file", "a value is odd", self.value, wanted)
 
-    def __getitem__(self, key: str) -> Node:
-        path = f"{self.path}.{key}".lstrip(".")
-        if key not in self.of(dict):
-            raise Refused(self.file, path, "a field is missing")
-        return Node(self.file, path, self.value[key])
+def integers(value: Any, low: int, high: int, axes: int = 0) -> Any:
+    """Return an array of integers, a number without axes, None if there are others in the lists."""
+    items, sizes = [value], []
+    for _ in range(axes):
+        lengths = {len(each) if type(each) is list else -1 for each in items}
+        if len(lengths) > 1 or -1 in lengths:
+            return None
+        sizes.append(max(lengths, default=0))
+        items = list(itertools.chain.from_iterable(items))
+    if not set(map(type, items)) <= {int} or (
+        items and not low <= min(items) <= max(items) <= high
+    ):
+        return None
+    return np.array(items, np.int64).reshape(sizes) if axes else value
 
-    def has(self, fields: str) -> Node:
-        """Demand an object with these fields, in words apart by blanks, and no others."""
-        if set(self.of(dict)) != set(fields.split()):
-            raise Refused(self.file, self.path, "the fields are others", list(self.value), fields)
-        return self
 
-    def of(self, kind: type) -> Any:
-        """Return a value of this type: dict, list or str."""
-        if type(self.value) is not kind:
-            raise self.refused(f"a {kind.__name__}")
-        return self.value
+def shaped(file: str, place: str, array: Array, *shape: int) -> Array:
+    """Return an array that has to be of this shape. One without values fits all such shapes."""
+    if array.shape != shape and (array.size or np.prod(shape)):
+        raise Refused(file, place, "another shape", array.shape, shape)
+    return array.reshape(shape)
 
-    def list(self) -> list[Node]:
-        """Return the items of a list."""
-        items = enumerate(self.of(list))
-        return [Node(self.file, f"{self.path}[{i}]", value) for i, value in items]
 
-    def one_of(self, *values: object) -> Any:
-        """Return a value that is one of these. true is not 1, and 1 is not 1.0."""
-        texts = [json.dumps(each, sort_keys=True) for each in values]
-        if json.dumps(self.value, sort_keys=True) not in texts:
-            raise self.refused(" or ".join(texts))
-        return self.value
+def in_full(file: str, value: Any, place: str) -> list[Any]:
+    """Return a list in which an entry [first, count, step] stands for ``count`` values."""
+    values: list[Any] = []
+    for row in fit(file, value, [object, ...], place):
+        if type(row) is not list:
+            values.append(row)
+            continue
+        most = MOST_VALUES - len(values)
+        first, count, step = fit(file, row, [object, (1, most), (-most, most)], place)
+        if step:
+            first = fit(file, first, (-MOST_VALUES, MOST_VALUES), place)
+            values += range(first, first + count * step, step)
+        else:
+            values += [first] * count
+    return values
 
-    def name_in(self, names: Iterable[str]) -> str:
-        """Return a text that is one of these. ``names`` is a dict, for many of them."""
-        if self.of(str) not in names:
-            raise self.refused(" or ".join(itertools.islice(names, 9)))
-        return str(self.value)
 
-    def flat(self) -> Node:
-        """Return a list in full: an entry [first, count, step] stands for ``count`` values."""
-        values: list[Any] = []
-        for row in self.list():
-            if type(row.value) is not list:
-                values.append(row.value)
-                continue
-            first, count, step = row.list() if len(row.value) == 3 else [row] * 3
-            if len(values) + count.integer(1, MOST_VALUES) > MOST_VALUES:
-                raise row.refused(f"at most {MOST_VALUES} values in all")
-            if step.integer(-MOST_VALUES, MOST_VALUES):
-                first.integer(-MOST_VALUES, MOST_VALUES)
-                values += range(first.value, first.value + count.value * step.value, step.value)
-            else:
-                values += [first.value] * count.value
-        return Node(self.file, self.path, values)
+def parsed(file: str, data: bytes, pattern: Any) -> Any:
+    """Return the tree of a JSON text that fits a pattern."""
+    try:
+        tree = json.loads(data.decode(), object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise Refused(file, "the file", "it is no JSON", error) from None
+    return fit(file, tree, pattern)
 
-    def integer(self, low: int, high: int) -> int:
-        """Return an integer in a range."""
-        if type(self.value) is not int or not low <= self.value <= high:
-            raise self.refused(f"{low}..{high}")
-        return self.value
 
-    def integers(self, low: int, high: int, *shape: int | None) -> Array:
-        """Return an array of integers. None in ``shape`` is any length."""
-        items: list[Any] = [self.value]
-        sizes = []
-        for wanted in shape:
-            lengths = {len(each) if type(each) is list else -1 for each in items}
-            if len(lengths) != 1 or -1 in lengths or (wanted is not None and lengths != {wanted}):
-                raise self.refused(f"a list of {wanted or 'equal lists'}")
-            sizes.append(lengths.pop())
-            items = list(itertools.chain.from_iterable(items))
-            if not items:
-                return np.zeros([*sizes, *(n or 0 for n in shape[len(sizes) :])], np.int64)
-        if set(map(type, items)) != {int} or not low <= min(items) <= max(items) <= high:
-            odd = next(x for x in items if type(x) is not int or not low <= x <= high)
-            raise Node(self.file, self.path, odd).refused(f"{low}..{high}")
-        return np.array(items, np.int64).reshape(sizes)
-
-    def column(self, name: str, low: int, high: int) -> Array:
-        """Return a field of every object in a list."""
-        values = [row[name].value for row in self.list()]
-        return Node(self.file, f"{self.path}[].{name}", values).integers(low, high, None)
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a name stands twice")
+    return dict(pairs)

@@ -19,8 +19,9 @@ from nirc.diagnostics.log import Log
 from nirc.diagnostics.outcome import LeftOutOfExport, NotInNir
 from nirc.ir.arrays import Float, Shape, size
 from nirc.ir.linear import Diagonal
-from nirc.ir.populations import Continuous, Discrete, Population, Projection, Source
+from nirc.ir.populations import Continuous, Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Form, Program
+from nirc.ir.rules import MEMBRANE
 from nirc.nirfile.operators import EVERY, Later, Plus, Route, Step, laid_out
 from nirc.writers.importer import ENDLESS, Fields
 
@@ -129,6 +130,8 @@ def _routes(program: Program, neurons: Mapping[str, Written], log: Log) -> list[
     for source, target, projection in program.edges():
         steps: list[Step] = list(projection.ops)
         delay_s, before, behind = _constants(projection, program, program[target].n, log)
+        if isinstance(program[target], Sink):
+            delay_s += program[target].delay_steps * (program.dt_s or 0.0)
         if before.any():
             steps.append(Plus(before))
         if delay_s:
@@ -186,19 +189,25 @@ def _neuron(name: str, population: Population[Any], dt_s: float | None, log: Log
 def _left_out(name: str, d: Discrete) -> Iterator[LeftOutOfExport]:
     """Yield what NIR's letter leaves out of these neurons."""
     rule, fires = d.rule, d.rule.fires
-    if fires is None:
-        return
-    if rule.reset == "subtract":
-        what = f"that `{name}` subtracts the threshold at a spike"
-        yield LeftOutOfExport(what=what, help="read the file with --reset subtract")
+    letter = MEMBRANE.with_synapse() if rule.has_synapse else MEMBRANE
     others = {
-        "is not reset by a spike": rule.reset == "none",
-        "is reset a step after a spike": rule.reset_is_delayed,
-        f"fires {times(fires.most)} in a step": fires.most != 1,
-        "fires at its threshold, not above it only": fires.at == ">=",
         "has a lower bound of the membrane": d.v_least is not None,
         "does not start at 0": d.v_start is not None,
+        f"cuts its states to multiples of {d.grain or 0:g} V": d.grain is not None,
     }
+    if fires is not None:
+        letter = rule.at_once()
+        others |= {
+            "is not reset by a spike": rule.reset == "none",
+            "is reset a step after a spike": rule.reset_is_delayed,
+            f"fires {times(fires.most)} in a step": fires.most != 1,
+            "fires at its threshold, not above it only": fires.at == ">=",
+        }
+        if rule.reset == "subtract":
+            what = f"that `{name}` subtracts the threshold at a spike"
+            yield LeftOutOfExport(what=what, help="read the file with --reset subtract")
+    order = rule.without_bound().without_reset()
+    others[f"does a step in another order ({rule.text})"] = order != letter.without_reset()
     for what, left_out in others.items():
         if left_out:
             yield LeftOutOfExport(what=f"that `{name}` {what}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -21,18 +22,24 @@ from nirc.checker.values import Refused
 from nirc.diagnostics.log import Log
 from nirc.library import compile
 from nirc.nirfile import operators
-from tests.corrupt import bundles, caught, of_each_kind
+from tests.commands import nirc
+from tests.corrupt import bundles, caught, of_each_kind, sealed
 from tests.deployed import script, signed
 from tests.models import chain, graph, looped
 
 ROOT = Path(__file__).parents[2]
+# Fields that no chip reads, which the seal of the certificate alone holds.
+CLAIMS = re.compile(
+    r"network\.net:|certificate\.json: \('seal',|'(cost|bound|late_cores|reason|note|order)'|"
+    r"'links'|'spikes_a_step_between_cores'|'latency_steps'|"
+    r"\('(projections|convolutions)', \d+, 'name'"
+)
 # What inputs may do to the good bundles' states.
 SATURATES = "v saturates if all inhibitory synapses act for"
 NOT_PROVED = (
-    "config.json: isyn, isyn2, v: {} states are not proved to stay in 16 bits, {} if inputs"
+    "config.json: isyn, isyn2, v: {} states are not proved to stay in 16 bits, {} if inputs fire "
+    "once a step at most, found {} leave in {} runs, {} of neuron {}"
 )
-ONCE = f"{NOT_PROVED} fire once a step at most, found {{}}"
-NO_INPUT = "no input tried leaves them"
 EVENTS = (
     "config.json: cnn_layers[{}]: a membrane saturates at 32767, found {} events that meet the "
     "weight (out, in, y, x) {}"
@@ -51,15 +58,16 @@ OVERFLOWS = {
         EVENTS.format(0, 5452, (12, 11, 0, 0)),
         EVENTS.format(2, 1260, (28, 13, 0, 0)),
     ],
-    "braille on xylo:audio2": [ONCE.format("94 of 141", 93, NO_INPUT)],
-    "braille on xylo:imu": [ONCE.format("94 of 141", 93, NO_INPUT)],
-    "japanesevowels_rsnn on xylo:audio3": [
-        ONCE.format(
-            "176 of 264", 176, "v of neuron 50 leaves in step 5: 15 spikes on [0, 5, 6, 9, 11]"
-        )
+    "receptors on loihi2": [f"network.npz: n[2]: {SATURATES} 6 steps"],
+    "braille on xylo:audio2": [NOT_PROVED.format("94 of 141", 93, 64, 94, "isyn", 46)],
+    "braille on xylo:imu": [NOT_PROVED.format("94 of 141", 93, 64, 94, "isyn", 46)],
+    "japanesevowels_rsnn on xylo:audio3": [NOT_PROVED.format("176 of 264", 176, 164, 176, "v", 50)],
+    "basicmotions_lif_ff on xylo:audio2": [
+        NOT_PROVED.format("200 of 300", 52, 200, 200, "isyn", 16)
     ],
-    "basicmotions_lif_ff on xylo:audio2": [ONCE.format("200 of 300", 52, NO_INPUT)],
-    "relays on xylo:audio3": [ONCE.format("330 of 855", 90, NO_INPUT)],
+    "relays on xylo:audio3": [NOT_PROVED.format("330 of 855", 90, 292, 46, "isyn", 3)],
+    "receptors on xylo:audio2": [NOT_PROVED.format("25 of 36", 9, 25, 24, "isyn", 2)],
+    "receptors on xylo:audio3": [NOT_PROVED.format("25 of 36", 9, 25, 24, "isyn", 2)],
 }
 
 
@@ -69,9 +77,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made.save(tmp_path_factory.mktemp("xylo") / "bundle")
 
 
-def run(bundle: Path) -> subprocess.CompletedProcess[str]:
+def run(bundle: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """check.py in a Python that finds no nirc."""
-    command = [sys.executable, "-I", "check.py"]
+    command = [sys.executable, "-I", "check.py", *arguments]
     return subprocess.run(command, cwd=bundle, capture_output=True, text=True, check=False)
 
 
@@ -81,6 +89,31 @@ def test_a_good_bundle_passes(bundle: Path) -> None:
     assert done.stdout.endswith("the chip gets the network in network.nir\n")
 
 
+def test_help_teaches_and_two_directories_are_no_use(bundle: Path) -> None:
+    asked, odd = run(bundle, "--help"), run(bundle, "a", "b")
+    assert (asked.returncode, asked.stderr) == (0, "") and "Exit status: 0" in asked.stdout
+    assert (odd.returncode, odd.stdout) == (2, "") and "Exit status: 0" in odd.stderr
+
+
+def test_nirc_check_prints_what_check_py_prints(bundle: Path) -> None:
+    done = nirc("check", str(bundle), cwd=bundle.parent)
+    assert done.returncode == 0 and "chip gets the network" in done.stdout
+    for text in (done.stderr, run(bundle).stdout):
+        assert "of 141 states are not proved to stay in 16 bits" in text
+        assert "leave in 94 runs" in text and "15 spikes on [0" in text
+
+
+def test_files_are_compared_with_their_digests(bundle: Path, tmp_path: Path) -> None:
+    """The report says nothing about the chip's network, and the manifest's model neither."""
+    for name in ("report.html", "manifest.json"):
+        altered = shutil.copytree(bundle, tmp_path / name)
+        text = (altered / name).read_text().replace("braille", "letters")
+        (altered / name).write_text(text)
+        done = run(altered)
+        assert done.returncode == 1
+        assert f"{name}: the file: this is not the file that nirc wrote, found" in done.stdout
+
+
 @pytest.mark.parametrize("chip", CHECKED)
 def test_the_checker_is_one_file_that_needs_numpy_only(chip: str) -> None:
     text = checker_text(chip).decode()
@@ -88,20 +121,27 @@ def test_the_checker_is_one_file_that_needs_numpy_only(chip: str) -> None:
     names = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     names |= {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
     assert names - set(sys.stdlib_module_names) == {"numpy", "collections.abc"}
-    assert text.isascii() and len(text.splitlines()) < 1100
+    assert text.isascii() and len(text.splitlines()) < 1000
 
 
 @pytest.mark.parametrize("chip", CHECKED)
 def test_corruptions_of_single_fields_are_noticed(chip: str) -> None:
-    """``python -m tests.corrupt --chip CHIP --count 1000`` does the same at length."""
-    assert [c.text for c in of_each_kind(chip, seed=1) if not caught(chip, c.files)] == []
+    """``python -m tests.corrupt --chip CHIP --count 1000`` does the same at length.
+
+    Their meaning gives them away. The seal of the certificate alone holds what no chip reads.
+    """
+    missed = [c for c in of_each_kind(chip, seed=1) if not caught(chip, sealed(c.files))]
+    assert [c.text for c in missed if not caught(chip, c.files)] == []
+    assert [c.text for c in missed if not CLAIMS.search(c.text)] == []
 
 
 @pytest.mark.parametrize("chip", CHECKED)
 def test_good_bundles_pass(chip: str) -> None:
     for name, files in bundles(chip):
         found = check(files.__getitem__, reader_of(chip))
-        assert [str(each) for each in found] == OVERFLOWS.get(name, []), name
+        wanted = OVERFLOWS.get(name, [])
+        assert len(found) == len(wanted), name
+        assert all(str(a).startswith(b) for a, b in zip(found, wanted, strict=True)), name
 
 
 def test_deploy_py_refuses_a_bundle_whose_weights_were_changed_with_all_digests(
@@ -114,7 +154,7 @@ def test_deploy_py_refuses_a_bundle_whose_weights_were_changed_with_all_digests(
     done = script(signed(altered, "config.json"), "--check", bare=False)
     assert done.returncode == 1
     assert "specification.npz: weights_in: it differs from config.json" in done.stdout
-    assert "input[0] to lif1.lif[0]: a synapse is on the chip only" in done.stdout
+    assert "input[0] to lif1.lif[0]: receptor 0, delay 0: the weight on the chip" in done.stdout
 
 
 def test_deploy_py_says_when_the_checker_cannot_run(bundle: Path) -> None:

@@ -19,7 +19,7 @@ from nirc.ir.rules import LETTER
 from nirc.nirfile.graph import to_graph
 from nirc.semantics.run import run
 from tests.commands import nirc
-from tests.models import DATA, chain, cuba
+from tests.models import DATA, DT, chain, cuba, li
 
 ZOO = ["basicmotions_lif_ff", "japanesevowels_rsnn", "digits_lif_mlp", "digits_if_cnn"]
 RNG = np.random.default_rng(0)
@@ -123,6 +123,39 @@ def test_a_bias_a_delay_and_a_leak_survive(tmp_path: Path) -> None:
             run(lower(m, Options(), log=Log()).discrete, inputs).output for m in (path, model)
         )
         assert expected.any() and (got == expected).all()
+
+
+def leaking(n: int) -> nir.LI:
+    return nir.LI(tau=np.full(n, 8 * DT), r=np.full(n, 8.0), v_leak=np.full(n, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("writer", "neurons", "what"),
+    [
+        ("lava", cuba(2), "cuts its states to multiples of 0.000244141 V"),
+        ("lava", li(2), "cuts its states to multiples of 0.000244141 V"),
+        ("snntorch", cuba(2), "does a step in another order (fire > 1, decay i, add x->i"),
+        ("norse,dt=0.001", leaking(2), "does not start at 0"),
+        ("nengo,dt=0.001", leaking(2), ""),
+        ("norse,dt=0.001", cuba(2), ""),
+        ("nir", cuba(2), ""),
+    ],
+)
+def test_an_exported_step_gives_the_same_answer_or_a_warning_says_what_is_left_out(
+    writer: str, neurons: nir.NIRNode, what: str, tmp_path: Path
+) -> None:
+    """Nengo's filters answer a step late, which a delay before the Output keeps."""
+    model, log = chain(2, nir.Linear(np.eye(2)), neurons, n_out=2), Log()
+    options = Options(writer=writer, dt_s=DT)
+    made = exported(model, "discrete", None, options, log=log)
+    said = [d.message for d in log.diagnostics if d.code == "P315"]
+    assert any(what in message for message in said) if what else said == []
+    path, inputs = tmp_path / "x.nir", RNG.poisson(0.5, (2, 40, 2))
+    path.write_bytes(made.data)
+    discrete = lower(model, options, log=Log()).discrete
+    again = lower(path, Options(dt_s=discrete.dt_s), log=Log()).discrete
+    asked, got = run(discrete, inputs).output, run(again, inputs).output
+    assert asked.any() and (what or np.allclose(asked, got, rtol=1e-6, atol=1e-9))
 
 
 def test_same_model_same_bytes(tmp_path: Path) -> None:
