@@ -134,7 +134,7 @@ def _site(kind: str) -> Site | None:
 
 def compilation(chip: str, directory: Path, operations: Operations) -> Done:
     """Compile a small model in ``directory``. Nothing is remembered from earlier ones."""
-    for cached in (scripts._template, scripts._text_of, scripts._imports_of, html._template):
+    for cached in (scripts._template, scripts._text_of, scripts._imports_of, html.template):
         cached.cache_clear()
     with operations.watched():
         return nirc(DENSE, "--target", chip, "-o", "out", "-q", cwd=directory)

@@ -19,7 +19,6 @@ from nirc.backends.xylo.limits import DASH, STATE
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.populations import Discrete
 from nirc.ir.rules import Fire, Rule, parse
-from nirc.semantics.neuron import Stepper
 
 IntArray = NDArray[np.signedinteger[Any]]
 Ints = IntArray | int
@@ -219,7 +218,8 @@ class XyloNeuron:
 
     ``scale``: chip units per volt of the model, (n,). ``max_spikes``: 31 for hidden neurons, 1 for
     outputs. ``shift_in``, ``shift_rec``: bit shift of weights from inputs and from hidden neurons,
-    which the weights of projections include.
+    which the weights of projections include. ``start``: both synaptic states and the membrane as
+    the model's first step begins. The chip's first step comes before, and begins from 0.
     """
 
     dash_mem: Int
@@ -232,10 +232,11 @@ class XyloNeuron:
     shift_rec: int
     dash_syn_2: Int | None = None  # of the second synapse, if it is used
     silent: bool = False  # a non-spiking output: its membrane is read
+    start: tuple[Int, Int, Int] | None = None
 
-    def stepper(self, batch: int) -> Stepper:
+    def stepper(self, batch: int) -> XyloStepper:
         """Return fresh states for ``batch`` samples."""
-        return _XyloStepper(self, batch)
+        return XyloStepper(self, batch)
 
     def as_discrete(self) -> Discrete:
         """Return the same neuron in chip units without the rounding of its states."""
@@ -253,16 +254,18 @@ class XyloNeuron:
         )
 
 
-class _XyloStepper:
+class XyloStepper:
     """Adds a step's input at once: equal to the chip unless a partial sum would leave 16 bits."""
 
     def __init__(self, neuron: XyloNeuron, batch: int) -> None:
         self.neuron = neuron
-        self.isyn = np.zeros((batch, neuron.threshold.size), dtype=np.int64)
-        self.isyn_2 = self.isyn
-        self.v: Float = np.zeros((batch, neuron.threshold.size))
+        nothing = np.zeros(neuron.threshold.size, dtype=np.int64)
+        states = neuron.start or (nothing, nothing, nothing)
+        self.isyn, self.isyn_2, v = (np.tile(state, (batch, 1)) for state in states)
+        self.v: Float = v.astype(np.float64)
 
     def step(self, x: Float, second: Float | None = None) -> Float:
+        """Return the spikes of a step, or the membrane in volts of neurons that are read."""
         n = self.neuron
         self.isyn = synapse_step(self.isyn, np.rint(x).astype(np.int64), n.dash_syn)
         if second is not None and n.dash_syn_2 is not None:

@@ -15,6 +15,8 @@ from typing import ClassVar
 import numpy as np
 
 from nirc.analysis.operators import unrolled
+from nirc.backends.xylo.beginning import begun
+from nirc.backends.xylo.differences import latencies
 from nirc.backends.xylo.legalise import readouts
 from nirc.backends.xylo.limits import (
     BIAS,
@@ -80,7 +82,8 @@ class XyloQuantise:
             nodes[name] = replace(nodes[name], dynamics=plan.neuron(shifts, log))
             for c, op in plan.weights(shifts, self.rounding, log):
                 edges.append((c.source, name, replace(c.projection, ops=(op,), biases=())))
-        return program.rebuilt(nodes, edges, form=Form.INTEGER)
+        integer = program.rebuilt(nodes, edges, form=Form.INTEGER)
+        return begun(integer, latencies(program))
 
 
 def planned(program: Program, log: Log) -> dict[str, tuple[Plan, Shifts]]:

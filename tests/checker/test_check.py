@@ -121,7 +121,7 @@ def test_the_checker_is_one_file_that_needs_numpy_only(chip: str) -> None:
     names = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     names |= {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
     assert names - set(sys.stdlib_module_names) == {"numpy", "collections.abc"}
-    assert text.isascii() and len(text.splitlines()) < 1000
+    assert text.isascii() and len(text.splitlines()) < 1020
 
 
 @pytest.mark.parametrize("chip", CHECKED)

@@ -345,6 +345,12 @@ def test_a_signal_that_nohup_ignores_stays_ignored(tmp_path: Path) -> None:
     assert interrupted("SIGHUP", plan, tmp_path).returncode == 0
 
 
+def test_the_module_runs_and_needs_no_docstrings_for_its_descriptions(tmp_path: Path) -> None:
+    command = [sys.executable, "-OO", "-m", "nirc", "passes"]
+    bare = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert bare.stdout == nirc("passes", cwd=tmp_path).stdout and "Dissolve nested" in bare.stdout
+
+
 def test_a_command_in_a_process_gives_the_signals_back(tmp_path: Path) -> None:
     before = [signal.getsignal(getattr(signal, name)) for name in SIGNALS]
     with chdir(tmp_path), pytest.raises(SystemExit):

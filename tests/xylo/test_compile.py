@@ -274,19 +274,15 @@ def test_biases_reach_the_hidden_neurons() -> None:
 def test_the_device_is_the_integer_form_shifted_by_the_latency(
     seed: int, n_in: int, n: int, n_out: int, deep: bool
 ) -> None:
+    """Biases too, which act on a deep layer before its first step, and may make it fire then."""
     rng = np.random.default_rng(seed)
     model = recurrent(rng, n_in, n, n_out)
     if deep:
-        model = chain(
-            n_in,
-            linear(rng, n, n_in),
-            lif(n),
-            linear(rng, n, n),
-            cuba(n),
-            linear(rng, n_out, n),
-            lif(n_out),
-            n_out=n_out,
-        )
+        biased = [
+            nir.Affine(rng.normal(0, 0.5, (out, n)), rng.normal(0, 0.5, out)) for out in (n, n_out)
+        ]
+        first = linear(rng, n, n_in)
+        model = chain(n_in, first, lif(n), biased[0], cuba(n), biased[1], lif(n_out), n_out=n_out)
     made = compile_model(model, "xylo", Options(reset="subtract", allow_silent=True))
     inputs = raster(rng, 2, 30, n_in)
     names = list(made.bundle.manifest["populations"])
