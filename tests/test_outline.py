@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from nirc.api import Options, compile_model
+from nirc.backends.loihi2 import fan_in
 from nirc.diagnostics.errors import InputError, NircError
 from nirc.diagnostics.log import Log
 from nirc.frontend import raw
 from nirc.frontend.hdf5 import read_raw
-from tests.models import DT, chain, cuba, linear
+from tests.models import DT, chain, cuba, lif, linear
 
 OPTIONS = Options(dt_s=DT)
 
@@ -43,8 +44,6 @@ def large_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("target", "n_in", "n", "codes"),
     [
-        ("loihi2", 9000, 40, {"L808"}),
-        ("loihi2:oheogulch", 9000, 40, {"L808"}),
         ("spinnaker2", 6000, 40, {"N903"}),
         ("speck", 1025, 400, {"S705", "S707"}),
         ("xylo", 8, 1001, {"X502", "X503"}),
@@ -66,6 +65,38 @@ def test_a_layer_above_a_limit_is_refused_by_its_first_row(
 @pytest.mark.usefixtures("large_from_the_start")
 def test_weights_of_zero_are_no_synapses(target: str, n_in: int) -> None:
     assert isinstance(outcome(wide(n_in, 40, empty=True), target), dict)
+
+
+@pytest.mark.parametrize("target", ["loihi2", "loihi2:oheogulch"])
+@pytest.mark.usefixtures("large_from_the_start")
+def test_loihi_2_refuses_such_a_layer_before_its_weights_are_rounded(
+    target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One scale for a population comes from all of its weights, so that they have to be read."""
+    monkeypatch.setattr(fan_in, "LARGE", 1)
+    monkeypatch.setattr("nirc.api.report_silent_outputs", lambda *_, **__: pytest.fail("rounded"))
+    weight = np.random.default_rng(0).normal(size=(40, 12000))
+    assert outcome(chain(12000, nir.Linear(weight), lif(40), n_out=40), target) == {"L808"}
+
+
+@pytest.mark.parametrize(
+    ("target", "n_in", "fits"), [("loihi2", 9000, True), ("spinnaker2", 6000, False)]
+)
+@pytest.mark.usefixtures("large_from_the_start")
+def test_a_first_row_that_is_nothing_beside_the_others_is_judged_as_it_is_stored(
+    target: str, n_in: int, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Loihi 2 its weights round to zero. SpiNNaker2 has a scale for each neuron."""
+    weight = np.random.default_rng(0).normal(size=(40, n_in)).astype(np.float32)
+    weight[1:, 8:] = 0
+    weight[0] *= 1e-6
+    model = chain(n_in, nir.Linear(weight), cuba(40), n_out=40)
+    monkeypatch.setattr(fan_in, "LARGE", 1)
+    found = outcome(model, target)
+    assert isinstance(found, dict) == fits
+    monkeypatch.setattr(raw, "LARGE", 1 << 22)
+    monkeypatch.setattr(fan_in, "LARGE", 1 << 22)
+    assert outcome(model, target) == found
 
 
 @pytest.mark.parametrize("target", ["loihi2", "spinnaker2", "speck", "xylo"])

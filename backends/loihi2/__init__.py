@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -99,19 +100,18 @@ class Loihi2(Backend):
         return LoihiCalibrate(self.quantise(), calibration, finer=finer), LoihiMeasure(calibration)
 
     def cannot_fit(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
-        """Return True if there are more neurons than the largest of ``targets`` has places."""
-        from nirc.backends.loihi2.fit import cannot_fit
-
-        return cannot_fit(discrete, targets, log)
-
-    def cannot_hold(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Return True if there are too many neurons, or too many synapses of a neuron."""
-        from nirc.backends.loihi2.fit import report_first_neurons
+        from nirc.backends.loihi2.fan_in import has_large_matrix, surely_stored
+        from nirc.backends.loihi2.fit import cannot_fit, report_first_neurons
+        from nirc.diagnostics.errors import CompileError
         from nirc.passes.pipeline import run_passes
 
-        self.cannot_fit(discrete, targets, log)
-        integer = run_passes(discrete, [*self.legalise(), self.quantise()], log.attempt())
-        report_first_neurons(integer, targets[0], log)  # all variants have the same cores
+        cannot_fit(discrete, targets, log)
+        if self.constants == "rounded" and has_large_matrix(discrete):
+            with contextlib.suppress(CompileError):  # which the passes themselves report
+                part = surely_stored(run_passes(discrete, self.legalise(), log.attempt()))
+                integer = run_passes(part, [self.quantise()], log.attempt())
+                report_first_neurons(integer, targets[0], log)  # all variants have the same cores
         return bool(log.errors)
 
     def fit(

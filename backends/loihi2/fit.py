@@ -53,7 +53,7 @@ def cannot_fit(discrete: Program, targets: Sequence[Target], log: Log) -> bool:
 def report_first_neurons(program: Program, target: Target, log: Log) -> None:
     """Report L804 to L808 where the first neuron of a population needs more than a core has.
 
-    ``program`` is the integer form of a part of a network, see ``Backend.cannot_hold``.
+    ``program`` is the integer form of a part of a network, see ``fan_in.surely_stored``.
     """
     problem, cores = _problem(program, target, lower(program))
     first = np.zeros((1, AXES, 2), np.int64)
