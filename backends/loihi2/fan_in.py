@@ -20,8 +20,8 @@ from nirc.ir.program import Program
 
 # Weights of a matrix from which on a rounding takes long (benchmarks/scale.py).
 LARGE = 1 << 22
-# Of the most units a threshold. ``Plan.best_k`` takes half of them or more. A sum of rounded weights
-# that is too large makes it less.
+# Of the most units a threshold. ``Plan.best_k`` takes half of them or more, and a sum of rounded
+# weights that is too large makes it less.
 LEAST_SHARE = 0.4
 
 
