@@ -42,8 +42,9 @@ def check_network(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Fau
         n_out = check_known(f"{path}.target", block["target"], neurons, faults)
         if n_in and n_out:
             _PARTS[block["kind"]](block, path, n_in, n_out, faults)
-    _receptors(tree, neurons, faults)
-    _order(tree, faults)
+    if not faults:
+        _receptors(tree, neurons, faults)
+        _order(tree, faults)
 
 
 def _in_a_row(path: str, numbers: Any, first: int, faults: Faults) -> None:

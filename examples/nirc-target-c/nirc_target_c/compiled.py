@@ -67,17 +67,20 @@ def lines_of(counts: NDArray[np.generic]) -> bytes:
     return "-\n".join(samples).encode()
 
 
-def parsed(tables: Tables, text: bytes, shape: tuple[int, int]) -> Run:
-    """Return the run of (samples, steps) that ``started`` printed."""
+def parsed(tables: Tables, text: bytes, shape: tuple[int, int], *, states: bool = True) -> Run:
+    """Return the run of (samples, steps) that a program printed.
+
+    ``states``: it had an argument. Raises ``ValueError`` for other text.
+    """
+    outputs = sum(len(output.neurons) for output in tables.outputs)
     words = text.replace(b"-\n", b"").split()
     rows = np.array(words, dtype=np.int64).reshape(*shape, -1)
-    outputs = sum(len(output.neurons) for output in tables.outputs)
+    ends = np.cumsum([outputs, *(2 * each.n for each in tables.populations)]).tolist()
+    if rows.shape[2] not in (ends[-1], outputs) or (states and rows.shape[2] != ends[-1]):
+        raise ValueError(f"{rows.shape[2]} numbers in a line, not {ends[-1]} with all states")
     spikes = {}
     v = {}
-    first = outputs
-    for each in tables.populations:
-        sent, after = first + each.n, first + 2 * each.n
-        spikes[each.name] = rows[:, :, first:sent]
-        v[each.name] = rows[:, :, sent:after]
-        first = after
+    for each, first in zip(tables.populations if states else (), ends, strict=False):
+        spikes[each.name] = rows[:, :, first : first + each.n]
+        v[each.name] = rows[:, :, first + each.n : first + 2 * each.n]
     return Run(rows[:, :, :outputs], spikes, v)

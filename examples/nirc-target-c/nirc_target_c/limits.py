@@ -22,18 +22,24 @@ DECAY_ONE = 1 << 23
 WEIGHT = {8: 127, 16: 32767}
 # A weight is stored without so many zero bits at its end.
 SHIFT = 16
-# Bytes of the spikes of one node that are kept for delays.
-KEPT = 1 << 24
+# Places, and numbers in tables: with more a product of two would not fit into 32 bits.
+MOST = 1 << 24
 
 WORDS = "C99: int32_t and int64_t, two states add up without overflow"
 PATIENCE = "gcc 12 takes some 60 bytes of memory and 0.1 us for each number of a table"
-MEMORY = "a byte for each spike count, in the memory of the program"
+INDEX = "C99: sums and products of places in int32_t"
 
 
 def inputs(program: Program) -> Iterable[tuple[str, int]]:
     """Measure the largest input of a step of each population."""
     for name in program.nodes(Population):
         yield f"`{name}`", int(largest_input(program, name).max(initial=0))
+
+
+def neurons(program: Program) -> Iterable[tuple[str, int]]:
+    """Measure the neurons of each population."""
+    for name, population in program.nodes(Population).items():
+        yield f"`{name}`", population.n
 
 
 def weights(program: Program) -> Iterable[tuple[str, int]]:
@@ -55,8 +61,9 @@ C99 = Target(
     "one C file for any processor with 32-bit integers",
     (
         Limit("summed input of a neuron", STATE, "P320", WORDS, measure=inputs),
-        Limit("weights", 1 << 24, "P320", PATIENCE, "M", measure=weights),
-        Limit("spikes kept for delays", KEPT, "P320", MEMORY, "?", "bytes", kept),
+        Limit("neurons of a population", MOST, "P320", INDEX, measure=neurons),
+        Limit("weights", MOST, "P320", f"{INDEX}; {PATIENCE}", "M", measure=weights),
+        Limit("spikes kept for delays", MOST, "P320", INDEX, unit="bytes", measure=kept),
     ),
 )
 

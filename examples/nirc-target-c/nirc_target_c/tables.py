@@ -29,7 +29,7 @@ from nirc_target_c.checks import check_network, shape_out
 from nirc_target_c.limits import (
     C99,
     DECAY_ONE,
-    KEPT,
+    MOST,
     SHIFT,
     STATE,
     WEIGHT,
@@ -160,7 +160,7 @@ def _projection(kind: str) -> Object:
         "kind": Const(kind),
         "source": Text(MAX_NAME),
         "target": Text(MAX_NAME),
-        "lag": Integer(0, KEPT, doc="a spike of step t acts in step t + lag"),
+        "lag": Integer(0, MOST, doc="a spike of step t acts in step t + lag"),
         "receptor": Integer(0, 1),
         "shift": Integer(0, SHIFT, doc="weights are multiplied by 2^shift"),
         "weight": Array("<i2", axes[kind], -WEIGHT[16], WEIGHT[16], source=WORDS),
@@ -169,8 +169,8 @@ def _projection(kind: str) -> Object:
         fields["pre"] = pointers("synapses", "source neuron")
         fields["post"] = pointers("synapses", "target neuron, in rising order")
     if kind == "kernel":
-        fields |= {name: Integer(1, MAX_POINTER) for name in (*SIDES, *WINDOW)}
-        fields |= {name: Integer(0, MAX_POINTER) for name in PADS}
+        fields |= {name: Integer(1, MOST) for name in (*SIDES, *WINDOW)}
+        fields |= {name: Integer(0, MOST) for name in PADS}
     return Object(fields)
 
 
@@ -179,7 +179,7 @@ def _described() -> NetworkFile:
     state = Array("<i4", ("1 or n",), -STATE, STATE, source=WORDS)
     neurons: dict[str, Kind] = {
         "name": Text(MAX_NAME),
-        "n": Integer(1, MAX_POINTER, doc="neurons"),
+        "n": Integer(1, MOST, doc="neurons"),
         "rule": Text(MAX_NAME, doc="operations of a step, see nirc.ir.rules"),
         **dict.fromkeys(DECAYS, kept),
         **dict.fromkeys(CONSTANTS, state),

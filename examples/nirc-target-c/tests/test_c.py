@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nirc_target_c import BACKEND, compiled, source, tables
+from nirc_target_c import BACKEND, board, compiled, source, tables
 from nirc_target_c.legalise import CLegalise
 from nirc_target_c.limits import STATE
 from nirc_target_c.quantise import CQuantise
@@ -21,6 +21,7 @@ from nirc_target_c.text import identifiers
 import nirc
 from nirc.chip.backend import Emulation
 from nirc.diagnostics.log import Log
+from nirc.files.board import DeployError
 from nirc.ir.linear import Conv, Dense, Pool, Sparse
 from nirc.ir.populations import Bias, Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Form, Program
@@ -247,6 +248,7 @@ def test_a_file_that_was_changed_is_refused() -> None:
         ("projections", {"lag": 0, "source": "one"}, "U605"),
         ("projections", {"weight": np.full((1, 2), 32767, np.int16), "shift": 16}, "P320"),
         ("projections", {"receptor": 1}, "U605"),
+        ("projections", {"target": "another"}, "U605"),
     ],
 )
 def test_tables_that_would_overflow_or_contradict_themselves_are_refused(
@@ -290,3 +292,19 @@ def test_a_membrane_cannot_drive_neurons() -> None:
     edges = [*program.edges(), ("read", "plain", Projection((dense(4, 4),), feedback=True))]
     with pytest.raises(nirc.CompileError, match="P306"):
         CLegalise().run(Program.of(Form.DISCRETE, nodes, edges), Log())
+
+
+@needs_gcc
+def test_a_program_is_a_board(tmp_path: Path) -> None:
+    bundle = nirc.compile(network(recurrent=True), "c", writer="nir", reset="subtract")
+    where = bundle.save(tmp_path / "bundle")
+    counts = dice.poisson(0.5, (2, 9, 3))
+    local = board.script(where).load(None, {})
+    answer = local.run(counts, record="all")
+    wanted = bundle.run(counts, record=["hidden", "last"])
+    assert (answer["spikes"] == wanted.output).all() and wanted.output.any()
+    assert (answer["v/hidden"] == wanted.v["hidden"]).all()
+    for command, message in (("true", "prints something else"), ("false", "status 1")):
+        other = board.script(where).load(None, {"program": command})
+        with pytest.raises(DeployError, match=message):
+            other.run(counts)
