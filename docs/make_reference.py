@@ -24,6 +24,7 @@ from nirc.chip.explain import explanation, finding_classes
 from nirc.diagnostics.finding import Finding
 from nirc.files.description import File
 from nirc.files.manifest import MANIFEST
+from nirc.files.runrecord import RUN_RECORD
 from nirc.files.schema import json_schema, rows
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -85,6 +86,7 @@ def described() -> dict[str, tuple[File, ...]]:
         "network.npz of SpiNNaker2": (spinnaker2_tables.NETWORK,),
         "mapping.json of SpiNNaker2": (spinnaker2_mapping.MAPPING,),
         "manifest.json": (MANIFEST,),
+        "a run record": (RUN_RECORD,),
         "config.json of Speck": tuple(map(speck.config_file, speck_limits.VARIANTS)),
         "config.json of Xylo": tuple(map(xylo.config_file, xylo_limits.VARIANTS)),
     }

@@ -194,7 +194,7 @@ def deploy_py(variant: str) -> bytes:
     return deploy_script(
         "nirc.backends.speck",
         files=[config_file(target)],
-        modules=["nirc.backends.speck.geometry", "nirc.backends.speck.checks"],
+        modules=["nirc.files.samna", "nirc.backends.speck.geometry", "nirc.backends.speck.checks"],
         part=target.part,
         variant=target.variant,
         boards=BOARDS[target.variant],

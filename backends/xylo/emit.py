@@ -180,9 +180,27 @@ def specification_npz(spec: Specification, target: Target) -> bytes:
 # Names in the vendor's package, by variant. Source: rockpool, devices/xylo/*/xylo_samna.py and
 # *_devkit_utils.py.
 SAMNA = {
-    "audio2": {"module": "xyloCore2", "neuron": "ReservoirNeuron", "board": "XyloA2TestBoard"},
-    "audio3": {"module": "xyloAudio3", "neuron": "HiddenNeuron", "board": "XyloAudio3TestBoard"},
-    "imu": {"module": "xyloImu", "neuron": "HiddenNeuron", "board": "XyloImuTestBoard"},
+    "audio2": {
+        "module": "xyloCore2",
+        "neuron": "ReservoirNeuron",
+        "board": "XyloA2TestBoard",
+        "power": "xyloA2TestBoard",
+        "nets": ("Io", "Logic", "IoAfe", "LogicAfe"),
+    },
+    "audio3": {
+        "module": "xyloAudio3",
+        "neuron": "HiddenNeuron",
+        "board": "XyloAudio3TestBoard",
+        "power": "xyloAudio3",
+        "nets": ("Io", "AnalogLogic", "DigitalLogic"),
+    },
+    "imu": {
+        "module": "xyloImu",
+        "neuron": "HiddenNeuron",
+        "board": "XyloImuTestBoard",
+        "power": "xyloImuBoards",
+        "nets": ("Io", "Core"),
+    },
 }
 
 
@@ -192,7 +210,7 @@ def deploy_py(target: Target) -> bytes:
     return deploy_script(
         "nirc.backends.xylo",
         files=[config_file(target)],
-        modules=["nirc.backends.xylo.checks"],
+        modules=["nirc.files.samna", "nirc.backends.xylo.checks"],
         variant=target.variant,
         part=target.part,
         samna=SAMNA[target.variant],

@@ -170,10 +170,11 @@ def compare(
     """Find the first step, population and neuron in which two recordings differ.
 
     A.npz and B.npz are of `nirc run --record all`, of deploy.py on a board, or of a simulator
-    (`outputs`). The status is 0 if they are equal, 1 if they differ.
+    (`outputs`). A run record beside one, as deploy.py writes it, tells board and versions. The
+    status is 0 if they are equal, 1 if they differ.
     """
     with output.about(str(first)):
-        from nirc.files.recordings import read_recording
+        from nirc.files.recordings import read_recording, read_run
         from nirc.report.compare import as_text, picture
         from nirc.report.mapping import check_picture
         from nirc.verification.compare import compare as compared
@@ -183,6 +184,7 @@ def compare(
         order = None if bundle is None else _order(bundle)
         a, b = (read_recording(path, output.log) for path in (first, second))
         result = compared(a, b, tolerance=tolerance, order=order, log=output.log)
+        result["runs"] = [read_run(path) for path in (first, second)]
         if plot is not None:
             from nirc.files.bundle import save_bytes
 

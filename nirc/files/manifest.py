@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +37,7 @@ MAX_EMPTY = 1 << 28  # values in the empty steps that follow a sample
 NO_DIGEST = b"0" * 64
 ABOVE_0 = 1e-300
 READOUT = "readout"  # the part whose index counts columns of the output
+RUN_FORMAT = "nirc-run/1"  # of the record of a run
 ANSWER = {"output.npy", "spikes.npy"}  # arrays of every answer
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
@@ -159,11 +161,18 @@ def sha256(data: bytes) -> str:
 
 
 def is_answer(path: Path) -> bool:
-    """Return True for what `nirc run` or deploy.py has written, by its contents."""
+    """Return True for what `nirc run` or deploy.py has written, by its contents.
+
+    An answer has its arrays, the record of a run its format.
+    """
     try:
+        data = path.read_bytes()
+        if data.startswith(b"{"):
+            found = json.loads(data)
+            return isinstance(found, dict) and found.get("format") == RUN_FORMAT
         with zipfile.ZipFile(path) as archive:
             return set(archive.namelist()) >= ANSWER
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+    except (OSError, ValueError, RecursionError, zipfile.BadZipFile, NotImplementedError):
         return False
 
 

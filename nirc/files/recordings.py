@@ -16,7 +16,10 @@ from nirc.diagnostics.log import Log
 from nirc.diagnostics.usage import UnreadableData
 from nirc.files.bounds import COPY_AGAIN, RefusalError, printable, refused
 from nirc.files.data import damage, member
+from nirc.files.faults import Faults
 from nirc.files.foreign import check_file, identify
+from nirc.files.manifest import sha256
+from nirc.files.runrecord import RUN_RECORD, record_path
 
 OUTPUT = "output"  # the name of the network's outputs among the populations
 SPIKES, MEMBRANES = "spikes/", "v/"
@@ -60,6 +63,28 @@ def read_recording(path: Path, log: Log) -> Recording:
     log.add_all(replace(finding, file=str(path)) for finding in attempt.diagnostics)
     log.raise_if_errors()
     return found
+
+
+def read_run(path: Path) -> dict[str, Any] | None:
+    """Return the record of the run that wrote ``path``, from the JSON file beside it.
+
+    None if there is none, or if the file there is another one: of another format, damaged, or of
+    an answer that was written later or earlier.
+    """
+    place = Path(record_path(str(path)))
+    try:
+        check_file(place)
+        if place.stat().st_size > RUN_RECORD.most_bytes:
+            return None
+        faults = Faults()
+        tree = RUN_RECORD.parse(place.read_bytes(), faults)
+        if not faults:
+            RUN_RECORD.check(tree, {}, faults)
+        if faults or tree["output"] != sha256(path.read_bytes()):
+            return None
+    except (OSError, RefusalError):
+        return None
+    return dict(tree)
 
 
 def _arrays(path: Path) -> dict[str, Array]:

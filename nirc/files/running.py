@@ -12,6 +12,7 @@ import os
 import runpy
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -33,18 +34,20 @@ from nirc.files.board import (
     warn,
 )
 from nirc.files.description import File, Tree
-from nirc.files.manifest import Bundle
+from nirc.files.manifest import Bundle, sha256
+from nirc.files.runrecord import now, record_path, record_text, versions, words
 
 MAX_WAIT = 1e6  # seconds
 CHECKER = "check.py"  # in the bundle
 SAVED: list[str] = []  # answers at their places: an interruption after this is a success
 
 
-def save(path: str, arrays: Mapping[str, Any]) -> None:
-    """Write the answer beside its place and rename it. A device or a pipe is written at once."""
+def save(path: str, arrays: Mapping[str, Any]) -> str:
+    """Write the answer beside its place and rename it. Return its digest."""
     packed = io.BytesIO()
     np.savez_compressed(packed, **arrays)
     put(path, packed.getvalue())
+    return sha256(packed.getvalue())
 
 
 def put(path: str, data: bytes) -> None:
@@ -88,7 +91,9 @@ class Script:
     ``files``: descriptions of the chip's files, ``ends_of``: see ``Bundle``. ``chip`` makes what a
     ``Board`` needs from the trees of the files, the layout and the options. Its ``build`` makes the
     vendor's object and returns a line about it. Its ``upload`` puts the network on a board and
-    returns a line, on chips that need no raster for it. ``add_options`` gets the parser and the
+    returns a line, on chips that need no raster for it. Its ``about`` has facts for the record of a
+    run: ``board``, ``simulated`` and the names of ``packages``, perhaps ``serial``, ``firmware``
+    and ``power_watts``. ``add_options`` gets the parser and the
     group of --check and --dry-run, ``refuse`` returns the reason why options make no sense.
     ``summary`` gives lines about a good bundle. ``end`` ends a run that failed or was interrupted,
     with a text or a status. ``most``: spikes of one channel
@@ -235,10 +240,41 @@ class Script:
             if len(raster) > 1:
                 print(f"sample {done} of {len(raster)}", flush=True)
 
+        started, begin = now(), time.monotonic()
         answer = board.run(raster, names, options.chunk, progress)
-        save(options.out, answer)
+        seconds = time.monotonic() - begin
+        digest = save(options.out, answer)
+        if Path(options.out).is_file():  # beside a device nothing is written
+            fields = {
+                "started": started,
+                "seconds": seconds,
+                "output": digest,
+                "data": sha256(Path(options.data).read_bytes()),
+                "samples": len(raster),
+                "steps": raster.shape[1],
+                "recorded": names,
+                **self.facts(bundle, board, options),
+            }
+            put(record_path(options.out), record_text(fields))
         spikes = f"{int(answer['spikes'].sum())} output spikes"
         print(f"wrote {options.out!a}: {'membranes in volts' if board.layout.membrane else spikes}")
+
+    def facts(self, bundle: Bundle, board: Board, options: argparse.Namespace) -> dict[str, Any]:
+        """Return what the record of a run says of bundle, options, board and packages."""
+        plain = vars(self.parser().parse_args([]))
+        given = {name: value for name, value in vars(options).items() if value != plain[name]}
+        about = dict(board.chip.about())
+        return {
+            "bundle": bundle.manifest["sha256"],
+            "target": bundle.manifest["target"],
+            "options": {name: words(value) or "" for name, value in given.items()},
+            "packages": versions(["numpy", *about.pop("packages")]),
+            "board": words(about.pop("board")),
+            "serial": words(about.pop("serial", None)),
+            "firmware": words(about.pop("firmware", None)),
+            "simulated": about.pop("simulated"),
+            "power_watts": about.pop("power_watts", {}),
+        }
 
     def start(self) -> None:
         """Run as a program. The signals of a batch system and of a terminal end it as Ctrl-C does.

@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 
 WIDTH = 116  # of a line of a script
 # Every script holds the text of these modules.
-CHECKER = tuple(
-    f"nirc.files.{name}"
-    for name in ("faults", "kinds", "runs", "description", "manifest", "board", "running")
-)
+SHARED = ("faults", "kinds", "runs", "description", "manifest", "runrecord", "board", "running")
+CHECKER = tuple(f"nirc.files.{name}" for name in SHARED)
 NUMPY = """
 try:
     import numpy as np

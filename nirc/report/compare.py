@@ -26,7 +26,14 @@ BOTH, FIRST, SECOND = "#9a9a9a", "#1f6fb4", "#d9480f"
 def as_text(result: Mapping[str, Any]) -> str:
     """Return the populations, the first difference, and what to record next."""
     first, second = result["files"]
-    lines = [f"first   {first}", f"second  {second}", ""]
+    lines = []
+    runs = result.get("runs", [None, None])
+    for name, file, run in zip(("first ", "second"), (first, second), runs, strict=True):
+        lines += [f"{name}  {file}", *(f"        {line}" for line in _about(run))]
+    digests = {run["bundle"] for run in runs if run}
+    if len(digests) > 1:
+        lines.append("The two runs are of different bundles: compiled anew, or of other options.")
+    lines.append("")
     head = ("population", "neurons", "rate", "second", "differ", "distance")
     lines.append(_line(head))
     for row in result["populations"]:
@@ -41,6 +48,21 @@ def as_text(result: Mapping[str, Any]) -> str:
         lines.append(f"In one recording only: {', '.join(result['in_one_only'])}.")
     lines += ["", *_verdict(result)]
     return "\n".join(lines) + "\n"
+
+
+def _about(run: Mapping[str, Any] | None) -> list[str]:
+    """Return the board, the versions and the power of a run, as its record has them."""
+    if run is None:
+        return []
+    board = "a simulator" if run["simulated"] else run["board"] or "a board"
+    numbers = [f"{name} {run[name]}" for name in ("serial", "firmware") if run[name]]
+    packages = ", ".join(f"{name} {version}" for name, version in sorted(run["packages"].items()))
+    lines = [
+        f"{', '.join([board, *numbers])}; bundle {run['bundle'][:12]} for {run['target']}",
+        f"{run['started']}, {run['seconds']:.3g} s; {packages}",
+    ]
+    watts = [f"{name} {value * 1e3:.4g} mW" for name, value in sorted(run["power_watts"].items())]
+    return [*lines, f"power: {', '.join(watts)}"] if watts else lines
 
 
 def _line(cells: tuple[str, ...]) -> str:

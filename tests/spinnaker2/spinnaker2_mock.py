@@ -50,7 +50,8 @@ MODULES = {
     "snn": "from spinnaker2_mock import Conv2DProjection, Network, Population, Projection",
     "hardware": "from spinnaker2_mock import SpiNNaker2Chip, SpiNNcloud48NodeBoard",
     "brian2_sim": "from spinnaker2_mock import Brian2Backend",
-    "experiment_backends/__init__": "from spinnaker2_mock import BackendSettings",
+    "experiment_backends/__init__": "from spinnaker2_mock import BackendSettings, "
+    "ExperimentBackendType",
     "experiment_backends/backend_settings": "from spinnaker2_mock import ROUTING, BackendSettings",
 }
 
@@ -334,6 +335,12 @@ class ROUTING(Enum):
     C2C = "c2c"
 
 
+class ExperimentBackendType(Enum):
+    """The way to a board. Public scripts use this one."""
+
+    SPINNMAN2 = "spinnman2"
+
+
 class BackendSettings(Strict):
     allowed = ("routing_type", "rebuild_apps", "switch_serial")
 
@@ -344,8 +351,13 @@ class BackendSettings(Strict):
 class Hardware(Strict):
     """A board; good for one run."""
 
-    allowed = ("address", "used")
+    allowed = ("address", "used", "backend")
     cores = 0
+
+    def __init__(self, address: str, backend: ExperimentBackendType | None) -> None:
+        need(type(address) is str and bool(address), "address", address)
+        need(backend is None or isinstance(backend, ExperimentBackendType), "backend", backend)
+        self.address, self.used, self.backend = address, False, backend
 
     def run(
         self,
@@ -377,6 +389,7 @@ class Hardware(Strict):
             debug=debug,
             mapping_only=mapping_only,
             routing=None if settings is None else settings.routing_type.name,
+            backend=None if self.backend is None else self.backend.value,
         )
         if not mapping_only:
             play(net, timesteps, equality=True)
@@ -385,17 +398,19 @@ class Hardware(Strict):
 class SpiNNaker2Chip(Hardware):
     cores = 148
 
-    def __init__(self, eth_ip: str) -> None:
-        need(type(eth_ip) is str and bool(eth_ip), "eth_ip", eth_ip)
-        self.address, self.used = eth_ip, False
+    def __init__(
+        self, eth_ip: str, experiment_backend_type: ExperimentBackendType | None = None
+    ) -> None:
+        super().__init__(eth_ip, experiment_backend_type)
 
 
 class SpiNNcloud48NodeBoard(Hardware):
     cores = 48 * 148
 
-    def __init__(self, stm_ip: str) -> None:
-        need(type(stm_ip) is str and bool(stm_ip), "stm_ip", stm_ip)
-        self.address, self.used = stm_ip, False
+    def __init__(
+        self, stm_ip: str, experiment_backend_type: ExperimentBackendType | None = None
+    ) -> None:
+        super().__init__(stm_ip, experiment_backend_type)
 
 
 class Brian2Backend(Strict):

@@ -140,6 +140,7 @@ def test_the_vendor_gets_the_slices_of_nirc(tmp_path: Path) -> None:
 def test_board_tick_and_routing_are_options(routing: str, tmp_path: Path) -> None:
     directory = written(network(2), tmp_path)
     args = ("--board", "192.168.1.2", "--tick", 0.01, "--routing", routing, "--debug")
+    args += ("--backend", "spinnman2")
     ran(directory, raster(2, samples=1), *args)
     (noted,) = runs(directory)
     assert (noted["on"], noted["address"], noted["tick"]) == (
@@ -148,6 +149,7 @@ def test_board_tick_and_routing_are_options(routing: str, tmp_path: Path) -> Non
         0.01,
     )
     assert (noted["routing"], noted["debug"]) == (routing.upper(), True)
+    assert noted["backend"] == "spinnman2"
 
 
 def test_initial_and_reset_voltages_are_passed_only_where_they_are_not_0(tmp_path: Path) -> None:

@@ -52,6 +52,13 @@ class NeuronRange:
     end: int
 
 
+CHANNELS: dict[str, Any] = {
+    "audio2": enum.IntEnum("Channels", {"Io": 0, "Logic": 3, "IoAfe": 2, "LogicAfe": 1}),
+    "audio3": enum.IntEnum("Channels", {"Io": 0, "AnalogLogic": 1, "DigitalLogic": 2}),
+    "imu": enum.IntEnum("Channels", {"Io": 0, "Core": 1}),
+}
+
+
 class Strict:
     """Accepts exactly the attributes of ``_fields``: name -> (check, default)."""
 
@@ -125,9 +132,10 @@ def make(variant: str) -> SimpleNamespace:
     board = Board(module, variant)
     if variant == "audio2":
         module.NeuronStateSinkNode = lambda: StateSink(board)
+    facts = {"serial_number": "A17", "logic_version": 3}
     devices = [
-        SimpleNamespace(device_type_name="Speck2fDevKit"),
-        SimpleNamespace(device_type_name=board_name),
+        SimpleNamespace(device_type_name="Speck2fDevKit", serial_number="", logic_version=0),
+        SimpleNamespace(device_type_name=board_name, **facts),
     ]
     wires: dict[str, Any] = {}
     if variant == "audio2":
@@ -135,7 +143,15 @@ def make(variant: str) -> SimpleNamespace:
         wires["BasicSourceNode_xylo_core2_event_input_event"] = lambda: Wire(board)
         graph = SimpleNamespace(EventFilterGraph=Graph)
     else:
-        graph = SimpleNamespace(sink_from=board.sink_from, source_to=board.source_to)
+        graph = SimpleNamespace(
+            sink_from=board.sink_from, source_to=board.source_to, EventFilterGraph=Graph
+        )
+    wires["BasicSinkNode_unifirm_modules_events_measurement"] = lambda: PowerSink(board)
+    channels = SimpleNamespace(MeasurementChannels=CHANNELS[variant])
+    if variant == "audio3":
+        module.MeasurementChannels = CHANNELS[variant]
+    else:
+        wires["xyloA2TestBoard" if variant == "audio2" else "xyloImuBoards"] = channels
     return SimpleNamespace(
         **{module_name: module},
         **wires,
@@ -251,6 +267,22 @@ def validate(config: Any, block: str) -> tuple[bool, str]:
     return True, ""
 
 
+class PowerSink:
+    """Takes the measurements of a board, once a graph connects them: two of each channel."""
+
+    def __init__(self, board: Board) -> None:
+        self.board, self.connected = board, False
+
+    def get_events(self) -> list[Any]:
+        if not (self.connected and self.board.measures):
+            return []
+        numbers = [int(channel) for channel in CHANNELS[self.board.variant]] * 2
+        return [
+            SimpleNamespace(channel=n, value=(1 + n + 2 * (i < len(numbers) // 2)) * 1e-4)
+            for i, n in enumerate(numbers)
+        ]
+
+
 class Graph:
     """An EventFilterGraph: passes nothing on before it is started."""
 
@@ -333,6 +365,10 @@ class Board:
             False,
         )
         self.ram = False  # of the states may be read
+        self.measures = False
+        self.get_power_monitor = lambda: SimpleNamespace(
+            get_source_node=lambda: "source", start_auto_power_measurement=self._measure
+        )
         self.control = 0x00400000  # Audio 2's register CTRL1
         self.step = 0  # the first step that has not been processed
         self.past: list[list[int]] = []  # input counts of all steps since the states were cleared
@@ -383,6 +419,10 @@ class Board:
             self.ram = self.control >> 16 & 3 == 3
         else:
             self._process(events)
+
+    def _measure(self, hz: float) -> None:
+        assert type(hz) is float and 0 < hz <= 100
+        self.measures = True
 
     def _registers(self, events: list[Any]) -> bool:
         """Return True for events that read or write CTRL1 only."""
