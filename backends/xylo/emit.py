@@ -164,9 +164,12 @@ def specification_npz(spec: Specification, target: Target) -> bytes:
 
     ``weights_in`` has only the neurons that inputs reach. Without a second synapse (IMU) the last
     axis is left out. ``weights_out`` has a row for every hidden neuron, which all three of the
-    vendor's functions take. The bit shifts have no axis. ``aliases`` (Nhid,): -1 for none.
+    vendor's functions take. The bit shifts have no axis. ``aliases`` (Nhid,) has -1 for none, and
+    is left out where no neuron has one: the vendor turns aliasing on wherever it gets them.
     """
     arrays: dict[str, IntArray] = {k: np.asarray(v) for k, v in vars(spec).items()}
+    if not (spec.aliases >= 0).any():
+        del arrays["aliases"]
     first = window(spec.weights_in.shape[1], target, FIRST)
     arrays["weights_in"] = spec.weights_in[:, :first]
     if target.variant == "imu":

@@ -64,7 +64,7 @@ def xylo(bundle: Bundle) -> Chip:
     weights = {"weights_in": np.stack(into, -1), "weights_rec": np.stack(within, -1)}
     if not two:
         weights = {key: array[..., 0] for key, array in weights.items()}
-    weights |= {"weights_out": whole, "aliases": alias}
+    weights |= {"weights_out": whole, **({"aliases": alias} if len(relays) else {})}
     _xylo_specification(bundle, config, block, weights)
 
     parts: list[Any] = []  # source, target, receptor, delay, weight
