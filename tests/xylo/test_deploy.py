@@ -117,7 +117,7 @@ def test_at_the_limit_of_targets_all_is_well_and_one_above_is_a_fault(tmp_path: 
 def test_the_vendors_object_gets_every_field(target: Target, tmp_path: Path, samna: Any) -> None:
     directory = written(target, tmp_path)
     module, config = loaded(directory), config_of(directory)
-    made = module.validated(module.vendor()[1], config)
+    made = module.validated(module.samna_module(module.MODULE)[1], config)
     inner, block = getattr(made, module.BLOCK), config[module.BLOCK]
     for part, values in (
         (made.input, config["input"]),
@@ -150,7 +150,7 @@ def test_hidden_biases_arrive_which_the_vendors_path_loses(tmp_path: Path, samna
     model = chain(3, affine, cuba(5), linear(rng, 2, 5), cuba(2), n_out=2)
     directory = nirc.compile(model, "xylo:audio2", reset="subtract").save(tmp_path / "b")
     module = loaded(directory)
-    made = module.build(module.vendor()[1], config_of(directory))
+    made = module.build(module.samna_module(module.MODULE)[1], config_of(directory))
     assert made.bias_enable is True and all(n.v_mem_bias > 0 for n in made.reservoir.neurons)
     assert made.debug.bias_clock_enable is True
 
@@ -161,7 +161,7 @@ def test_without_a_second_synapse_none_of_its_fields_is_touched(
 ) -> None:
     directory = written(target, tmp_path, two=False)
     module = loaded(directory)
-    made = module.validated(module.vendor()[1], config_of(directory))
+    made = module.validated(module.samna_module(module.MODULE)[1], config_of(directory))
     if target is not IMU:
         assert made.synapse2_enable is False and made.input.syn2_weights == []
 
