@@ -98,6 +98,7 @@ def test_help_teaches_and_two_directories_are_no_use(bundle: Path) -> None:
 def test_nirc_check_prints_what_check_py_prints(bundle: Path) -> None:
     done = nirc("check", str(bundle), cwd=bundle.parent)
     assert done.returncode == 0 and "chip gets the network" in done.stdout
+    assert "note[C905]" in done.stderr
     for text in (done.stderr, run(bundle).stdout):
         assert "of 141 states are not proved to stay in 16 bits" in text
         assert "leave in 94 runs" in text and "15 spikes on [0" in text

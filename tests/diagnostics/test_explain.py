@@ -36,6 +36,15 @@ def test_pages_refer_to_codes_that_exist(code: str) -> None:
     assert mentioned <= set(CODES)
 
 
+def test_every_code_is_named_by_a_test() -> None:
+    """``pytest --codes FILE`` and ``python -m tests.codes FILE`` show which a run has produced."""
+    root = DOCS.parent
+    folders = (root / "tests", root / "examples")
+    paths = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
+    named = re.findall(r"\b[A-Z]\d{3}\b", "\n".join(path.read_text() for path in paths))
+    assert sorted(set(CODES) - set(named)) == []
+
+
 def test_codes_may_be_written_small() -> None:
     assert explanation("x504") == explanation("X504")
     assert finding_class(" g209 ") is CODES["G209"]

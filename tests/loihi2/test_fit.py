@@ -86,10 +86,13 @@ def test_a_spike_is_sent_once_to_each_core() -> None:
     """Two parts behind one population: each gets all its spikes, and the sender's own core is
     free.
     """
-    made = compiled(
-        chain(4, linear(RNG, 700, 4), lif(700), linear(RNG, 900, 700), lif(900), n_out=900)
-    )
+    model = chain(4, linear(RNG, 700, 4), lif(700), linear(RNG, 900, 700), lif(900), n_out=900)
+    log = Log()
+    made = compile_model(model, "loihi2", Options(dt_s=DT), log=log)
     tree = mapping(made)
+    (note,) = [d for d in log.diagnostics if d.code == "P322"]
+    assert note.found.startswith(f"{tree['floorplan']['cost']:g}, gap")
+    assert note.limit == f"at least {tree['floorplan']['bound']:g}"
     senders = [p for p in tree["routing"]["parts"] if p["population"] == "lif1"]
     assert len(tree["floorplan"]["cores"]) > 3
     assert all(p["targets"] == sorted(set(p["targets"])) for p in senders)

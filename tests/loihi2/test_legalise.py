@@ -195,6 +195,8 @@ def test_long_delays_pass_through_relays(steps: int) -> None:
     relays = [n for n in made.nodes(Population) if ".delayed" in n]
     assert len(relays) == -(-steps // 63) - 1 - (steps == 127) or steps < 128
     assert all(0 <= d <= 63 for d in retimed(made).delays)
+    notes = [d for d in legal(model)[2].diagnostics if d.code == "L809"]
+    assert [str(3 * len(relays)) in d.message for d in notes] == [True] * bool(relays)
 
 
 def test_ways_of_different_length_are_aligned_by_delays() -> None:
