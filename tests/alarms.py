@@ -53,7 +53,7 @@ def main() -> None:
         for folder in folders:
             paths = sorted(folder.rglob("*.nir")) if folder.is_dir() else [folder]
             for path in paths:
-                with mock.patch.object(checking, "MOST_SYNAPSES", 1 << 22):
+                with mock.patch.object(checking, "takes_long", lambda _: False):
                     end, found = ends_of(path, chip)
                 ends[end] += 1
                 alarms += bool(found)

@@ -10,9 +10,8 @@ from typing import Any
 from nirc.certificate.certificate import (
     CERTIFICATE,
     CHECKED,
-    MOST_SYNAPSES,
     reader_of,
-    synapses_of,
+    takes_long,
 )
 from nirc.certificate.network import NETWORK, places_in
 from nirc.checker.bundle import files_of
@@ -35,8 +34,8 @@ def check_compiled(files: Mapping[str, bytes], integer: Program, log: Log) -> No
     chip = chip_of(files.__getitem__)
     if chip not in CHECKED or NETWORK not in files:
         return
-    if (synapses := synapses_of(integer)) > MOST_SYNAPSES:
-        log.add(NotChecked(reason=f"{synapses} synapses take long"))
+    if takes_long(integer):
+        log.add(NotChecked(reason="so many synapses take long"))
         return
     findings = check(files.__getitem__, reader_of(chip))
     unread = [each for each in findings if each.kind == "unreadable"]

@@ -170,6 +170,7 @@ def operator(name: str, node: dict[str, Any], shape: tuple[int, ...]) -> tuple[S
     None stands for a node that leaves every value as it is.
     """
     kind, flat, behind, synapses = node.pop("type"), math.prod(shape), shape, None
+    odd = Refused(FILE, name, "a node does not fit what arrives", str(shape))
     wanted: dict[str, Any] = {}  # values of fields that the shape decides
     weight = node.get("weight", node.get("scale", np.zeros(0))).astype(np.float64)
     fits = sorted(OPERATORS[kind].split()) == sorted(node)
@@ -181,25 +182,31 @@ def operator(name: str, node: dict[str, Any], shape: tuple[int, ...]) -> tuple[S
     elif fits and kind == "Scale":
         fits, synapses = weight.shape == shape, (np.arange(flat), np.arange(flat), weight.ravel())
     elif fits and kind == "Linear":
-        fits, behind = weight.shape[1:] == (flat,), weight.shape[:1]
-        target, source = np.nonzero(weight.reshape(len(weight), -1))
-        synapses = target, source, weight[target, source]
+        if weight.shape[1:] != (flat,):
+            raise odd
+        target, source = np.nonzero(weight)
+        synapses, behind = (target, source, weight[target, source]), weight.shape[:1]
     elif fits and len(shape) == 3:
         keys = ("kernel_size", "stride", "padding", "dilation")
         pairs = [node.get(key, np.ones(2, int)) for key in keys]
-        fits = {each.shape for each in pairs} == {(2,)} and min(np.concatenate(pairs)) >= 0
+        if {each.shape for each in pairs} != {(2,)} or np.min(pairs) < 0:
+            raise odd
         size, stride, pads, dilation = ([int(n) for n in pair.ravel()] for pair in pairs)
         if kind == "SumPool2d":
             weight = np.broadcast_to(np.eye(shape[0])[:, :, None, None], (shape[0],) * 2 + (*size,))
         else:
             wanted = {"bias": np.zeros(len(weight)), "groups": 1, "input_shape": shape[1:]}
-        if fits and weight.shape[1:2] == shape[:1] and weight.ndim == 4 and min(stride) > 0:
+        if (
+            weight.shape[1:2] == shape[:1]
+            and weight.ndim == 4
+            and min(*stride, *dilation, *size) > 0
+        ):
             behind, target, source, tap = windows(weight != 0, shape, stride, pads * 2, dilation)
             synapses = target, source, weight.ravel()[tap]
         fits = synapses is not None
     fits = fits and all(np.array_equal(node[key], value) for key, value in wanted.items())
     if not fits or min(behind, default=1) < 1:
-        raise Refused(FILE, name, "a node does not fit what arrives", str(shape))
+        raise odd
     return synapses, behind
 
 

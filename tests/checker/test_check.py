@@ -14,7 +14,7 @@ import nir
 import numpy as np
 import pytest
 
-from nirc.certificate import checking
+from nirc.certificate import certificate, checking
 from nirc.certificate.certificate import CHECKED, checker_text, reader_of
 from nirc.checker.bundle import Bundle
 from nirc.checker.compare import Chip, check
@@ -186,6 +186,21 @@ def test_a_network_that_no_nir_file_holds_has_no_certificate_and_a_note(
     made = compile(looped(), "xylo")
     assert "network.nir" not in made.files and "check.py" not in made.files
     assert [each.severity for each in made.diagnostics if each.code == "C906"] == ["note"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "model"), [("MOST_SYNAPSES", "dense"), ("MOST_OF_KERNELS", "cnn")]
+)
+def test_too_many_synapses_for_a_check_are_a_note(
+    limit: str, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bundle has its certificate. A network of few kernels may have many other synapses."""
+    path = {"dense": "japanesevowels_rsnn", "cnn": "digits_if_cnn"}[model]
+    monkeypatch.setattr(certificate, limit, 5000 if model == "dense" else 10_000)
+    for name, said in ((path, ["note"]), ("basicmotions_lif_ff", [])):
+        made = compile(ROOT / f"tests/data/zoo/{name}.nir", "loihi2")
+        assert "certificate.json" in made.files
+        assert [d.severity for d in made.diagnostics if d.code == "C906"] == said
 
 
 def test_a_file_that_the_checker_does_not_understand_is_no_fault_of_the_network(
