@@ -89,6 +89,13 @@ def run(
 @DATA
 @click.option("--json", "json_file", metavar="F", type=NEW_FILE, help="Write the figures as JSON.")
 @click.option(
+    "--report",
+    "page_file",
+    metavar="F.html",
+    type=NEW_FILE,
+    help="Write a page with pictures: network, placement, weights, spikes (needs matplotlib).",
+)
+@click.option(
     "--max-accuracy-drop",
     metavar="SHARE",
     type=click.FloatRange(0, 1),
@@ -100,6 +107,7 @@ def verify(
     target: str,
     data: Path,
     json_file: Path | None,
+    page_file: Path | None,
     max_accuracy_drop: float | None,
     print_ir_after: str | None,
     output: Output,
@@ -108,15 +116,17 @@ def verify(
     """Compare the model with the chip's answer, and name the stage that loses agreement."""
     use_one_thread()
     with output.about(str(model)):
-        from nirc.files.bundle import save_json
+        from nirc.files.bundle import save_bytes, save_json
         from nirc.report.verify import as_text
-        from nirc.verification.verify import verify as compare
+        from nirc.verification.verify import compile_and_verify
 
+        if page_file is not None:
+            refuse_without_matplotlib()
         rasters = read_rasters(data, options["dt"], output.log)
         observe = output.observer(print_ir_after)
         asked = compilation(options, output)
         with output.progress("verifying", 100) as advance:
-            result = compare(
+            compiled, result = compile_and_verify(
                 model,
                 target,
                 rasters,
@@ -130,8 +140,22 @@ def verify(
             result["profile"] = output.profile.as_tree(output.profile.stages)
         if json_file is not None:
             save_json(json_file, result, output.log, output.commit)
+        if page_file is not None:
+            from nirc.verification.page import page
+
+            save_bytes(page_file, page(compiled, result, rasters), output.log, output.commit)
         output.result(result, lambda: as_text(result))
         output.log.raise_if_errors()
+
+
+def refuse_without_matplotlib() -> None:
+    """Raise ``UsageError`` (U611) before the work."""
+    from importlib.util import find_spec
+
+    from nirc.diagnostics.usage import DrawingPackageMissing
+
+    if find_spec("matplotlib") is None:
+        raise DrawingPackageMissing().refusal()
 
 
 @click.command()

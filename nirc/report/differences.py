@@ -29,6 +29,7 @@ Edges = dict[tuple[str, str], list[Projection]]
 Differences = dict[str, list[dict[str, Any]]]
 Weights = tuple[Float, Float, Int]  # before, after, and the row of each
 NEARLY_FULL = 4  # a matrix with an entry in so many places is compared place by place
+MOST_DRAWN = 1 << 22  # entries of a sparse matrix that is drawn as a full one
 BLOCK = 1 << 16  # places that are compared together
 
 
@@ -103,6 +104,39 @@ def _weights(model: Edges, chip: Edges) -> Iterator[dict[str, Any]]:
         change = 0.0 if before is None or after is None else _change_of(before, after)
         if change > 0:
             yield {"from": ends[0], "to": ends[1], "change": _short(change)}
+
+
+def rounded_weights(model: Program, chip: Program) -> Iterator[tuple[str, str, Float, Float]]:
+    """Yield source, target, and weights before and after rounding, in units of the model.
+
+    The chip's weights are scaled as in ``differences``. Projections that were split or fused, or
+    are stored in another form, are left out.
+    """
+    others = _edges(chip)
+    for ends, projections in _edges(model).items():
+        theirs = others.get(ends, [])
+        if len(projections) != 1 or len(theirs) != 1:
+            continue
+        before, after = _only_weights(projections[0].ops), _only_weights(theirs[0].ops)
+        if before is None or after is None:
+            continue
+        rows, values = _rows(before), _rows(after)
+        if rows is not None and values is not None and rows.shape == values.shape:
+            square = (values * values).sum(axis=1)
+            product = (rows * values).sum(axis=1)
+            scale = np.divide(product, square, out=np.zeros(len(square)), where=square > 0)
+            both = (rows != 0) | (values != 0)
+            yield *ends, rows[both], (values * scale[:, None])[both]
+
+
+def _rows(op: Weighted) -> Float | None:
+    """Return the weights of each target, or of each map of a kernel. None for a large matrix."""
+    if isinstance(op, Sparse):
+        if op.n_out * op.n_in > MOST_DRAWN:
+            return None
+        return _block(op, slice(0, op.n_out)).reshape(op.n_out, op.n_in)
+    weights = weights_of(op)
+    return weights.reshape(len(weights), -1) if weights.size else None
 
 
 def _only_weights(ops: tuple[LinearOp, ...]) -> Weighted | None:

@@ -77,12 +77,17 @@ def report_html(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> bytes
 
     Same input, same bytes. Names come from the model's file. The page escapes all of them.
     """
+    return template("report.html.j2").render(**page_context(report, manifest)).encode()
+
+
+def page_context(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the template of the page shows. ``report``: the tree of report.json."""
     empty = dict.fromkeys(("where", "found", "limit", "expected"), "")
     findings = [{**empty, **d} for d in report["diagnostics"]]
     warnings = [d for d in findings if d["severity"] == "warning"]
     codes = sorted({d["code"] for d in findings})
     populations = report["populations"]
-    page = template("report.html.j2").render(
+    return dict(  # noqa: C408 - as the template's names
         report=report,
         manifest=manifest,
         neurons=sum(p["neurons"] for p in populations.values()),
@@ -101,7 +106,6 @@ def report_html(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> bytes
         calibration=_calibration(manifest.get("calibration")),
         most=MOST_ROWS,
     )
-    return page.encode()
 
 
 def _calibration(calibration: Mapping[str, Any] | None) -> dict[str, Any] | None:
