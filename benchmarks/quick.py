@@ -4,8 +4,8 @@ placed and routed.
     python benchmarks/quick.py [--version 5|248]
 
 The graph of benchmarks/routing_tables.py: 1,000 populations on 10,000 cores, each to five random
-ones, on the machine that PACMAN takes for it. All times are CPU seconds; what numba compiles, or
-reads of what it compiled, is said apart.
+ones, on the machine that PACMAN takes for it. All times are CPU seconds; the first
+run, which loads the library, is said apart.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@
 
 --graph: 1,000 populations of 1,000 neurons, 100 on a core, each to five random ones, on the machine
 that PACMAN wants for it; ``--version`` 5 is SpiNNaker1, 248 SpiNNaker2. Ours is timed after a first
-run (numba compiles, or reads what it compiled); that run is said apart. Every table of ours is
+run, which loads the library; that run is said apart. Every table of ours is
 walked, every one of PACMAN's compared with what went in.
 """
 
@@ -236,7 +236,7 @@ def graph(version: int) -> None:
     )
     first = Stages()
     mapped(graph, machine, 100, first)
-    print(f"ours, first run in this process, with numba: {sum(first.seconds.values()):.2f} s")
+    print(f"ours, first run in this process: {sum(first.seconds.values()):.2f} s")
     stage = Stages()
     made = mapped(graph, machine, 100, stage)
     faults, seconds = pacman.timed(

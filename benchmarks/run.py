@@ -34,7 +34,6 @@ MOST_STAGES = 6  # in the plot: the longest
 PACKAGES = (
     "numpy",
     "scipy",
-    "numba",
     "ortools",
     "mtkahypar",
     "xylosim",

@@ -3,8 +3,8 @@
     python benchmarks/startup.py [--runs N] [--cold] [--json]
 
 Prints medians and the ratio to `python -c "import numpy, h5py, networkx, jinja2"` in the same run.
-``--cold``: instead, CPU seconds of compilations in a new container, where numba's cache is empty,
-beside those where it is full. It takes about half a minute.
+``--cold``: instead, CPU seconds of compilations in a new container, where all caches of the user
+are empty, beside those of the second run.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ def once(command: list[str], directory: str) -> float:
 
 
 def cpu_seconds(command: list[str], directory: str, cache: str) -> float:
-    """CPU seconds of a new process with its numba cache in ``cache``."""
+    """CPU seconds of a new process with its caches in ``cache``."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
+    environment = os.environ | dict.fromkeys(("HOME", "XDG_CACHE_HOME"), cache)
     subprocess.run(command, cwd=directory, check=True, capture_output=True, env=environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -551,29 +551,30 @@ class UnreadableBaseline(Finding):
         )
 
 
-class NumbaMissing(Finding):
+class LibraryMissing(Finding):
     code = "U617"
-    title = "large searches are slow, because numba is not installed"
+    title = "large searches are slow, because the library in C is missing"
     severity = "warning"
     raises = UsageError
     meaning = """
-    Placing, routing and splitting a network over many cores are loops that numba turns into machine
-    code. Without numba they run in plain Python, some 100 times slower. The answer is the same, to
-    the byte. Small networks, and all networks for Xylo, need none of these loops.
+    Placing, routing and splitting a network over many cores are loops in C. The library is built at
+    installation. Without it the loops run in Python, some 100 times slower. The answer is the same,
+    to the byte. Small networks, and all networks for Xylo, need none of these loops.
     """
     example = """
-    `pip install nirc-compiler`, and then a convolutional network for SpiNNaker2 that needs hundreds
-    of processing elements.
+    `pip install nirc-compiler` from sources, on a machine without a C compiler, and then a
+    convolutional network for SpiNNaker2 that needs hundreds of processing elements.
     """
     what_to_do = """
-    `pip install numba`: 203 MB. Or wait.
+    Install a C compiler such as gcc, and then nirc again. After an update of the sources in place,
+    `pip install -e .` builds the library again. Or wait.
     """
-    sources = "`nirc/mapping/compiled.py`; docs/install.md has the sizes."
+    sources = "`nirc/native/loops.py`; docs/install.md has the sizes."
 
     def words(self) -> Words:
         return Words(
-            "numba is not installed: this search runs in plain Python, which is slow",
-            help="pip install numba",
+            "the library in C is missing: this search runs in Python, which is slow",
+            help="install nirc again, with a C compiler",
         )
 
 

@@ -1,16 +1,22 @@
-"""Loops of the mapping in C. Each has a definition in Python, with the same bits."""
+"""Loops of the mapping in C. Each has a definition in Python, with the same bits.
+
+Without the library all loops run in Python, and a warning (U617) says so.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
-from nirc.native.library import library
+from nirc.diagnostics.errors import warn
+from nirc.diagnostics.usage import LibraryMissing
+from nirc.native.library import SWITCH, library
 
 NO_MEMORY = -(1 << 31)  # as in mapping.h
 ARRAYS = {"q": "int64", "i": "int32", "Q": "uint64", "I": "uint32", "d": "float64", "?": "bool"}
@@ -41,11 +47,21 @@ def in_c(name: str, kinds: str) -> Callable[[Callable[..., Any]], Callable[..., 
         @functools.wraps(definition)
         def call(*args: Any) -> Any:
             function = getattr(library(), f"map_{name}", None)
-            return definition(*args) if function is None else _called(function, letters, args)
+            if function is not None:
+                return _called(function, letters, args)
+            _warn_once()
+            with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+                return definition(*args)
 
         return call
 
     return replaced
+
+
+@functools.cache
+def _warn_once() -> None:
+    if os.environ.get(SWITCH) != "0":
+        warn([LibraryMissing().diagnostic()])
 
 
 def _called(function: Any, kinds: list[str], args: tuple[Any, ...]) -> int:

@@ -249,13 +249,13 @@ def test_names_of_any_kind() -> None:
 
 
 def test_a_small_network_compiles_in_a_moment(tmp_path: Path) -> None:
-    """Without numba, CP-SAT or anything else that takes longer to load than to compile."""
+    """Without CP-SAT or anything else that takes longer to load than to compile."""
     model = PAPER / "lif_norse.nir"
     arguments = ["-q", str(model), "--target", "loihi2", "--dt", "1e-4", "-o", str(tmp_path / "b")]
     code = f"""import sys
 from nirc.cli.main import main
 try: main({arguments!r})
-finally: print(sorted({{"numba", "ortools.sat", "matplotlib"}} & set(sys.modules)))"""
+finally: print(sorted({{"ortools.sat", "matplotlib"}} & set(sys.modules)))"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "[]" in done.stdout, done.stdout + done.stderr
     assert (tmp_path / "b" / "mapping.json").exists()

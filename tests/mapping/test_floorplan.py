@@ -165,11 +165,8 @@ def test_a_file_that_lies_is_refused_where_it_lies(
     ]
 
 
-def test_floorplans_cost_no_compiler_and_no_solver() -> None:
-    check = (
-        "import sys, nirc.mapping.floorplan; print([m for m in ('numba', 'ortools', "
-        "'llvmlite') if m in sys.modules])"
-    )
+def test_floorplans_cost_no_solver() -> None:
+    check = "import sys, nirc.mapping.floorplan; print([m for m in sys.modules if 'ortools' in m])"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -7,7 +7,7 @@ not argue is printed, and the status is 1.
 
 Why no tool of others: mutmut leaves out decorated functions, so all kernels and properties, and
 numbers at the top of a module. Cosmic Ray starts Python and the whole suite for each mutant. Both
-write mutants into files, but numba's cache returns machine code of the unchanged kernel.
+write mutants into files, one by one.
 """
 
 from __future__ import annotations

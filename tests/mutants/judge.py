@@ -102,10 +102,8 @@ class Judge:
 
 
 def in_python() -> None:
-    """Run kernels as Python."""
-    from nirc.mapping import compiled
-
-    compiled.numba_is_missing = lambda: True
+    """Run loops as Python."""
+    os.environ["NIRC_NATIVE"] = "0"
 
 
 def forked(child: Callable[[], int], seconds: float) -> int:

@@ -14,8 +14,8 @@ from tests.mutants.mutant import ROOT
 class Room:
     """Files of code, and the tests that judge them.
 
-    ``plain``: the room has kernels. They run as Python, since numba keeps machine code of the
-    right version on disk. ``ready``: called once, before a mutant is put.
+    ``plain``: the room has loops that run in C. They run as Python, which has the faults.
+    ``ready``: called once, before a mutant is put.
     ``imported``: tests of code that runs at import only, as that of limits.
     """
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from nirc.mapping import compiled
+from nirc.diagnostics.errors import NircWarning
 from nirc.mapping.partition import regroup as regrouping
 from nirc.mapping.partition import sectors
 from nirc.mapping.partition.hypergraph import hypergraph
@@ -26,6 +27,7 @@ from nirc.mapping.tables import tables_for
 from nirc.mapping.tables.keys import allocate, spread
 from nirc.mapping.tables.minimise import minimised
 from nirc.mapping.tables.walk import walk
+from nirc.native import loops
 from nirc.native.loops import in_c
 
 NETS = 60
@@ -126,7 +128,6 @@ def test_the_library_and_its_definitions_agree(case: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(regrouping, "PER_BLOCK", (6, 0))
     fast = CASES[case]()
     monkeypatch.setenv("NIRC_NATIVE", "0")
-    monkeypatch.setattr(compiled, "numba_is_missing", lambda: True)
     slow = CASES[case]()
     assert len(fast) == len(slow) > 1
     for a, b in zip(fast, slow, strict=True):
@@ -140,9 +141,21 @@ def test_rows_of_equal_bits_get_one_number(monkeypatch: pytest.MonkeyPatch) -> N
     number, examples = _distinct(rows)
     assert (rows[examples][number] == rows).all() and len(examples) == 81
     monkeypatch.setenv("NIRC_NATIVE", "0")
-    monkeypatch.setattr(compiled, "numba_is_missing", lambda: True)
     for a, b in zip((number, examples), _distinct(rows), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_without_the_library_a_warning_tells_once_why_searches_are_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = in_c("copy", "qqii*")(lambda *_: "in Python")
+    monkeypatch.setattr(loops, "library", lambda: None)
+    loops._warn_once.cache_clear()
+    with pytest.warns(NircWarning, match="U617"):
+        assert loop() == "in Python"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert loop() == "in Python"
 
 
 def test_arrays_of_another_kind_are_no_arguments() -> None:

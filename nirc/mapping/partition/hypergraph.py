@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from nirc.mapping.compiled import below, compiled, following
+from nirc.mapping.chance import below, following
 from nirc.mapping.partition.boxes import Ints
 from nirc.native.loops import in_c
 
@@ -141,8 +142,19 @@ def _contracted(graph: Hypergraph, cluster: Ints, count: int) -> Hypergraph:
 
 
 @in_c("clusters", "qqqqqqqqnq*q*")
-@compiled
-def _clusters(begin, pin, weight, of_begin, of_net, size, largest, block, most, state, leader):  # type: ignore[no-untyped-def]
+def _clusters(
+    begin: Any,
+    pin: Any,
+    weight: Any,
+    of_begin: Any,
+    of_net: Any,
+    size: Any,
+    largest: Any,
+    block: Any,
+    most: Any,
+    state: Any,
+    leader: Any,
+) -> Any:
     """Write (nodes,) the leader of each node's cluster. Each node joins the heaviest neighbour.
 
     ``leader``: the numbers of the nodes.
@@ -200,8 +212,7 @@ def _clusters(begin, pin, weight, of_begin, of_net, size, largest, block, most, 
                 total[best, r] += total[node, r]
 
 
-@compiled
-def _joins(leader, node, block, total, largest):  # type: ignore[no-untyped-def]
+def _joins(leader: Any, node: Any, block: Any, total: Any, largest: Any) -> Any:
     """Return True if a cluster may take ``node``."""
     if block[leader] != block[node]:
         return False
@@ -211,8 +222,7 @@ def _joins(leader, node, block, total, largest):  # type: ignore[no-untyped-def]
     return fits
 
 
-@compiled
-def bulk(size, node, largest):  # type: ignore[no-untyped-def]
+def bulk(size: Any, node: Any, largest: Any) -> Any:
     """Return the largest use of a resource by ``node``, as a share of ``largest``."""
     share = 1e-9
     for r in range(largest.size):
@@ -221,8 +231,7 @@ def bulk(size, node, largest):  # type: ignore[no-untyped-def]
     return share
 
 
-@compiled
-def shuffled(n, state):  # type: ignore[no-untyped-def]
+def shuffled(n: Any, state: Any) -> Any:
     """Return 0..n-1 in random order. ``state`` (1,): of the generator, which goes on."""
     order = np.arange(n)
     now = np.uint64(state[0])

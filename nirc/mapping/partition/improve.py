@@ -2,10 +2,9 @@
 
 Traffic is the cut of a hypergraph. A hyperedge costs its spikes for each distinct core of its
 targets. The source's core is excluded if local spikes are free. Parts move to another core, or
-change places with other parts. Small partitions take the best move or exchange, without compiled
-code. Others are annealed, with moves to the core of a neighbour in a hyperedge of the part. Work is
-counted in targets that are examined. Weights are integers, so the answer is the same on every
-machine.
+change places with other parts. Small partitions take the best move or exchange. Others
+are annealed, with moves to the core of a neighbour in a hyperedge of the part. Work is counted in
+targets that are examined. Weights are integers, so the answer is the same on every machine.
 
 Parts of a population that touch on one core are joined. Cuts save nothing, and fewer parts are
 simpler.
@@ -14,10 +13,11 @@ simpler.
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
-from nirc.mapping.compiled import UPHILL, below, compiled, first_state, following
+from nirc.mapping.chance import UPHILL, below, first_state, following
 from nirc.mapping.partition.boxes import AXES, Boxes, Ints
 from nirc.mapping.partition.result import Hyperedges, core_pairs
 from nirc.native.loops import in_c
@@ -31,7 +31,7 @@ WEIGHT_UNITS = 2.0**40  # all weights together
 
 
 def small(edges: Hyperedges, parts: int) -> bool:
-    """Return True if the descent is as quick as loading the compiled annealing."""
+    """Return True if the descent is quick."""
     return parts <= MOST_PARTS and edges.target.size <= MOST_TARGETS
 
 
@@ -126,8 +126,19 @@ def _edges_of_parts(edges: Hyperedges, parts: int) -> tuple[Ints, Ints, Ints]:
     return np.append(0, np.cumsum(np.bincount(part, minlength=parts))), edge, roles
 
 
-@compiled
-def _change(first, target, weight, source, part_first, part_edge, role, core, part, there, free):  # type: ignore[no-untyped-def]
+def _change(
+    first: Any,
+    target: Any,
+    weight: Any,
+    source: Any,
+    part_first: Any,
+    part_edge: Any,
+    role: Any,
+    core: Any,
+    part: Any,
+    there: Any,
+    free: Any,
+) -> Any:
     """Return the change in traffic if ``part`` goes to ``there``, and the examined targets."""
     here = core[part]
     total = np.int64(0)
@@ -158,8 +169,18 @@ def _change(first, target, weight, source, part_first, part_edge, role, core, pa
 
 
 @in_c("anneal_parts", "qqqqqqqq*qq*nddnnq*")
-@compiled
-def _anneal(graph, core, taken, left, free, uphill, falling, work, seed, best):  # type: ignore[no-untyped-def]  # noqa: PLR0915
+def _anneal(  # noqa: PLR0915
+    graph: Any,
+    core: Any,
+    taken: Any,
+    left: Any,
+    free: Any,
+    uphill: Any,
+    falling: Any,
+    work: Any,
+    seed: Any,
+    best: Any,
+) -> Any:
     """Write (parts,) the best cores. ``left`` (cores, resources): the room on each core."""
     first, target, weight, source, part_first, part_edge, role = graph
     parts, cores, resources = core.size, left.shape[0], left.shape[1]

@@ -6,9 +6,10 @@ goes back to the best state that it saw. Gains of all blocks are kept up to date
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from nirc.mapping.compiled import compiled
 from nirc.mapping.partition.boxes import Ints
 from nirc.mapping.partition.hypergraph import Hypergraph, shuffled
 from nirc.native.loops import in_c
@@ -31,16 +32,14 @@ def refined(
     _refine(nets, block, capacity, passes, patience, state)
 
 
-@compiled
-def _fits(load, size, node, block, capacity):  # type: ignore[no-untyped-def]
+def _fits(load: Any, size: Any, node: Any, block: Any, capacity: Any) -> Any:
     fits = True
     for r in range(size.shape[1]):
         fits = fits and load[block, r] + size[node, r] <= capacity[block, r]
     return fits
 
 
-@compiled
-def excess(load, block, capacity):  # type: ignore[no-untyped-def]
+def excess(load: Any, block: Any, capacity: Any) -> Any:
     """Return how far a block is above its capacity, as shares of it, added up."""
     total = 0.0
     for r in range(load.shape[1]):
@@ -49,8 +48,7 @@ def excess(load, block, capacity):  # type: ignore[no-untyped-def]
     return total
 
 
-@compiled
-def _best(node, held, size, capacity):  # type: ignore[no-untyped-def]
+def _best(node: Any, held: Any, size: Any, capacity: Any) -> Any:
     """Return the best gain of a move of ``node`` and its block. Ties go to the emptier block."""
     block, load, _, kept, missing = held
     gain = NOWHERE
@@ -64,8 +62,7 @@ def _best(node, held, size, capacity):  # type: ignore[no-untyped-def]
     return gain, best
 
 
-@compiled
-def _gain(node, to, held, size, capacity):  # type: ignore[no-untyped-def]
+def _gain(node: Any, to: Any, held: Any, size: Any, capacity: Any) -> Any:
     """Return the gain of a move of ``node`` to a block, if it fits there."""
     block, load, _, kept, missing = held
     if block[node] == to or not _fits(load, size, node, to, capacity):
@@ -73,8 +70,7 @@ def _gain(node, to, held, size, capacity):  # type: ignore[no-untyped-def]
     return kept[node] - missing[node, to]
 
 
-@compiled
-def _hope(node, held, size, capacity):  # type: ignore[no-untyped-def]
+def _hope(node: Any, held: Any, size: Any, capacity: Any) -> Any:
     """Return the best gain of a move of ``node``, as if all blocks had room where none has."""
     gain, to = _best(node, held, size, capacity)
     if to >= 0:
@@ -86,8 +82,7 @@ def _hope(node, held, size, capacity):  # type: ignore[no-untyped-def]
     return gain
 
 
-@compiled
-def _up(heap, at, key, i):  # type: ignore[no-untyped-def]
+def _up(heap: Any, at: Any, key: Any, i: Any) -> Any:
     node = heap[i]
     while i > 0:
         parent = (i - 1) >> 1
@@ -100,8 +95,7 @@ def _up(heap, at, key, i):  # type: ignore[no-untyped-def]
     at[node] = i
 
 
-@compiled
-def _down(heap, at, key, i, n):  # type: ignore[no-untyped-def]
+def _down(heap: Any, at: Any, key: Any, i: Any, n: Any) -> Any:
     node = heap[i]
     while True:
         child = 2 * i + 1
@@ -118,8 +112,7 @@ def _down(heap, at, key, i, n):  # type: ignore[no-untyped-def]
     at[node] = i
 
 
-@compiled
-def _place(heap, at, key, node, value, n):  # type: ignore[no-untyped-def]
+def _place(heap: Any, at: Any, key: Any, node: Any, value: Any, n: Any) -> Any:
     """Give ``node`` a new key, in the heap or not yet. Return the number of nodes in the heap."""
     if at[node] < 0:
         key[node] = value
@@ -136,8 +129,7 @@ def _place(heap, at, key, node, value, n):  # type: ignore[no-untyped-def]
     return n
 
 
-@compiled
-def _remove(heap, at, key, node, n):  # type: ignore[no-untyped-def]
+def _remove(heap: Any, at: Any, key: Any, node: Any, n: Any) -> Any:
     """Remove ``node`` from the heap. Return the number of nodes that are left."""
     i = at[node]
     at[node] = -1
@@ -150,8 +142,7 @@ def _remove(heap, at, key, node, n):  # type: ignore[no-untyped-def]
     return n
 
 
-@compiled
-def _move(nets, held, node, to):  # type: ignore[no-untyped-def]
+def _move(nets: Any, held: Any, node: Any, to: Any) -> Any:
     """Move ``node`` and bring all gains up to date. Return the pins that were looked at."""
     begin, pin, weight, of_begin, of_net, size = nets
     block, load, pins, kept, missing = held
@@ -187,8 +178,7 @@ def _move(nets, held, node, to):  # type: ignore[no-untyped-def]
 
 
 @in_c("refine", "qqqqqqq*qnnq*")
-@compiled
-def _refine(nets, block, capacity, passes, patience, state):  # type: ignore[no-untyped-def]  # noqa: PLR0915
+def _refine(nets: Any, block: Any, capacity: Any, passes: Any, patience: Any, state: Any) -> Any:  # noqa: PLR0915
     begin, pin, weight, of_begin, of_net, size = nets
     nodes = size.shape[0]
     blocks = capacity.shape[0]
@@ -303,8 +293,7 @@ def _refine(nets, block, capacity, passes, patience, state):  # type: ignore[no-
             break
 
 
-@compiled
-def _relieve(nets, held, capacity):  # type: ignore[no-untyped-def]
+def _relieve(nets: Any, held: Any, capacity: Any) -> Any:
     """Move nodes out of blocks that are above their capacity, the cheapest first."""
     size = nets[5]
     block, load = held[0], held[1]

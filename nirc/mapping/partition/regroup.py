@@ -9,10 +9,11 @@ answer it is done again, now joining only within blocks (a V-cycle). Sources: Ka
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from nirc.mapping.compiled import below, compiled, following
+from nirc.mapping.chance import below, following
 from nirc.mapping.effort import Effort
 from nirc.mapping.partition.boxes import Ints
 from nirc.mapping.partition.hypergraph import Hypergraph, Level, coarsened
@@ -186,8 +187,17 @@ def _grown(graph: Hypergraph, share: float, state: Ints) -> Ints:
 
 
 @in_c("grow", "qqqqqdxq*q*")
-@compiled
-def _grow(begin, pin, weight, of_begin, of_net, bulk, share, state, side):  # type: ignore[no-untyped-def]
+def _grow(
+    begin: Any,
+    pin: Any,
+    weight: Any,
+    of_begin: Any,
+    of_net: Any,
+    bulk: Any,
+    share: Any,
+    state: Any,
+    side: Any,
+) -> Any:
     """Change sides, all 1: 0 grows from a random node, by the node with most weight towards it."""
     nodes = bulk.size
     score = np.zeros(nodes)

@@ -10,11 +10,12 @@ turn.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.mapping.compiled import compiled, first_state, following
+from nirc.mapping.chance import first_state, following
 from nirc.mapping.partition.boxes import Ints
 from nirc.mapping.partition.hypergraph import Hypergraph
 from nirc.native.loops import in_c
@@ -61,8 +62,7 @@ def _cut(
 
 
 @in_c("smooth", "qdd*nd*")
-@compiled
-def _smoothest(ends, weight, root, rounds, found):  # type: ignore[no-untyped-def]
+def _smoothest(ends: Any, weight: Any, root: Any, rounds: Any, found: Any) -> Any:
     """Write (3, nodes) the smoothest functions on a weighted graph, times the roots of degrees.
 
     The first is constant. ``root`` (nodes,): written, too.

@@ -1,4 +1,4 @@
-"""Simulated annealing of a placement, in a compiled loop.
+"""Simulated annealing of a placement.
 
 A move takes a node and a cell. The node and the content of the cell change places. Every other move
 puts a node beside one or two of its neighbours. Random cells hardly ever do this on a large mesh.
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nirc.mapping.compiled import UPHILL, below, compiled, first_state, following
+from nirc.mapping.chance import UPHILL, below, first_state, following
 from nirc.mapping.placement import MOST_CELLS, Cells, Ints, Traffic, cost
 from nirc.native.loops import in_c
 
@@ -155,8 +155,9 @@ def _power_of_root_two(exponent: int) -> float:
     return float(2.0 ** (exponent // 2)) * (1.4142135623730951 if exponent % 2 else 1.0)
 
 
-@compiled
-def _nearby(state, x, y, z, reach, width, height, depth):  # type: ignore[no-untyped-def]
+def _nearby(
+    state: Any, x: Any, y: Any, z: Any, reach: Any, width: Any, height: Any, depth: Any
+) -> Any:
     """Draw a cell at most ``reach`` away along each axis. Return the next state and the cell.
 
     This function takes no arrays. A call with arrays would double the time of a refused move.
@@ -173,8 +174,7 @@ def _nearby(state, x, y, z, reach, width, height, depth):  # type: ignore[no-unt
     return state, to_x, to_y, to_z
 
 
-@compiled
-def _beside(state, neighbours, begin, degree, at, beside):  # type: ignore[no-untyped-def]
+def _beside(state: Any, neighbours: Any, begin: Any, degree: Any, at: Any, beside: Any) -> Any:
     """Draw a cell beside a neighbour, or beside one neighbour and in line with another."""
     to = neighbours[begin + below(state >> np.uint64(32), degree)]
     k = below(state & np.uint64(0xFFFFFFFF), beside.shape[0])
@@ -186,8 +186,9 @@ def _beside(state, neighbours, begin, degree, at, beside):  # type: ignore[no-un
     return state, x, y, z
 
 
-@compiled
-def _exchange(node_at, at, width, height, a, b, x, y, z):  # type: ignore[no-untyped-def]
+def _exchange(
+    node_at: Any, at: Any, width: Any, height: Any, a: Any, b: Any, x: Any, y: Any, z: Any
+) -> Any:
     """Put node ``a`` on the cell (x, y, z), and its content ``b`` on the old cell of ``a``."""
     node_at[at[a, 0] + width * (at[a, 1] + height * at[a, 2])] = b
     node_at[x + width * (y + height * z)] = a
@@ -196,21 +197,18 @@ def _exchange(node_at, at, width, height, a, b, x, y, z):  # type: ignore[no-unt
     at[a, 0], at[a, 1], at[a, 2] = x, y, z
 
 
-@compiled
-def _next_window(window, rate, widest):  # type: ignore[no-untyped-def]
+def _next_window(window: Any, rate: Any, widest: Any) -> Any:
     return min(max(window * (1.0 + 0.1 * (rate - WANTED_RATE)), 1.0), float(widest))
 
 
-@compiled
-def _add(row, weight, step):  # type: ignore[no-untyped-def]
+def _add(row: Any, weight: Any, step: Any) -> Any:
     """Add weight times step to the row. As a function, the loop becomes vector instructions."""
     for k in range(step.size):
         row[k] += weight * step[k]
 
 
 @in_c("anneal_by_table", "qiqq*q*qnnndnxnndq*d*t*t")
-@compiled
-def _run_by_table(edges, board, schedule, table, distances):  # type: ignore[no-untyped-def]  # noqa: PLR0915
+def _run_by_table(edges: Any, board: Any, schedule: Any, table: Any, distances: Any) -> Any:  # noqa: PLR0915
     """Anneal in place. ``table``: room for the costs. ``distances``: see ``_distances``."""
     indptr, neighbours, weights = edges
     temperatures, per_stage, window, shrinks, seed, uphill, change, rates = schedule
@@ -292,8 +290,9 @@ def _run_by_table(edges, board, schedule, table, distances):  # type: ignore[no-
             window = _next_window(window, rates[stage], widest)
 
 
-@compiled
-def _cost_at(indptr, neighbours, weights, position, node, x, y, z):  # type: ignore[no-untyped-def]
+def _cost_at(
+    indptr: Any, neighbours: Any, weights: Any, position: Any, node: Any, x: Any, y: Any, z: Any
+) -> Any:
     """Return the cost of the edges of ``node`` at (x, y, z). A neighbour in that cell costs 0."""
     total = np.int64(0)
     for j in range(indptr[node], indptr[node + 1]):
@@ -304,23 +303,22 @@ def _cost_at(indptr, neighbours, weights, position, node, x, y, z):  # type: ign
     return total
 
 
-@compiled
-def _update_neighbours(  # type: ignore[no-untyped-def]
-    indptr, neighbours, weights, position, node_cost, node, other, x0, y0, z0, x1, y1, z1
-):
-    """Update the costs of ``node``'s neighbours, except ``other``, after a move from 0 to 1."""
+def _update_neighbours(edges: Any, position: Any, cost: Any, pair: Any, old: Any, new: Any) -> Any:
+    """Update the costs of the first node's neighbours, except the second, after a move."""
+    indptr, neighbours, weights = edges
+    node, other = pair
+    (x0, y0, z0), (x1, y1, z1) = old, new
     for j in range(indptr[node], indptr[node + 1]):
         to = neighbours[j]
         if to != other:
             x, y, z = position[to, 0], position[to, 1], position[to, 2]
             before = abs(x0 - x) + abs(y0 - y) + abs(z0 - z)
             after = abs(x1 - x) + abs(y1 - y) + abs(z1 - z)
-            node_cost[to] += weights[j] * np.int64(after - before)
+            cost[to] += weights[j] * np.int64(after - before)
 
 
 @in_c("anneal_by_edges", "qiqq*q*qnnndnxnndq*d*iii")
-@compiled
-def _run_by_edges(edges, board, schedule, xs, ys, zs):  # type: ignore[no-untyped-def]  # noqa: PLR0915
+def _run_by_edges(edges: Any, board: Any, schedule: Any, xs: Any, ys: Any, zs: Any) -> Any:  # noqa: PLR0915
     """Anneal in place. ``xs``, ``ys``, ``zs``: the positions of the coordinates of each axis."""
     indptr, neighbours, weights = edges
     temperatures, per_stage, window, shrinks, seed, uphill, change, rates = schedule
@@ -379,14 +377,10 @@ def _run_by_edges(edges, board, schedule, xs, ys, zs):  # type: ignore[no-untype
                 if new_a + new_b + 2 * between > allowed:
                     continue
                 gain += new_b + between - node_cost[b]
-                _update_neighbours(
-                    indptr, neighbours, weights, position, node_cost, b, a, x1, y1, z1, x0, y0, z0
-                )
+                _update_neighbours(edges, position, node_cost, (b, a), (x1, y1, z1), (x0, y0, z0))
                 node_cost[b] = new_b + between
             gain += new_a + between - node_cost[a]
-            _update_neighbours(
-                indptr, neighbours, weights, position, node_cost, a, b, x0, y0, z0, x1, y1, z1
-            )
+            _update_neighbours(edges, position, node_cost, (a, b), (x0, y0, z0), (x1, y1, z1))
             node_cost[a] = new_a + between
             accepted += 1
             _exchange(node_at, at, width, height, a, b, x, y, z)

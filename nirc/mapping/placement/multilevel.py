@@ -16,11 +16,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nirc.mapping.compiled import compiled, first_state, following
+from nirc.mapping.chance import first_state, following
 from nirc.mapping.placement import AXES, Cells, Ints, Traffic
 from nirc.mapping.placement.anneal import anneal, cooling, temperature_for
 from nirc.native.loops import in_c
@@ -122,8 +123,7 @@ def spread_over(places: Ints, cells: Cells) -> Ints:
 
 
 @in_c("match", "qiqqnqq*")
-@compiled
-def _match(edges, size, most, order, group):  # type: ignore[no-untyped-def]
+def _match(edges: Any, size: Any, most: Any, order: Any, group: Any) -> Any:
     """Pair each node with the free neighbour of most traffic for its size.
 
     Nodes with few neighbours choose first. ``order`` has them so. A pair has at most ``most``
@@ -151,8 +151,7 @@ def _match(edges, size, most, order, group):  # type: ignore[no-untyped-def]
 
 
 @in_c("halve", "qqq*")
-@compiled
-def _halve(places, spots, picked):  # type: ignore[no-untyped-def]
+def _halve(places: Any, spots: Any, picked: Any) -> Any:
     """Write (nodes,) the row of ``spots`` (cells, 3) for each row of ``places``.
 
     The stack holds ranges of ``node`` and ``spot`` that belong together.
@@ -276,8 +275,7 @@ def _rotated(
 
 
 @in_c("smoothest", "qinnd*")
-@compiled
-def _smoothest(indptr, neighbours, sweeps, steps, vectors):  # type: ignore[no-untyped-def]
+def _smoothest(indptr: Any, neighbours: Any, sweeps: Any, steps: Any, vectors: Any) -> Any:
     """Write (count, nodes) eigenvectors of the Laplacian's lowest eigenvalues, constant excluded.
 
     This is inverse iteration on all vectors at once. Each solve is a run of conjugate gradients.
@@ -306,8 +304,7 @@ def _smoothest(indptr, neighbours, sweeps, steps, vectors):  # type: ignore[no-u
             x /= np.sqrt(_dot(x, x)) + 1e-300
 
 
-@compiled
-def _dot(a, b):  # type: ignore[no-untyped-def]
+def _dot(a: Any, b: Any) -> Any:
     """Return the scalar product, added in order, and so the same on every machine."""
     total = 0.0
     for v in range(a.size):
@@ -315,8 +312,7 @@ def _dot(a, b):  # type: ignore[no-untyped-def]
     return total
 
 
-@compiled
-def _solved(indptr, neighbours, shift, right, steps):  # type: ignore[no-untyped-def]
+def _solved(indptr: Any, neighbours: Any, shift: Any, right: Any, steps: Any) -> Any:
     """Return x with (Laplacian + shift) x = right, by up to ``steps`` conjugate gradient steps."""
     x = np.zeros_like(right)
     residue = right.copy()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nirc.mapping.compiled import compiled, little_work
 from nirc.mapping.routing.links import Floats, Ints, LinkGraph, Longs
 from nirc.native.loops import in_c
 
@@ -116,8 +115,7 @@ def walk(nets: Nets, links: LinkGraph, routes: Routes) -> Ints:
     trees = (routes.first, routes.link)
     ends = (links.source, links.target)
     pairs = (nets.source, nets.first, nets.target)
-    with little_work(nets.target.size + routes.link.size):
-        _walk(pairs, trees, ends, links.routers, hops, found)
+    _walk(pairs, trees, ends, links.routers, hops, found)
     net, fault = found.tolist()
     if fault:
         raise ValueError(f"the tree of net {net} {WALK_FAULTS[fault]}")
@@ -130,7 +128,6 @@ def weighed(loads: Floats, cost: Floats) -> float:
 
 
 @in_c("walk", "iqiqiiini*q*")
-@compiled
 def _walk(
     nets: tuple[Ints, Longs, Ints],
     trees: tuple[Longs, Ints],

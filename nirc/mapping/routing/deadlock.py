@@ -25,7 +25,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nirc.mapping.compiled import compiled, little_work
 from nirc.mapping.routing import Routes
 from nirc.mapping.routing.links import Ints, LinkGraph, Longs
 from nirc.native.loops import in_c
@@ -60,9 +59,8 @@ def check(links: LinkGraph, routes: Routes) -> DeadlockCheck:
     """
     follows = dependencies(links, routes)
     count = int(np.count_nonzero(follows))
-    with little_work(3 * follows.size):
-        path = np.empty(links.source.size, np.int32)
-        cycle = path[: _cycle(follows, links.outgoing, links.target, path)]
+    path = np.empty(links.source.size, np.int32)
+    cycle = path[: _cycle(follows, links.outgoing, links.target, path)]
     if not cycle.size:
         return DeadlockCheck(count, (), f"no cycle among {count} channel dependencies")
     axes = 3 if links.size[2] > 1 else 2
@@ -82,13 +80,11 @@ def dependencies(links: LinkGraph, routes: Routes) -> Bools:
     """
     follows = np.zeros((links.source.size, links.outgoing.shape[1]), np.bool_)
     ends = (links.source, links.target, links.direction)
-    with little_work(routes.link.size):
-        _fill(routes.first, routes.link, ends, links.routers, follows)
+    _fill(routes.first, routes.link, ends, links.routers, follows)
     return follows
 
 
 @in_c("follows", "qiiiin?*")
-@compiled
 def _fill(
     first: Longs, link: Ints, ends: tuple[Ints, Ints, Ints], routers: int, follows: Bools
 ) -> None:
@@ -106,7 +102,6 @@ def _fill(
 
 
 @in_c("cycle", "?iii*")
-@compiled
 def _cycle(follows: Bools, outgoing: Ints, target: Ints, path: Ints) -> int:
     """Remove links that no link waits for (Kahn's sort, 1962). The rest leads to a cycle.
 
@@ -137,10 +132,9 @@ def _cycle(follows: Bools, outgoing: Ints, target: Ints, path: Ints) -> int:
                     end += 1
     if end == links:
         return 0
-    return _cycle_backwards(follows, outgoing, target, waiting, path)  # type: ignore[no-any-return]
+    return _cycle_backwards(follows, outgoing, target, waiting, path)
 
 
-@compiled
 def _cycle_backwards(
     follows: Bools, outgoing: Ints, target: Ints, waiting: Ints, path: Ints
 ) -> int:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from nirc.mapping.compiled import compiled
 from nirc.native.loops import in_c
 
 Ints = npt.NDArray[np.int32]
@@ -185,7 +184,6 @@ def _checked(ids: IntsLike, bounds: tuple[int, ...], name: str) -> Longs:
     return rows
 
 
-@compiled
 def steps_between(
     source: int, target: int, size: Longs, wraps: bool, triangular: bool
 ) -> tuple[int, int, int]:
@@ -214,16 +212,14 @@ def steps_between(
             if fewest < 0 or hops < fewest:
                 best = steps
                 fewest = hops
-    return best  # type: ignore[no-any-return]
+    return best
 
 
-@compiled
 def _ring_steps(delta: int, ring: int) -> int:
     delta = delta % ring
     return delta if 2 * delta <= ring else delta - ring
 
 
-@compiled
 def _triangle_steps(x: int, y: int) -> tuple[int, int, int]:
     """Return the steps E, NE and N of a shortest route by x and y."""
     diagonal = 0
@@ -234,15 +230,13 @@ def _triangle_steps(x: int, y: int) -> tuple[int, int, int]:
     return x - diagonal, diagonal, y - diagonal
 
 
-@compiled
 def hops_between(source: int, target: int, size: Longs, wraps: bool, triangular: bool) -> int:
     """Return the fewest links between two routers, faults ignored."""
     a, b, c = steps_between(source, target, size, wraps, triangular)
-    return abs(a) + abs(b) + abs(c)  # type: ignore[no-any-return]
+    return abs(a) + abs(b) + abs(c)
 
 
 @in_c("hops", "iiqnni*")
-@compiled
 def _all_hops(
     source: Ints, target: Ints, size: Longs, wraps: bool, triangular: bool, hops: Ints
 ) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nirc.mapping.compiled import compiled, little_work
 from nirc.mapping.routing import Nets, Routes, weighed
 from nirc.mapping.routing.links import Floats, Ints, LinkGraph, Longs, hops_between
 from nirc.mapping.routing.trees import (
@@ -60,8 +59,7 @@ def route(
     if links.routers == 1:
         return Routes(np.zeros(nets.source.size + 1, np.int64), np.zeros(0, np.int32), np.zeros(0))
     # A broken route is searched among all links.
-    with little_work(links.outgoing.size * (1 + nets.target.size)):
-        routes = ordered_trees(nets, links)
+    routes = ordered_trees(nets, links)
     if congestion_aware:
         routes = spread_load(nets, links, routes, seed, rounds, work)
     return routes
@@ -147,7 +145,6 @@ def _priorities(nets: int, seed: int) -> npt.NDArray[np.uint64]:
 
 
 @in_c("copy", "qqii*")
-@compiled
 def _copy(begin: Longs, end: Longs, pool: Ints, link: Ints) -> None:
     at = 0
     for net in range(begin.size):
@@ -157,7 +154,6 @@ def _copy(begin: Longs, end: Longs, pool: Ints, link: Ints) -> None:
 
 
 @in_c("loads", "qqidd*")
-@compiled
 def _count_loads(begin: Longs, end: Longs, pool: Ints, weight: Floats, loads: Floats) -> None:
     """Add up (links,) the loads. Loads that are changed in place gather rounding errors."""
     for net in range(begin.size):
@@ -166,7 +162,6 @@ def _count_loads(begin: Longs, end: Longs, pool: Ints, weight: Floats, loads: Fl
 
 
 @in_c("uses", "qqi??*")
-@compiled
 def _uses(begin: Longs, end: Longs, link: Ints, marked: Bools, uses: Bools) -> None:
     """Write (nets,) bool: the tree of the net has a marked link."""
     for net in range(begin.size):
@@ -175,7 +170,6 @@ def _uses(begin: Longs, end: Longs, link: Ints, marked: Bools, uses: Bools) -> N
 
 
 @in_c("reroute", "qiqid" + GROUND + "q*q*i*q*n")
-@compiled
 def _reroute(
     todo: Longs,
     nets: NetArrays,

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nirc.mapping.compiled import compiled
 from nirc.mapping.routing import Nets, Routes, UnreachableError
 from nirc.mapping.routing.links import Floats, Ints, LinkGraph, Longs, hops_between, steps_between
 from nirc.native.loops import in_c
@@ -27,7 +26,7 @@ NetArrays = tuple[Ints, Longs, Ints, Floats]  # source, first, target, weight of
 
 
 class Grid(NamedTuple):
-    """A link graph in the form that compiled code takes."""
+    """A link graph in the form that loops in C take."""
 
     target: Ints
     incoming: Ints
@@ -61,7 +60,7 @@ class Pressure(NamedTuple):
 
 
 def grid_of(links: LinkGraph) -> Grid:
-    """Return ``links`` in the form that compiled code takes."""
+    """Return ``links`` in the form that loops in C take."""
     island = np.where(links.works, 0, -1).astype(np.int32)
     if not links.works.all() or (links.outgoing < 0).any():
         _label(island, links.outgoing, links.incoming, links.source, links.target)
@@ -120,7 +119,6 @@ def _joined(pieces: list[Ints]) -> Ints:
 
 
 @in_c("label", "i*iiii")
-@compiled
 def _label(island: Ints, outgoing: Ints, incoming: Ints, source: Ints, target: Ints) -> None:
     """Number the connected parts 1, 2, ... in place. Links count in both directions."""
     stack = np.empty(island.size, np.int32)
@@ -144,7 +142,6 @@ def _label(island: Ints, outgoing: Ints, incoming: Ints, source: Ints, target: I
 
 
 @in_c("trees", "niqid" + GROUND + "?*q*i*")
-@compiled
 def _grow(
     net: int,
     nets: NetArrays,
@@ -187,7 +184,6 @@ def _grow(
     return net
 
 
-@compiled
 def _ordered_branch(
     source: int, target: int, net: int, grid: Grid, scratch: Scratch, out: Ints, begin: int
 ) -> int:
@@ -220,7 +216,6 @@ def _ordered_branch(
     return end
 
 
-@compiled
 def _longest_last(steps: tuple[int, int, int]) -> tuple[int, int, int]:
     """Sort the axes by number of steps, rising. Of equal axes the later axis comes first."""
     a, b, c = 2, 1, 0
@@ -233,7 +228,6 @@ def _longest_last(steps: tuple[int, int, int]) -> tuple[int, int, int]:
     return a, b, c
 
 
-@compiled
 def cheapest_branch(
     source: int,
     target: int,
@@ -264,7 +258,7 @@ def cheapest_branch(
         scratch.closed[router] = search
         scratch.steps[0] += 1
         if scratch.seen[router] == net:
-            return _add_branch(router, target, net, grid, scratch, out, begin)  # type: ignore[no-any-return]
+            return _add_branch(router, target, net, grid, scratch, out, begin)
         for direction in range(grid.incoming.shape[1]):
             link = grid.incoming[router, direction]
             if link < 0:
@@ -282,7 +276,6 @@ def cheapest_branch(
     return -1
 
 
-@compiled
 def price(link: int, weight: float, grid: Grid, pressure: Pressure) -> float:
     """Return the price of the link for one more net of this weight, at least its cost."""
     full = (pressure.loads[link] + weight) / pressure.goal[link]
@@ -291,7 +284,6 @@ def price(link: int, weight: float, grid: Grid, pressure: Pressure) -> float:
     return price
 
 
-@compiled
 def _add_branch(
     router: int, target: int, net: int, grid: Grid, scratch: Scratch, out: Ints, end: int
 ) -> int:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from nirc.mapping.compiled import compiled, little_work
 from nirc.mapping.routing import Nets, Routes
 from nirc.mapping.routing.links import LinkGraph
 from nirc.native.loops import in_c
@@ -107,9 +106,6 @@ class Tables:
         return bits[bits < self.directions].tolist(), cores.tolist()
 
 
-MOST_ROWS_PLAIN = 1000  # rows that are compared without compiled code
-
-
 def tables_for(
     nets: Nets, routes: Routes, links: LinkGraph, keys: Keys, local_cores: npt.ArrayLike
 ) -> Tables:
@@ -144,8 +140,7 @@ def tables_for(
     else:
         pairs = (nets.source, nets.first, nets.target, bit)
         ends = (links.source, links.target, links.direction)
-        with little_work(nets.target.size + routes.link.size):
-            broken = _fill(pairs, (routes.first, routes.link), ends, links.routers, bits)
+        broken = _fill(pairs, (routes.first, routes.link), ends, links.routers, bits)
     if broken >= 0:
         raise ValueError(f"the tree of net {broken} is broken, or misses a target")
     route, examples = _distinct(bits)
@@ -156,7 +151,6 @@ def tables_for(
 
 
 @in_c("fill", "iqiqqiiiinQ*")
-@compiled
 def _fill(
     nets: tuple[Ints, Longs, Ints, Longs],
     trees: tuple[Longs, Ints],
@@ -188,7 +182,6 @@ def _fill(
     return -1
 
 
-@compiled
 def _set(bits: Bits, row: int, bit: int) -> None:
     bits[row, bit >> 6] |= np.uint64(1) << np.uint64(bit & 63)
 
@@ -198,10 +191,6 @@ def _distinct(bits: Bits) -> tuple[Ints, Longs]:
 
     The numbers are in the order of first occurrence.
     """
-    if len(bits) <= MOST_ROWS_PLAIN:
-        rows: dict[bytes, int] = {}
-        of = np.array([rows.setdefault(row.tobytes(), len(rows)) for row in bits], np.int32)
-        return of, np.unique(of, return_index=True)[1]
     number = np.empty(len(bits), np.int32)
     examples = np.empty(len(bits), np.int64)
     slots = np.full(1 << (2 * len(bits) - 1).bit_length(), -1, np.int64)
@@ -210,7 +199,6 @@ def _distinct(bits: Bits) -> tuple[Ints, Longs]:
 
 
 @in_c("distinct", "Qq*i*q*")
-@compiled
 def _fill_hash_table(bits: Bits, slots: Longs, number: Ints, examples: Longs) -> int:
     """Number the rows by a hash table. Return the number of distinct rows.
 

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nirc.mapping.compiled import compiled
 from nirc.mapping.tables import Longs, Words
 
 
@@ -36,14 +35,12 @@ class Scratch(NamedTuple):
     work: Longs  # (1,) the blocks that may still be examined
 
 
-@compiled
 def scratch_for(blocks: int, work: int) -> Scratch:
     """Return scratch for a table of so many blocks."""
     words = np.empty((2, blocks), np.uint32)
     return Scratch(words[0], words[1], np.empty(blocks, np.int64), np.full(1, work, np.int64))
 
 
-@compiled
 def cover(
     route: int, place: int, blocks: Blocks, scratch: Scratch, out_key: Words, out_mask: Words
 ) -> int:
@@ -76,7 +73,6 @@ def cover(
     return size
 
 
-@compiled
 def _bits_to_drop(k: int, m: int, place: int, blocks: Blocks, scratch: Scratch, count: int) -> int:
     """Return the bits that an entry drops to match many blocks of ``left[:count]``.
 
@@ -112,7 +108,6 @@ def _bits_to_drop(k: int, m: int, place: int, blocks: Blocks, scratch: Scratch, 
     return int(dropped)
 
 
-@compiled
 def _foreign_block(k: int, m: int, place: int, blocks: Blocks, work: Longs) -> int:
     """Return a block below the place with a packet that this entry matches, or -1."""
     for i in range(blocks.key.size):
@@ -123,16 +118,11 @@ def _foreign_block(k: int, m: int, place: int, blocks: Blocks, work: Longs) -> i
     return -1
 
 
-@compiled
 def allowed(dropped: int, bars: Words, count: int) -> bool:
     """Return True if every one of the first ``count`` sets of bits keeps a bit."""
-    for j in range(count):  # noqa: SIM110 - a generator is not compiled
-        if bars[j] & ~dropped == 0:
-            return False
-    return True
+    return bool((bars[:count] & ~dropped).all())
 
 
-@compiled
 def ones(word: int) -> int:
     """Return the number of bits that are 1 (Warren, "Hacker's Delight", 2012, figure 5-2)."""
     word = word - ((word >> 1) & 0x55555555)

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nirc.mapping.compiled import compiled, following_linear
+from nirc.mapping.chance import following_linear
 from nirc.mapping.tables import Floats, Longs, Tables, Words
 from nirc.native.loops import in_c
 
@@ -222,7 +222,6 @@ def _codes(groups: _Groups, populations: int, room: int, seed: int) -> tuple[Lon
 
 
 @in_c("cut", "qqdqqq*Q*q*")
-@compiled
 def _cut(groups: _Groups, fixed: Longs, state: npt.NDArray[np.uint64], side: Longs) -> None:
     """Write (populations,) 0 or 1.
 

@@ -18,14 +18,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nirc.mapping.compiled import compiled, following_linear, little_work
+from nirc.mapping.chance import following_linear
 from nirc.mapping.tables import Ints, Longs, Tables, Words
 from nirc.mapping.tables.cover import Blocks, Scratch, cover, scratch_for
 from nirc.mapping.tables.walk import differences
 from nirc.native.loops import in_c
 
 MOVES_PER_ROUTE = 8
-ROUNDS_PER_TABLE = 10  # without entries
 WORK = 100_000_000  # blocks that the search for one table may examine
 
 
@@ -45,8 +44,7 @@ def minimised(tables: Tables, *, work: int = WORK) -> Tables:
         entry = order[clash[0] + 1]
         raise ValueError(f"entry {entry} of router {router[clash[0]]} overlaps with another")
     sizes = np.zeros(tables.routers, np.int64)
-    with little_work(_rounds(tables)):
-        _minimise_all(tables.first, key, mask, route, len(tables.routes), sizes, work)
+    _minimise_all(tables.first, key, mask, route, len(tables.routes), sizes, work)
     first = np.concatenate([[0], np.cumsum(sizes)])
     kept = np.repeat(tables.first[:-1] - first[:-1], sizes) + np.arange(first[-1])
     result = Tables(first, key[kept], mask[kept], route[kept], tables.routes, tables.directions)
@@ -56,13 +54,7 @@ def minimised(tables: Tables, *, work: int = WORK) -> Tables:
     return result
 
 
-def _rounds(tables: Tables) -> int:
-    """Estimate the loop rounds of the search for all tables."""
-    return int((ROUNDS_PER_TABLE + (1 + MOVES_PER_ROUTE) * tables.sizes**2).sum())
-
-
 @in_c("minimise", "qI*I*i*nq*n")
-@compiled
 def _minimise_all(
     first: Longs, key: Words, mask: Words, route: Ints, routes: int, sizes: Longs, work: int
 ) -> None:
@@ -77,7 +69,6 @@ def _minimise_all(
         sizes[router] = _minimise(table, local, out, work)
 
 
-@compiled
 def _join_siblings(key: Words, mask: Words, route: Ints) -> int:
     """Join neighbours that make an aligned block of one route, in place. Return the new length."""
     top = 0
@@ -93,7 +84,6 @@ def _join_siblings(key: Words, mask: Words, route: Ints) -> int:
     return top
 
 
-@compiled
 def _minimise(
     table: tuple[Words, Words, Ints], local: Ints, out: tuple[Words, Words, Ints], work: int
 ) -> int:
@@ -126,7 +116,6 @@ def _minimise(
     return size
 
 
-@compiled
 def _by_route(route: Ints, local: Ints) -> tuple[Longs, Longs]:
     """Return the entries sorted by route, in the order of first entries, and each route's start."""
     number = np.empty(route.size, np.int64)
@@ -150,7 +139,6 @@ def _by_route(route: Ints, local: Ints) -> tuple[Longs, Longs]:
     return order, start
 
 
-@compiled
 def _first_order(blocks: Blocks, inside: Longs) -> Longs:
     """Return the routes from the top: those of one entry first, then those with fewest blocks."""
     key, mask, start = blocks.key, blocks.mask, blocks.start
@@ -175,7 +163,6 @@ def _first_order(blocks: Blocks, inside: Longs) -> Longs:
     return order
 
 
-@compiled
 def _hulls(key: Words, mask: Words, start: Longs) -> tuple[Words, Words, Longs]:
     """Return the narrowest entry for all of a route, and how many foreign blocks it meets."""
     routes = start.size - 1
@@ -202,7 +189,6 @@ class Entries(NamedTuple):
     size: Longs  # (routes,)
 
 
-@compiled
 def _reorder(order: Longs, blocks: Blocks, entries: Entries, scratch: Scratch, moves: int) -> None:
     """Move routes in ``order``, with their entries, in place. No move adds entries.
 
@@ -223,19 +209,18 @@ def _reorder(order: Longs, blocks: Blocks, entries: Entries, scratch: Scratch, m
             return
         scratch.work[0] -= blocks.key.size
         state = following_linear(state)
-        draw = np.int64(state >> np.uint64(33))
+        draw = int(state >> np.uint64(33))
         begin = draw % routes
         if draw & 0x60000000:
             begin = _place_of(order, count, draw % several)
         state = following_linear(state)
-        end = np.int64(state >> np.uint64(33)) % routes
+        end = int(state >> np.uint64(33)) % routes
         if begin != end:
             _shift(order, blocks, begin, end)
             if not _accept(order, blocks, entries, scratch, other, changed, begin, end):
                 _shift(order, blocks, end, begin)
 
 
-@compiled
 def _place_of(order: Longs, count: Longs, number: int) -> int:
     """Return the place of route ``number`` among the routes with several entries."""
     place = -1
@@ -246,7 +231,6 @@ def _place_of(order: Longs, count: Longs, number: int) -> int:
     return place
 
 
-@compiled
 def _shift(order: Longs, blocks: Blocks, begin: int, end: int) -> None:
     """Move the route at place ``begin`` to ``end``. The routes between move by one place."""
     step = 1 if end > begin else -1
@@ -258,7 +242,6 @@ def _shift(order: Longs, blocks: Blocks, begin: int, end: int) -> None:
         blocks.place[blocks.start[order[place]] : blocks.start[order[place] + 1]] = place
 
 
-@compiled
 def _accept(
     order: Longs,
     blocks: Blocks,
@@ -300,7 +283,6 @@ def _accept(
     return True
 
 
-@compiled
 def _affected(
     order: Longs, blocks: Blocks, entries: Entries, changed: Longs, begin: int, end: int
 ) -> int:
@@ -329,7 +311,6 @@ def _affected(
     return count
 
 
-@compiled
 def _may_gain(route: int, foreign: int, blocks: Blocks, entries: Entries) -> bool:
     """Return True if the route may need fewer entries when the foreign route is not below it.
 
@@ -345,7 +326,6 @@ def _may_gain(route: int, foreign: int, blocks: Blocks, entries: Entries) -> boo
     return False
 
 
-@compiled
 def _meets(route: int, below: int, blocks: Blocks, entries: Entries) -> bool:
     """Return True if an entry of the route matches a packet of the route below."""
     key, mask, count = entries

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nirc.mapping.compiled import compiled, little_work
 from nirc.mapping.routing import Nets
 from nirc.mapping.routing.links import LinkGraph
 from nirc.mapping.tables import Bits, Ints, Longs, Tables, Words
@@ -81,8 +80,7 @@ def walk(
     pairs = (nets.source, nets.first, nets.target, cores + directions, keys.key, keys.mask)
     arrays = (tables.first, tables.key, tables.mask, tables.route, tables.routes)
     wanted = np.full((links.routers, bits), -1, np.int64)
-    with little_work(nets.source.size * (bits + tables.key.size) + nets.target.size):
-        return _faults(nets, links, pairs, arrays, wanted, most)
+    return _faults(nets, links, pairs, arrays, wanted, most)
 
 
 def _faults(
@@ -139,8 +137,7 @@ def differences(tables: Tables, reference: Tables, *, most: int = 20) -> list[st
     same = _same_routes(tables, reference)
     changed = np.full(most, -1, np.int64)
     old = (reference.first, reference.key, reference.mask, reference.route)
-    with little_work(tables.routers + int((tables.sizes * reference.sizes).sum())):
-        _compare((tables.first, tables.key, tables.mask, tables.route), old, same, changed)
+    _compare((tables.first, tables.key, tables.mask, tables.route), old, same, changed)
     return [
         f"router {reference.router_of(entry)}: packets {reference.key[entry]:#010x} with mask "
         f"{reference.mask[entry]:#010x} get another route"
@@ -154,7 +151,6 @@ def _same_routes(tables: Tables, reference: Tables) -> Longs:
     return np.array([rows.get(r.tobytes().rstrip(b"\0"), -1) for r in tables.routes], np.int64)
 
 
-@compiled
 def first_match(key: int, mask: int, begin: int, end: int, keys: Words, masks: Words) -> int:
     """Return the first entry of ``begin`` to ``end`` that matches a packet of a block, or -1."""
     for entry in range(begin, end):
@@ -164,7 +160,6 @@ def first_match(key: int, mask: int, begin: int, end: int, keys: Words, masks: W
 
 
 @in_c("compare", "qIIiqIIiqq*")
-@compiled
 def _compare(
     tables: tuple[Longs, Words, Words, Ints],
     reference: tuple[Longs, Words, Words, Ints],
@@ -184,7 +179,7 @@ def _compare(
                 top -= 1
                 k, m = halves_key[top], halves_mask[top]
                 at = first_match(k, m, first[router], first[router + 1], key, mask)
-                rest = np.int64(mask[at] & ~m) if at >= 0 else np.int64(0)
+                rest = int(mask[at] & ~m) if at >= 0 else 0
                 if at < 0 or (rest == 0 and same[route[at]] != ref_route[entry]):
                     if count == changed.size:
                         return
@@ -195,7 +190,6 @@ def _compare(
                     top = _split(k, m, rest, halves_key, halves_mask, top)
 
 
-@compiled
 def _split(key: int, mask: int, rest: int, keys: Words, masks: Words, top: int) -> int:
     """Push the two halves of these packets, which differ in the lowest bit of ``rest``."""
     bit = rest & -rest
@@ -205,7 +199,6 @@ def _split(key: int, mask: int, rest: int, keys: Words, masks: Words, top: int) 
 
 
 @in_c("follow", "niqiqIIiiqIIiQq*q*")
-@compiled
 def _follow(
     net: int,
     nets: tuple[Ints, Longs, Ints, Longs, Words, Words],
@@ -236,9 +229,8 @@ def _follow(
                 if wanted[target[pair], bit[pair]] != walks:
                     wanted[target[pair], bit[pair]] = walks
                     left += 1
-            rest = _one_walk(
-                walks, k, m, source[net], left, links, tables, wanted, seen, queue, fault
-            )
+            marks = (wanted, seen, queue)
+            rest = _one_walk((walks, k, m), source[net], left, links, tables, marks, fault)
             if rest:
                 top = _split(k, m, rest, halves_key, halves_mask, top)
             elif fault[0] > 0:
@@ -252,24 +244,21 @@ def _follow(
     return net
 
 
-@compiled
 def _one_walk(
-    number: int,
-    key: int,
-    mask: int,
+    packets: tuple[int, int, int],
     source: int,
     left: int,
     links: tuple[Ints, Ints],
     tables: TableArrays,
-    wanted: Longs,
-    seen: Longs,
-    queue: Ints,
+    marks: tuple[Longs, Longs, Ints],
     fault: Longs,
 ) -> int:
     """Walk with packets that go together. Return bits that separate them, or 0 and ``fault``.
 
-    ``left``: the number of targets that must get the packets.
+    ``packets``: number of the walk, key, mask. ``left``: targets. ``marks``: see ``_follow``.
     """
+    number, key, mask = packets
+    wanted, seen, queue = marks
     outgoing, link_target = links
     table_first, keys, masks, route, routes = tables
     directions = outgoing.shape[1]
@@ -313,6 +302,5 @@ def _one_walk(
                         tail += 1
                 bits >>= np.uint64(1)
                 at += 1
-    fault[2], fault[3] = -1, -1
-    fault[0] = MISSED if left else NONE
+    fault[0], fault[2], fault[3] = MISSED if left else NONE, -1, -1
     return 0

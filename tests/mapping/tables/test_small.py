@@ -7,7 +7,6 @@ import zlib
 import numpy as np
 import pytest
 
-from nirc.mapping.compiled import little_work
 from nirc.mapping.tables import Tables
 from nirc.mapping.tables.cover import Blocks
 from nirc.mapping.tables.minimise import _first_order, _hulls, minimised
@@ -104,13 +103,12 @@ def test_routes_of_one_entry_go_first_and_make_room_for_others() -> None:
     key = np.array([k for keys in routes for k in keys], np.uint32)
     mask = np.full(key.size, ONE_KEY, np.uint32)
     start = np.cumsum([0, *map(len, routes)])
-    with little_work(1000):
-        hull_key, hull_mask, inside = _hulls(key, mask, start)
-        assert hull_key.tolist() == [0, 1, 2, 8, 8]
-        assert (~hull_mask).tolist() == [7, 0, 0, 7, 7]
-        assert inside.tolist() == [2, 0, 0, 2, 2]
-        blocks = Blocks(key, mask, start, np.zeros(key.size, np.int64), hull_key, hull_mask)
-        assert _first_order(blocks, inside).tolist() == [1, 2, 0, 3, 4]
+    hull_key, hull_mask, inside = _hulls(key, mask, start)
+    assert hull_key.tolist() == [0, 1, 2, 8, 8]
+    assert (~hull_mask).tolist() == [7, 0, 0, 7, 7]
+    assert inside.tolist() == [2, 0, 0, 2, 2]
+    blocks = Blocks(key, mask, start, np.zeros(key.size, np.int64), hull_key, hull_mask)
+    assert _first_order(blocks, inside).tolist() == [1, 2, 0, 3, 4]
 
 
 def test_entries_that_overlap_have_no_one_meaning_to_keep() -> None:
