@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-import nirc.mapping.tables
 from nirc.mapping.routing.links import mesh
 from nirc.mapping.tables import Tables, _distinct, tables_for
 from nirc.mapping.tables.minimise import minimised
@@ -55,16 +54,14 @@ def slow_deliveries(tables: Tables, made: Network, net: int, atom: int) -> list[
 
 
 @pytest.mark.parametrize("words", [1, 3])
-def test_equal_routes_have_one_number(monkeypatch: pytest.MonkeyPatch, words: int) -> None:
+def test_equal_routes_have_one_number(words: int) -> None:
     bits = np.random.default_rng(words).integers(0, 200, (300, words)).astype(np.uint64)
     bits[150:] = bits[:150][::-1]
     seen = [row.tobytes() for row in bits]
     distinct = list(dict.fromkeys(seen))
-    for most in (300, 299):
-        monkeypatch.setattr(nirc.mapping.tables, "MOST_ROWS_PLAIN", most)
-        number, examples = _distinct(bits)
-        assert number.tolist() == [distinct.index(row) for row in seen]
-        assert examples.tolist() == [seen.index(row) for row in distinct]
+    number, examples = _distinct(bits)
+    assert number.tolist() == [distinct.index(row) for row in seen]
+    assert examples.tolist() == [seen.index(row) for row in distinct]
 
 
 def test_changed_packets_are_listed_up_to_a_number() -> None:
