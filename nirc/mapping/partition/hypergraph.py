@@ -39,17 +39,13 @@ class Hypergraph:
     @cached_property
     def incidence(self) -> tuple[Ints, Ints]:
         """Return the nets of each node: (nodes + 1,) begins, and the nets."""
-        net = np.repeat(np.arange(self.weight.size), np.diff(self.begin))
-        order = np.argsort(self.pin, kind="stable")
-        begin = np.searchsorted(self.pin[order], np.arange(len(self.size) + 1))
-        return begin, net[order]
+        begin, net = np.empty(len(self.size) + 1, np.int64), np.empty_like(self.pin)
+        _incidence(self.begin, self.pin, begin, net)
+        return begin, net
 
     def cost(self, block: Ints) -> int:
         """Return the cost of a partition, ``block`` (nodes,)."""
-        net = np.repeat(np.arange(self.weight.size), np.diff(self.begin))
-        pairs = np.unique(net * (int(block.max(initial=0)) + 1) + block[self.pin])
-        touched = np.bincount(pairs // (int(block.max(initial=0)) + 1), minlength=self.weight.size)
-        return int((self.weight * np.maximum(touched - 1, 0)).sum())
+        return int(_cost(self.begin, self.pin, self.weight, block, int(block.max(initial=0)) + 1))
 
     def loads(self, block: Ints, blocks: int) -> Ints:
         """Return (blocks, resources) the use of each block."""
@@ -132,13 +128,44 @@ def coarsened(
 def _contracted(graph: Hypergraph, cluster: Ints, count: int) -> Hypergraph:
     size = np.zeros((count, graph.size.shape[1]), np.int64)
     np.add.at(size, cluster, graph.size)
-    net = np.repeat(np.arange(graph.weight.size), np.diff(graph.begin))
-    pairs = np.unique(net * count + cluster[graph.pin])
-    net, pin = np.divmod(pairs, count)
-    pins = np.bincount(net, minlength=graph.weight.size)
-    kept = pins >= 2
-    begin = np.append(0, np.cumsum(pins[kept]))
-    return Hypergraph(begin, pin[kept[net]], graph.weight[kept], size)
+    nets = graph.begin, graph.pin, graph.weight
+    begin, pin, weight = (np.empty_like(array) for array in nets)
+    kept = _contract(nets, cluster, count, begin, pin, weight)
+    return Hypergraph(begin[: kept + 1].copy(), pin[: begin[kept]].copy(), weight[:kept].copy(), size)
+
+
+@in_c("incidence", "qqq*q*")
+def _incidence(begin: Ints, pin: Ints, of_begin: Ints, of_net: Ints) -> None:
+    """Write the nets of each node: (nodes + 1,) begins, and the nets."""
+    net = np.repeat(np.arange(begin.size - 1), np.diff(begin))
+    order = np.argsort(pin, kind="stable")
+    of_begin[:] = np.searchsorted(pin[order], np.arange(of_begin.size))
+    of_net[:] = net[order]
+
+
+@in_c("cost", "qqqqn")
+def _cost(begin: Ints, pin: Ints, weight: Ints, block: Ints, blocks: int) -> int:
+    """Return the sum over the nets of weight times blocks beyond the first."""
+    net = np.repeat(np.arange(weight.size), np.diff(begin))
+    pairs = np.unique(net * blocks + block[pin])
+    touched = np.bincount(pairs // blocks, minlength=weight.size)
+    return int((weight * np.maximum(touched - 1, 0)).sum())
+
+
+@in_c("contract", "qqqqnq*q*q*")
+def _contract(
+    nets: tuple[Ints, Ints, Ints], cluster: Ints, count: int, begin: Ints, pin: Ints, weight: Ints
+) -> int:
+    """Write the nets that still have two pins. Return their number."""
+    net = np.repeat(np.arange(weight.size), np.diff(nets[0]))
+    net, pins = np.divmod(np.unique(net * count + cluster[nets[1]]), count)
+    many = np.bincount(net, minlength=weight.size)
+    kept = many >= 2
+    number = int(np.count_nonzero(kept))
+    begin[: number + 1] = np.append(0, np.cumsum(many[kept]))
+    pin[: begin[number]] = pins[kept[net]]
+    weight[:number] = nets[2][kept]
+    return number
 
 
 @in_c("clusters", "qqqqqqqqnq*q*")
