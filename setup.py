@@ -16,7 +16,17 @@ from setuptools.command.sdist import sdist
 os.umask(0o022)
 SOURCES = (
     *("networks", "cores", "floats", "operators"),
-    *("hypergraph", "regroup", "starts", "placement", "levels", "routing", "trees", "tables", "minimise"),
+    *(
+        "hypergraph",
+        "regroup",
+        "starts",
+        "placement",
+        "levels",
+        "routing",
+        "trees",
+        "tables",
+        "minimise",
+    ),
 )
 TIME = int(os.environ.setdefault("SOURCE_DATE_EPOCH", "315532800"))
 

@@ -131,7 +131,9 @@ def _contracted(graph: Hypergraph, cluster: Ints, count: int) -> Hypergraph:
     nets = graph.begin, graph.pin, graph.weight
     begin, pin, weight = (np.empty_like(array) for array in nets)
     kept = _contract(nets, cluster, count, begin, pin, weight)
-    return Hypergraph(begin[: kept + 1].copy(), pin[: begin[kept]].copy(), weight[:kept].copy(), size)
+    return Hypergraph(
+        begin[: kept + 1].copy(), pin[: begin[kept]].copy(), weight[:kept].copy(), size
+    )
 
 
 @in_c("incidence", "qqq*q*")

@@ -18,7 +18,7 @@ from nirc.mapping.effort import Effort
 from nirc.mapping.partition.boxes import Ints
 from nirc.mapping.partition.hypergraph import Hypergraph, Level, coarsened
 from nirc.mapping.partition.refine import refined
-from nirc.mapping.partition.sectors import sectors
+from nirc.mapping.partition.sectors import fine_sectors, sectors, smoothest
 from nirc.native.loops import in_c
 
 STARTS = 6  # the best answer is kept, while work is left
@@ -31,6 +31,7 @@ FAILURES = 2
 # Clusters for each block of the coarsest hypergraph, one start after the other. 0: bisection.
 PER_BLOCK = (20, 40, 0)
 CYCLED_PER_BLOCK = 20
+ANGLES = 6  # of the cuts by sectors, within a right angle
 PROJECTED = 2  # of the first blocks, those that are refined down to the neurons
 BISECTED = 200  # nodes of a hypergraph that is bisected at once
 TRIES = 15  # first bisections, of which the best is kept
@@ -120,7 +121,7 @@ def _by_bisection(graph: Hypergraph, blocks: int, capacity: Ints, state: Ints) -
 
 
 def _by_clusters(graph: Hypergraph, clusters: int, limits: Ints, state: Ints) -> Ints:
-    """Return the best blocks by bisection and by sectors of few clusters.
+    """Return the best blocks by bisection and by sectors of few clusters or of all neurons.
 
     Every net counts as pairs of its nodes. Bisection counts a net that crosses only once, however
     much of it does. Pairs see modules.
@@ -128,12 +129,19 @@ def _by_clusters(graph: Hypergraph, clusters: int, limits: Ints, state: Ints) ->
     blocks = len(limits)
     levels, coarse, _ = coarsened(graph, clusters, limits[0] // 8, state)
     pairs = _pairs(coarse)
-    found = [*sectors(pairs, blocks), _by_bisection(pairs, blocks, limits[0], state)]
+    smooth = smoothest(pairs)
+    found = sorted(sectors(smooth, coarse.size, blocks, ANGLES), key=coarse.cost)[:PROJECTED]
+    found.append(_by_bisection(pairs, blocks, limits[0], state))
     patience = max(300, len(coarse.size) // 4)
     for block in found:
         refined(coarse, block, limits, passes=10, patience=patience, state=state)
     found.sort(key=lambda block: _rank(coarse, block, limits))
     best = [_projected(levels, coarse, block, limits, state) for block in found[:PROJECTED]]
+    for level in reversed(levels):
+        smooth = smooth[:, level.cluster]
+    best.append(fine_sectors(graph, smooth, blocks, state))
+    patience = max(300, len(graph.size) // 8)
+    refined(graph, best[-1], limits, passes=6, patience=patience, state=state)
     return min(best, key=lambda block: _rank(graph, block, limits))
 
 

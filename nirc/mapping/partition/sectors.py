@@ -20,28 +20,48 @@ from nirc.mapping.partition.boxes import Ints
 from nirc.mapping.partition.hypergraph import Hypergraph
 from nirc.native.loops import in_c
 
-ROUNDS = 400  # multiplications
-ANGLES = 6  # of the cuts, within a right angle
+ROUNDS = 2000  # multiplications
+AVERAGES = 10  # of all neurons
+FINE_ANGLES = 24  # of the cuts, within a right angle
 TANGENT = 0.4142135623730951  # of half a right angle's half
+PASSES = 8  # work of ``fine_sectors`` for each pin
 
 Floats = NDArray[np.float64]
 
 
-def sectors(pairs: Hypergraph, blocks: int) -> Iterator[Ints]:
-    """Yield (nodes,) blocks, for some angles of the cuts. ``pairs``: every net has two pins."""
-    ends = pairs.pin.reshape(-1, 2)
+def smoothest(pairs: Hypergraph) -> Floats:
+    """Return (2, nodes) the smoothest functions. ``pairs``: every net has two pins."""
     root = np.empty(len(pairs.size))
     found = np.empty((3, len(root)))
+    ends = pairs.pin.reshape(-1, 2)
     _smoothest(ends, pairs.weight.astype(np.float64), root, ROUNDS, found)
-    u, v = found[1:] / root
-    bulk = (pairs.size / np.maximum(pairs.size.sum(axis=0), 1)).mean(axis=1)
-    for k in range(ANGLES):
-        half = TANGENT * k / ANGLES * 2  # the tangent of half the angle
+    smooth: Floats = found[1:] / root
+    return smooth
+
+
+def sectors(smooth: Floats, size: Ints, blocks: int, angles: int) -> Iterator[Ints]:
+    """Yield (nodes,) blocks, for some angles of the cuts. ``size`` (nodes, resources)."""
+    u, v = smooth
+    bulk = (size / np.maximum(size.sum(axis=0), 1)).mean(axis=1)
+    for k in range(angles):
+        half = TANGENT * k / angles * 2  # the tangent of half the angle
         cosine, sine = (1 - half**2) / (1 + half**2), 2 * half / (1 + half**2)
-        block = np.zeros(len(pairs.size), np.int64)
+        block = np.zeros(len(size), np.int64)
         rotated = (cosine * u - sine * v, sine * u + cosine * v)
         _cut(np.arange(len(block)), rotated, bulk, block, 0, blocks)
         yield block
+
+
+def fine_sectors(graph: Hypergraph, smooth: Floats, blocks: int, state: Ints) -> Ints:
+    """Return (nodes,) the cheapest blocks by sectors. ``smooth`` (2, nodes): by clusters.
+
+    Some averages over the neighbours tell the neurons of a cluster apart.
+    """
+    state[1] -= PASSES * graph.pin.size
+    share = graph.weight / np.maximum(np.diff(graph.begin) - 1, 1)
+    values = np.ascontiguousarray(smooth)
+    _average(graph.begin, graph.pin, share, AVERAGES, values)
+    return min(sectors(values, graph.size, blocks, FINE_ANGLES), key=graph.cost)
 
 
 def _cut(
@@ -99,3 +119,29 @@ def _smoothest(ends: Any, weight: Any, root: Any, rounds: Any, found: Any) -> An
                 part = weight[i] / (root[a] * root[b])
                 found[k, a] += part * x[b]
                 found[k, b] += part * x[a]
+
+
+@in_c("average", "qqdnd*")
+def _average(begin: Any, pin: Any, share: Any, rounds: Any, values: Any) -> Any:
+    """Replace (functions, nodes) values by averages of themselves and of their neighbours.
+
+    ``share`` (nets,): the weight of a neighbour.
+    """
+    nodes = values.shape[1]
+    degree = np.zeros(nodes)
+    for net in range(share.size):
+        for j in range(begin[net], begin[net + 1]):
+            degree[pin[j]] += share[net] * (begin[net + 1] - begin[net])
+    for _ in range(rounds):
+        for x in values:
+            total = np.zeros(nodes)
+            for net in range(share.size):
+                here = 0.0
+                for j in range(begin[net], begin[net + 1]):
+                    here += x[pin[j]]
+                here *= share[net]
+                for j in range(begin[net], begin[net + 1]):
+                    total[pin[j]] += here
+            for node in range(nodes):
+                if degree[node] > 0:
+                    x[node] = 0.5 * (x[node] + total[node] / degree[node])

@@ -8,7 +8,7 @@ import pytest
 from nirc.mapping.partition.boxes import Ints
 from nirc.mapping.partition.hypergraph import Hypergraph, hypergraph
 from nirc.mapping.partition.regroup import regroup
-from nirc.mapping.partition.sectors import sectors
+from nirc.mapping.partition.sectors import fine_sectors, sectors, smoothest
 
 
 def network(source: Ints, target: Ints, neurons: int, size: Ints | None = None) -> Hypergraph:
@@ -124,6 +124,9 @@ def test_sectors_cut_a_sheet_along_straight_lines() -> None:
     begin = np.arange(0, 2 * len(ends) + 1, 2)
     ones = np.ones(len(ends), np.int64)
     grid = Hypergraph(begin, number[ends].ravel(), ones, np.ones((64, 1), np.int64))
-    found = list(sectors(grid, 4))
+    smooth = smoothest(grid)
+    found = list(sectors(smooth, grid.size, 4, 6))
     assert min(grid.cost(block) for block in found) <= 18  # quadrants cut 16 of the 112 edges
+    found.append(fine_sectors(grid, smooth, 4, np.zeros(2, np.int64)))
     assert all((np.bincount(block, minlength=4) == 16).all() for block in found)
+    assert grid.cost(found[-1]) <= 18
