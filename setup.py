@@ -14,20 +14,9 @@ from setuptools.command.sdist import sdist
 
 # Zip archives know no time before 1980. Read when a wheel is packed, too.
 os.umask(0o022)
-SOURCES = (
-    *("networks", "cores", "floats", "operators"),
-    *(
-        "hypergraph",
-        "regroup",
-        "starts",
-        "placement",
-        "levels",
-        "routing",
-        "trees",
-        "tables",
-        "minimise",
-    ),
-)
+SOURCES = ["networks", "cores", "floats", "operators"]
+SOURCES += ["hypergraph", "regroup", "starts", "placement", "levels", "routing", "trees", "tables"]
+SOURCES += ["minimise"]
 TIME = int(os.environ.setdefault("SOURCE_DATE_EPOCH", "315532800"))
 
 
