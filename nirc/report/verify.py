@@ -71,6 +71,29 @@ def population_rows(calibration: Mapping[str, Any]) -> list[tuple[str, ...]]:
     ]
 
 
+def verdict(result: Mapping[str, Any]) -> list[str]:
+    """Return sentences: is the chip worse than the model, and is the network inside the same?"""
+    found = result["judgement"]
+    points, margin = 100 * found["difference"], 100 * found["margin"]
+    low, high = (100 * bound for bound in found["interval"])
+    sure = f"{found['confidence']:.0%} on each side: {low:+.2f} to {high:+.2f}"
+    state = {
+        True: f"Not worse than the model by more than {margin:g} point(s)",
+        False: f"Worse than the model by more than {margin:g} point(s)",
+        None: f"These samples do not show if the chip is worse by more than {margin:g} point(s)",
+    }[found["not_worse"]]
+    more = found["more_samples"]
+    tail = f"; about {more} more would" if more else ""
+    lines = [f"{state}: {points:+.2f} points lost ({sure}){tail}."]
+    if result["other_inside"] and found["difference"] <= found["margin"]:
+        names = ", ".join(f"`{name}`" for name in result["other_inside"])
+        lines.append(
+            f"The share of right answers hides another network inside: the rates of {names} are not "
+            "those of the model."
+        )
+    return lines
+
+
 def _cell(value: object) -> str:
     if value is None:
         return NOTHING
@@ -97,7 +120,7 @@ def as_text(result: dict[str, Any]) -> str:
         lines.append(f"The chip makes no approximation of: {', '.join(result['exact'])}.")
     if result["calibration"] is not None:
         lines += ["", *_calibration(result["calibration"])]
-    lines += ["", *_populations(result["populations"]), ""]
+    lines += ["", *_populations(result["populations"]), "", *verdict(result)]
     if result["lost_at"] is None:
         lines.append("No stage loses agreement.")
     else:
@@ -112,6 +135,10 @@ def as_text(result: dict[str, Any]) -> str:
     if silent:
         counts = ", ".join(f"`{r['name']}` {r['silent']} of {r['neurons']}" for r in silent)
         lines.append(f"Neurons that fire in the model and never on the chip: {counts}.")
+    always = [row for row in result["populations"] if row["always"]]
+    if always:
+        counts = ", ".join(f"`{r['name']}` {r['always']} of {r['neurons']}" for r in always)
+        lines.append(f"Neurons that fire in every step on the chip and not in the model: {counts}.")
     if result["recorded"] is not None and result["recorded"]["before_readout"]:
         lines.append(
             "The recording is that of the network before its readout, and is compared there."

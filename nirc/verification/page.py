@@ -21,6 +21,7 @@ from nirc.mapping.floorplan import floorplan_in
 from nirc.report import pictures
 from nirc.report.differences import rounded_weights
 from nirc.report.html import page_context, template
+from nirc.report.verify import verdict
 from nirc.semantics.run import run
 
 MAPPING = "mapping.json"
@@ -42,7 +43,7 @@ def page(compiled: Compiled, result: Figures, data: Data) -> bytes:
         for title, text, svg in _drawings(compiled, data)
     ]
     text = template("verify.html.j2").render(
-        **context, result=result, drawings=drawings, stages=_stages(result)
+        **context, result=result, drawings=drawings, stages=_stages(result), verdict=verdict(result)
     )
     return text.encode()
 

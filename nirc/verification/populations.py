@@ -16,6 +16,7 @@ from nirc.ir.populations import Population, Projection
 from nirc.ir.program import Program
 from nirc.semantics.run import run
 from nirc.verification.activity import DEVICE, Activity, Array
+from nirc.verification.judging import rate_distance
 
 MOST_PRODUCTS = 1 << 22  # of a chain of operators that is unrolled to count synapses
 TAU_STEPS = 10.0  # spikes nearer to each other than about this count as partly the same
@@ -27,12 +28,15 @@ def table(activity: Activity) -> list[dict[str, Any]]:
     ``rate`` and ``device_rate``: spikes per neuron and step. ``rate_error``: mean absolute
     difference of a neuron's rate. ``distance``: mean van Rossum distance of a neuron's train in a
     sample. ``several``: share of its spiking steps in which a neuron fires more than once.
-    ``silent``: neurons that fire in the model and never on the device.
+    ``silent``: neurons that fire in the model and never on the device. ``always``: neurons that
+    fire in every step on the device and not in the model. ``rate_distance``: the earth mover's
+    distance of the distributions of rates.
     """
     rows = []
     for name, found in activity.device.items():
         expected = activity.reference[name]
-        difference = _neuron_rates(found) - _neuron_rates(expected)
+        rates = _neuron_rates(expected), _neuron_rates(found)
+        difference = rates[1] - rates[0]
         rows.append(
             {
                 "name": name,
@@ -42,10 +46,17 @@ def table(activity: Activity) -> list[dict[str, Any]]:
                 "rate_error": float(np.abs(difference).mean()) if difference.size else 0.0,
                 "distance": float(van_rossum(expected, found).mean()) if difference.size else 0.0,
                 "silent": int((expected.any(axis=(0, 1)) & ~found.any(axis=(0, 1))).sum()),
+                "always": int((_always(found) & ~_always(expected)).sum()),
+                "rate_distance": rate_distance(*rates),
                 "several": float((found > 1).sum() / max(1, (found > 0).sum())),
             }
         )
     return rows
+
+
+def _always(spikes: Array) -> NDArray[np.bool_]:
+    """Return the neurons that fire in every step of every sample."""
+    return np.asarray((spikes > 0).all(axis=(0, 1)))
 
 
 def _neuron_rates(spikes: Array) -> NDArray[np.float64]:

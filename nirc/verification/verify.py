@@ -20,6 +20,7 @@ from nirc.semantics.run import run
 from nirc.semantics.threads import with_one_thread
 from nirc.verification import populations
 from nirc.verification.activity import Array, record, stages_of
+from nirc.verification.judging import is_other_network, judgement
 from nirc.verification.recorded import ComparedStage, compared_stage
 from nirc.verification.score import check_answers, check_labels, score
 from nirc.writers.writer import Reading
@@ -126,6 +127,8 @@ def _compared(
         "answers": answers,
         "stages": _recorded_row(recorded, data.labels) + stages,
         "recorded": None if recorded is None else recorded.shares(outputs),
+        "judgement": judgement(reference, outputs["device"], data.labels),
+        "other_inside": is_other_network(table),
         "lost_at": lost_at(stages),
         "what_if": sorted(rows, key=lambda row: (row["agreement"], -row["count_error"])),
         "exact": _exact_kinds(what_ifs),

@@ -1,0 +1,95 @@
+"""The question if the chip answers worse than the model, and if the network inside is the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+MARGIN = 0.01  # of accuracy: one point
+ALPHA = 0.05  # the chance to call a chip not worse that is worse by more than the margin
+PLANNED = 500  # samples at which the bound is tightest
+PSEUDO = 0.5  # of a sample in each cell: Agresti and Min, Stat. Med. 24 (2005)
+MOST_SAMPLES = 1 << 24
+OTHER_RATES = 0.25  # of the model's rate: a larger distance of the rates is another network
+OTHER_NEURONS = 0.1  # share that falls silent or always fires
+
+
+def judgement(model: Array, chip: Array, labels: Array | None) -> dict[str, Any]:
+    """Return if the answers of ``chip`` are worse than those of ``model`` by more than one point.
+
+    Outputs are (samples, steps, outputs). Without ``labels`` the model's answers are right.
+    ``difference``: share of right answers of the model minus that of the chip. ``interval``: holds
+    with 95 % on each side at every number of samples, so that more may be added until it decides.
+    ``not_worse``: True, False, or None if the samples do not decide. ``more_samples``: how many
+    more would, if they are like these, None where that is not known.
+
+    Source: I. Waudby-Smith et al., "Time-uniform central limit theory and asymptotic confidence
+    sequences", Annals of Statistics 52 (2024), equation 8.
+    """
+    answers = [each.sum(axis=1).argmax(axis=1) for each in (model, chip)]
+    right = [each == (answers[0] if labels is None else labels) for each in answers]
+    samples = len(model)
+    lost = int((right[0] & ~right[1]).sum())
+    won = int((right[1] & ~right[0]).sum())
+    total = samples + 4 * PSEUDO
+    mean = (lost - won) / total
+    spread = math.sqrt(max(0.0, (lost + won + 2 * PSEUDO) / total - mean**2))
+    reach = spread * radius(samples)
+    low, high = mean - reach, mean + reach
+    decided = high < MARGIN or low > MARGIN
+    return {
+        "margin": MARGIN,
+        "confidence": 1 - ALPHA,
+        "difference": (lost - won) / samples if samples else 0.0,
+        "interval": [max(-1.0, low), min(1.0, high)],
+        "not_worse": high < MARGIN if decided else None,
+        "more_samples": 0 if decided else _missing(mean, spread, samples),
+    }
+
+
+def radius(samples: int) -> float:
+    """Return the reach of the bound in standard deviations, one side at ``ALPHA``."""
+    alpha = 2 * ALPHA  # the sequence has two sides
+    rho2 = (-2 * math.log(alpha) + math.log(1 - 2 * math.log(alpha))) / PLANNED
+    n = max(1, samples)
+    inner = 2 * (n * rho2 + 1) / (n * n * rho2)
+    return math.sqrt(inner * math.log(math.sqrt(n * rho2 + 1) / alpha))
+
+
+def _missing(mean: float, spread: float, samples: int) -> int | None:
+    """Return how many more samples decide, if mean and spread stay."""
+    apart = abs(MARGIN - mean)
+    enough = max(1, samples)
+    while enough <= MOST_SAMPLES:
+        if spread * radius(enough) < apart:
+            return max(1, enough - samples)
+        enough += max(1, enough // 50)
+    return None
+
+
+def rate_distance(model: Array, chip: Array) -> float:
+    """Return the earth mover's distance of the neurons' rates, in spikes a step.
+
+    ``model``, ``chip``: rates (neurons,). It asks which rates there are, not which neuron has them.
+    """
+    if not model.size:
+        return 0.0
+    return float(np.abs(np.sort(model) - np.sort(chip)).mean())
+
+
+def is_other_network(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the populations that do something else on the chip. ``rows``: of the populations."""
+    names = []
+    for row in rows:
+        changed = row["silent"] + row["always"]
+        if (
+            row["rate_distance"] > OTHER_RATES * max(row["rate"], 1e-12)
+            or changed > OTHER_NEURONS * row["neurons"]
+        ):
+            names.append(row["name"])
+    return names
