@@ -88,7 +88,7 @@ def verdict(result: Mapping[str, Any]) -> list[str]:
     if result["other_inside"] and found["difference"] <= found["margin"]:
         names = ", ".join(f"`{name}`" for name in result["other_inside"])
         lines.append(
-            f"The share of right answers hides another network inside: the rates of {names} are not "
+            f"The share of right answers hides another network: the rates of {names} are not "
             "those of the model."
         )
     return lines
