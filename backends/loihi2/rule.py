@@ -70,18 +70,16 @@ def effective_weights(weights: IntArray, sign_mode: SignMode, bits: int) -> Int3
     """
     w = weights.astype(np.int32)
     if sign_mode == "mixed":
-        return _drop(np.clip(w, -WEIGHT_LIMIT, WEIGHT_LIMIT - 1), 9 - bits)
+        np.clip(w, -WEIGHT_LIMIT, WEIGHT_LIMIT - 1, out=w)
+        w &= -1 << (9 - bits)
+        return w
     sign = -1 if sign_mode == "inhibitory" else 1
-    return sign * _drop(np.clip(sign * w, 0, WEIGHT_LIMIT - 1), 8 - bits)
+    return sign * (np.clip(sign * w, 0, WEIGHT_LIMIT - 1) & (-1 << (8 - bits)))
 
 
 def scaled(total: IntArray, exponent: int) -> IntArray:
     """Return a projection's sum of one delay times 2^``exponent``, rounded down."""
     return total << exponent if exponent > 0 else total >> -exponent
-
-
-def _drop(w: Int32, bits: int) -> Int32:
-    return (w >> bits) << bits
 
 
 def largest_state(

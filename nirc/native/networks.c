@@ -160,6 +160,27 @@ static int64_t spikes_of(const Network *net, const uint8_t *fired, uint32_t *sum
     return any;
 }
 
+/* Outputs that are the spikes of neighbouring neurons: `word` for a spike. */
+FAST static void write_spikes(int32_t n, const uint8_t *restrict fired, uint32_t word,
+                              uint32_t *restrict out) {
+    for (int32_t i = 0; i < n; i++) out[i] = fired[i] ? word : 0;
+}
+
+static int is_run_of_spikes(const Record *record) {
+    for (int32_t k = 0; k < record->columns; k++)
+        if (!record->column_fires[k] || record->column[k] != record->column[0] + k) return 0;
+    return record->columns > 0;
+}
+
+static void write_output(const Record *record, const uint8_t *fired, const char *v, uint32_t spike,
+                         char *out) {
+    for (int32_t k = 0; k < record->columns; k++) {
+        int32_t c = record->column[k];
+        uint32_t word = fired[c] ? spike : 0;
+        memcpy(out + k * 4, record->column_fires[k] ? (char *)&word : v + (size_t)c * 4, 4);
+    }
+}
+
 /* A step of a chip: neurons take what is due, and fire. The states are words of 4 bytes. */
 typedef void Step(int32_t n, const void *parameters, const uint32_t *due, void *first, void *second,
                   void *v, uint8_t *fired);
@@ -170,7 +191,7 @@ typedef void Step(int32_t n, const void *parameters, const uint32_t *due, void *
 static int run(const Network *net, Step *step, const void *parameters, const void *start,
                uint32_t spike, const int32_t *raster, int64_t samples, int64_t steps,
                const Record *record) {
-    int32_t n = net->neurons;
+    int32_t n = net->neurons, neighbours = is_run_of_spikes(record);
     size_t wide = (size_t)net->depth * net->due_width, bytes = (size_t)n * 4;
     uint32_t *sum = calloc((size_t)net->places + 1, 4), *due = calloc(wide + 1, 4);
     char *first = calloc((size_t)n + 1, 4), *second = calloc((size_t)n + 1, 4);
@@ -194,11 +215,9 @@ static int run(const Network *net, Step *step, const void *parameters, const voi
             if (record->v) memcpy((char *)record->v + row * bytes, v, bytes);
             if (record->u) memcpy(record->u + row * n, first, bytes);
             char *out = (char *)record->output + row * record->columns * 4;
-            for (int32_t k = 0; k < record->columns; k++) {
-                int32_t c = record->column[k];
-                uint32_t word = fired[c] ? spike : 0;
-                memcpy(out + k * 4, record->column_fires[k] ? (char *)&word : v + (size_t)c * 4, 4);
-            }
+            if (neighbours)
+                write_spikes(record->columns, fired + record->column[0], spike, (uint32_t *)out);
+            else write_output(record, fired, v, spike, out);
         }
     }
     free(sum), free(due), free(first), free(second), free(v), free(fired);

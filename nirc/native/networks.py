@@ -143,7 +143,7 @@ class Lines:
         line, place, weight = _in_order(line, place, weight)
         every = [weight, *(r.weight for r in rows)]
         self.shift = _common_bits(every) if divide else 0
-        most = max(int(np.abs(w).max(initial=0)) for w in every) >> self.shift
+        most = max(_largest(w) for w in every) >> self.shift
         smallest = np.min_scalar_type(-most - 1)
         weight = weight >> self.shift
         starts = np.ones(line.size, np.bool_)
@@ -177,6 +177,11 @@ class Lines:
         """Return the C structure. Its pointers lead into this object."""
         names = (*RUNS, *ONES, "weight")
         return _Synapses(*(getattr(self, n).ctypes.data for n in names), self.weight.itemsize)
+
+
+def _largest(weight: Array) -> int:
+    """Return the largest magnitude."""
+    return max(int(weight.max(initial=0)), -int(weight.min(initial=0)))
 
 
 def _common_bits(every: Sequence[Array]) -> int:
@@ -292,7 +297,7 @@ def run_delayed(
     fires = np.concatenate([np.full(len(o.neurons), shown[o.population]) for o in outputs])
     output, kept = network.run(inputs, columns, fires, record=record, progress=progress)
     if fires.all():
-        output = output.astype(np.int32)
+        output = output.astype(np.int32, copy=False)
     if not record:
         return Run(output)
     pieces = list(zip(at, pairwise(first.tolist()), strict=True))
@@ -325,7 +330,7 @@ def _assembled(
         n = size[w.target]
         due = w.receptor * neurons + at[w.target]
         if isinstance(w, Matrix):
-            dense.append(Rows(line_of[w.source], places, np.ascontiguousarray(w.weight.T)))
+            dense.append(Rows(line_of[w.source], places, w.weight.T))
             folds.append((places, n, due, 1, w.shift, False))
             places += n
             continue
