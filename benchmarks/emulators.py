@@ -74,7 +74,7 @@ def cpu(call: Callable[[], Any], rounds: int) -> tuple[float, Any]:
 
 
 def floor(rounds: int, wanted: Sequence[float]) -> dict[str, float]:
-    """Return the time of the loop in C at about each wanted share of firing neurons, by its name."""
+    """Return the time of the loop in C at each wanted share of firing neurons, by its name."""
     rng = np.random.default_rng(0)
     weights = rng.integers(-10, 11, (N, N)).astype(np.int8)
     times = {}
@@ -145,9 +145,8 @@ def against(
 def loihi2(rounds: int) -> Iterator[Row]:
     """Yield Loihi 2's emulator at three activities against the loop in C, and against Lava."""
     raster = (np.random.default_rng(1).random((1, STEPS, 100)) < 0.1).astype(np.uint8)
-    timed = [
-        cpu(lambda t=recurrent(vth): run_loihi2(t, raster), rounds) for vth in (100_000, 2600, 100)
-    ]
+    networks = [recurrent(vth) for vth in (100_000, 2600, 100)]
+    timed = [cpu(lambda t=tables: run_loihi2(t, raster), rounds) for tables in networks]
     firing = [float(run.output.mean()) for _, run in timed]
     floors = floor(rounds, firing)
     for (seconds, _), share, (name, least) in zip(timed, firing, floors.items(), strict=True):

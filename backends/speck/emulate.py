@@ -98,7 +98,9 @@ class Synchronous:
         self, layer: CoreLayer, arrivals: Float, record: bool
     ) -> tuple[Float, Float | None]:
         """Return spikes and membranes (samples, steps, neurons) from the library in C."""
-        core = self.native.setdefault(layer.core, tables(layer))
+        if layer.core not in self.native:
+            self.native[layer.core] = tables(layer)
+        core = self.native[layer.core]
         channels, positions = layer.shape_out[0], core.positions
         counts = np.ascontiguousarray(arrivals, np.int32)
         shape = (*counts.shape[:2], layer.neurons)
