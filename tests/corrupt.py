@@ -167,11 +167,14 @@ class Place:
     path: tuple[Any, ...]
 
 
-def places(files: Files) -> dict[str, list[Place]]:
-    """Return the places of a bundle by file and kind. A kind differs in numbers and names only."""
+def places(files: Files, file: str = "") -> dict[str, list[Place]]:
+    """Return the places of a bundle, or of one file, by file and kind.
+
+    Places of a kind differ in numbers and names only.
+    """
     found: dict[str, list[Place]] = {}
     names = set(json.loads(files["manifest.json"])["populations"])
-    for name in sorted(set(files) - UNREAD):
+    for name in sorted({file} & set(files) if file else set(files) - UNREAD):
         for keys, path in _paths(name, files, names):
             found.setdefault(f"{name}: {'.'.join(keys)}", []).append(Place(name, path))
     return found
@@ -232,12 +235,12 @@ def altered(files: Files, place: Place, rng: random.Random, gone: bool) -> Corru
     return Corruption(signed({**files, name: data}), f"{name}: {text}")
 
 
-def of_each_kind(chip: str, seed: int) -> Iterator[Corruption]:
-    """Yield two corruptions of each kind of field, in the smallest bundle that has it."""
+def of_each_kind(chip: str, file: str, seed: int) -> Iterator[Corruption]:
+    """Yield two corruptions of each kind of field of a file, in the smallest bundle that has it."""
     rng = random.Random(seed)
     seen: set[str] = set()
     for _, files in sorted(bundles(chip), key=lambda each: sum(map(len, each[1].values()))):
-        found = places(files)
+        found = places(files, file)
         for kind in sorted(set(found) - seen):
             for gone in (False, True):
                 yield altered(files, rng.choice(found[kind]), rng, gone)

@@ -23,7 +23,7 @@ from nirc.diagnostics.log import Log
 from nirc.library import compile
 from nirc.nirfile import operators
 from tests.commands import nirc
-from tests.corrupt import bundles, caught, of_each_kind, sealed
+from tests.corrupt import UNREAD, bundles, caught, of_each_kind, sealed
 from tests.deployed import script, signed
 from tests.models import chain, graph, looped
 
@@ -34,6 +34,13 @@ CLAIMS = re.compile(
     r"'links'|'spikes_a_step_between_cores'|'latency_steps'|"
     r"\('(projections|convolutions)', \d+, 'name'"
 )
+ALL = ("manifest.json", "certificate.json", "network.nir")
+OWN = {
+    "loihi2": ("network.npz", "mapping.json", "network.net"),
+    "spinnaker2": ("network.npz", "mapping.json"),
+    "xylo": ("config.json", "specification.npz"),
+    "speck": ("config.json", "weights.npz"),
+}
 # What inputs may do to the good bundles' states.
 SATURATES = "v saturates if all inhibitory synapses act for"
 NOT_PROVED = (
@@ -125,13 +132,13 @@ def test_the_checker_is_one_file_that_needs_numpy_only(chip: str) -> None:
     assert text.isascii() and len(text.splitlines()) < 1020
 
 
-@pytest.mark.parametrize("chip", CHECKED)
-def test_corruptions_of_single_fields_are_noticed(chip: str) -> None:
+@pytest.mark.parametrize(("chip", "file"), [(c, f) for c in CHECKED for f in (*ALL, *OWN[c])])
+def test_corruptions_of_single_fields_are_noticed(chip: str, file: str) -> None:
     """``python -m tests.corrupt --chip CHIP --count 1000`` does the same at length.
 
     Their meaning gives them away. The seal of the certificate alone holds what no chip reads.
     """
-    missed = [c for c in of_each_kind(chip, seed=1) if not caught(chip, sealed(c.files))]
+    missed = [c for c in of_each_kind(chip, file, seed=1) if not caught(chip, sealed(c.files))]
     assert [c.text for c in missed if not caught(chip, c.files)] == []
     assert [c.text for c in missed if not CLAIMS.search(c.text)] == []
 
@@ -139,6 +146,7 @@ def test_corruptions_of_single_fields_are_noticed(chip: str) -> None:
 @pytest.mark.parametrize("chip", CHECKED)
 def test_good_bundles_pass(chip: str) -> None:
     for name, files in bundles(chip):
+        assert set(files) - UNREAD <= {*ALL, *OWN[chip]}
         found = check(files.__getitem__, reader_of(chip))
         wanted = OVERFLOWS.get(name, [])
         assert len(found) == len(wanted), name
