@@ -121,6 +121,8 @@ ROOMS = {
     ),
     "spinnaker2": _chip(
         "spinnaker2",
+        "order",
+        "places",
         "fit",
         "mapping",
         "meaning",
