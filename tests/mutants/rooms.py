@@ -123,6 +123,7 @@ ROOMS = {
         "spinnaker2",
         "order",
         "places",
+        "estimate",
         "fit",
         "mapping",
         "meaning",

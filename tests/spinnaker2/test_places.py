@@ -9,7 +9,7 @@ import pytest
 
 from nirc.backends.spinnaker2.fit import Assignment, assign, routed
 from nirc.backends.spinnaker2.limits import CHIPS, PES
-from nirc.backends.spinnaker2.places import chips_of, lower_bound
+from nirc.backends.spinnaker2.places import _swapped, chips_of, cores_of, lower_bound
 from nirc.backends.spinnaker2.slices import Split
 from nirc.backends.spinnaker2.system import (
     BOARD_SIDE,
@@ -18,6 +18,7 @@ from nirc.backends.spinnaker2.system import (
     System,
     board_links,
     distance,
+    hops_to_router,
 )
 from nirc.diagnostics.log import Log
 from nirc.mapping.routing import Nets
@@ -130,3 +131,35 @@ def test_distances_are_those_of_shortest_routes() -> None:
     assert (routes.hops >= between).all() and (routes.hops == between).mean() > 0.9
     assert distance(0, BOARD_SIDE + 1) == 1  # a diagonal link
     assert distance(1, BOARD_SIDE) == 2
+
+
+def test_packets_times_hops_are_the_cost_and_the_busiest_slices_are_nearest() -> None:
+    """Each of 200 slices sends 10 packets. Half of them receive those of the first slice, too."""
+    parts = slices(np.array([[0, target] for target in range(100, 200)]), 200)
+    chip = np.repeat([0, 9, 0, 9], 50)
+    core, cost = cores_of(parts, System(board=True), chip)
+    hops, packets = hops_to_router(core), np.repeat([10, 20], 100)
+    assert cost == (packets * hops).sum() and len(set(hops.tolist())) > 1
+    for number in (0, 9):
+        idle, busy = (hops[(chip == number) & (packets == each)] for each in (10, 20))
+        assert busy.max() <= idle.min() < idle.max()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_exchange_of_two_groups_lowers_traffic_times_links(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    half = np.triu(rng.integers(0, 9, (6, 6)) * (rng.random((6, 6)) < 0.6), 1)
+    traffic = (half + half.T).astype(float)
+    chips = np.array(System(board=True).chips)
+
+    def cost(at: np.ndarray) -> float:
+        return float((traffic * distance(at[:, None], at)).sum())
+
+    start = rng.choice(chips, 6, replace=False)
+    found = _swapped(traffic, start.copy(), chips)
+    assert len(set(found.tolist())) == 6 and cost(found) <= cost(start)
+    for group in range(6):
+        for chip in chips.tolist():
+            other = np.where(found == chip, found[group], found)
+            other[group] = chip
+            assert cost(found) <= cost(other)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nirc.backends.spinnaker2.limits import RING
-from nirc.backends.spinnaker2.scales import row_scales
+from nirc.backends.spinnaker2.scales import NEAR, _near, _Rows, row_scales
 from nirc.rounding.rule import sums_kept
 
 
@@ -51,3 +51,20 @@ def test_a_constant_may_need_the_largest_weight_of_all() -> None:
     assert row_scales(row, one, 1, 15, one / 15).tolist() == [15.0]
     assert row_scales(row, one, 1, 15).tolist() == [1.0]
     assert row_scales(row[:0], one[:0], 1, 15).tolist() == [1.0]
+
+
+def test_an_integer_is_near_by_the_precision_of_float32() -> None:
+    value = np.array([0.0, 1.0, 1000.0, 100.0])
+    assert _near(value * (1 + NEAR / 2)).all() and _near(value + NEAR / 2).all()
+    assert not _near(np.array([0.5, 1.5, 1 + 3 * NEAR, 3 * NEAR])).any()
+
+
+def test_the_largest_weight_may_be_above_the_limit_by_the_precision_of_float32() -> None:
+    """0.3 is more than 3 times 0.1 in float32."""
+    value = np.array([0.1, 0.3]).astype(np.float32).astype(float)
+    assert value[1] > 3 * value[0]
+    rows = _Rows(np.zeros(2, np.int64), value, 1, 1)
+    np.testing.assert_allclose(rows.exact(3) * value, [1, 3], rtol=1e-6)
+    assert np.isnan(rows.exact(2)).all()
+    assert np.isnan(rows.exact(3, also=np.array([0.05]))).all()
+    assert not np.isnan(rows.exact(3, also=np.array([0.2]))).any()

@@ -94,3 +94,12 @@ def test_a_floorplan_has_the_cells_that_users_may_have(bad: str) -> None:
     assert len(others) == len(system.absent()) + len(system.faulty())
     assert np.prod(system.size) - len(others) == system.count == min(PES, CORES - bad.count(":"))
     assert not others & {system.at(0, core) for core in system.cores(0).tolist()}
+
+
+def test_cells_of_chips_lie_side_by_side() -> None:
+    chip, board = System(board=False), System(board=True)
+    assert (chip.size, board.size) == ((8, 7, 4), (64, 56, 4))
+    x, y, pe = quad_of(6).tolist()
+    assert chip.at(0, 6) == (x, y, pe) and pe == 1
+    assert board.at(2 + 8 * 3, 6) == (2 * 8 + x, 3 * 7 + y, 1)
+    assert len(chip.absent()) == 8 * 7 * 4 - PES
