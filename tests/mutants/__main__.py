@@ -91,8 +91,12 @@ def _room(name: str, options: argparse.Namespace, listed: list[Argument]) -> int
     with contextlib.redirect_stdout(io.StringIO()):
         pytest.main([*arguments, *(options.tests or room.tests)], plugins=[Judge(room, work)])
     seconds = time.process_time() + _children() - begin
-    counts["survived"] = len(survivors)
-    _say(f"{name}: {counts} of {len(mutants)}, {seconds:.0f} CPU s")
+    killed, argued, tried = counts[KILLED], counts["argued"], len(mutants)
+    share = (
+        f"{killed / max(tried, 1):.1%}, without the argued {killed / max(tried - argued, 1):.1%}"
+    )
+    _say(f"{name}: {killed} of {tried} killed, {argued} argued, {len(survivors)} survived: {share}")
+    _say(f"{seconds:.0f} CPU s")
     return len(survivors)
 
 
