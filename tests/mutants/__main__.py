@@ -48,7 +48,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--skip", type=int, default=0, help="mutants of the draw to leave out")
     parser.add_argument("--only", default="", help="files or functions that have this in their key")
-    parser.add_argument("--seconds", type=float, default=6.0, help="CPU of the tests of a mutant")
+    parser.add_argument("--seconds", type=float, help="CPU of the tests of a mutant")
     parser.add_argument("--tests", nargs="*", help="other tests than the room's")
     parser.add_argument("--traces", type=Path, help="keep what tests run in this file")
     parser.add_argument("--verbose", action="store_true")
@@ -70,7 +70,7 @@ def _room(name: str, options: argparse.Namespace, listed: list[Argument]) -> int
         _say(f"{name}: {len(traces)} tests traced, {len(left_out)} left out {sorted(left_out)[:9]}")
         _say(f"{time.process_time() + _children() - begin:.0f} CPU s")
         for mutant in mutants:
-            names = tests_of(mutant, traces, room, options.seconds)
+            names = tests_of(mutant, traces, room, options.seconds or room.seconds)
             begin = time.process_time() + _children()
             verdict = judge.judged(
                 mutant, names, sum(traces[n].seconds for n in names if n in traces)

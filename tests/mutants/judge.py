@@ -41,14 +41,10 @@ Traces = dict[str, Trace]  # by node id
 
 @dataclass
 class Judge:
-    """A plugin of pytest: in place of the tests' loop it tries mutants.
-
-    ``most_seconds``: CPU seconds of the tests of one mutant, of the quickest that run its line.
-    """
+    """A plugin of pytest: in place of the tests' loop it tries mutants."""
 
     room: Room
     work: Callable[[Judge], None]
-    most_seconds: float = 6.0
     items: dict[str, pytest.Item] = field(default_factory=dict)
     functions: Functions = field(default_factory=dict)
     failing: bool = False

@@ -16,7 +16,8 @@ class Room:
 
     ``plain``: the room has loops that run in C. They run as Python, which has the faults.
     ``ready``: called once, before a mutant is put.
-    ``imported``: tests of code that runs at import only, as that of limits.
+    ``imported``: tests of code that runs at import only, as that of limits. ``seconds``: CPU of the
+    tests of a mutant, of the quickest that run its line.
     """
 
     files: tuple[str, ...]  # patterns
@@ -25,6 +26,7 @@ class Room:
     plain: bool = False
     ready: Callable[[], object] | None = None
     imported: tuple[str, ...] = ()
+    seconds: float = 6.0
 
     def paths(self) -> list[str]:
         """Return the files, sorted."""
@@ -63,7 +65,7 @@ def _bundles() -> None:
 
 
 ROOMS = {
-    "checker": Room(("nirc/checker/*.py",), ("tests/checker",), ready=_bundles),
+    "checker": Room(("nirc/checker/*.py",), ("tests/checker",), ready=_bundles, seconds=12.0),
     "semantics": Room(("nirc/semantics/*.py",), ("tests/semantics",)),
     "rounding": Room(("nirc/rounding/*.py",), ("tests/rounding",)),
     "passes": Room(
