@@ -58,6 +58,9 @@ def test_membranes_go_to_outputs_only() -> None:
         log = Log()
         refuse_membranes(program, "a sheet", log, by_wire=by_wire)
         assert [(d.code, d.where) for d in log.diagnostics] == [("P306", w) for w in refused]
+    log = Log()
+    refuse_membranes(scaled, "a sheet", log)
+    assert log.diagnostics == []
 
 
 def test_a_relay_repeats_what_it_gets() -> None:

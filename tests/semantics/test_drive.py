@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -124,3 +125,15 @@ def test_a_drive_that_wraps_a_state_around_is_halved(monkeypatch: pytest.MonkeyP
     assert silence._spikes(chip, first, second).tolist() == [1, 1, 1, 0]
     halved = np.floor([[0.5], [0.25], [0.125]] * first), np.floor([[0.5], [0.25], [0.125]] * second)
     assert len(tried) == 2 and np.array_equal(tried[1], np.stack(halved))
+    chip.n = 1
+    assert silence._spikes(chip, np.array([1100.0]), np.zeros(1)).tolist() == [1]
+
+
+def test_of_neurons_in_a_batch_those_that_stay_do_not_rise_with_the_others() -> None:
+    """The first is at 0.41 after 4,096 steps, and still rises. The second stays at 0.8."""
+    population = neurons(2)
+    mixed = replace(population.dynamics, decay_mem=frozen(np.array([1.0, 0.5])))
+    drive = np.array([[1e-4, 0.4]])
+    assert try_drive(replace(population, dynamics=mixed), drive, 0 * drive).tolist() == [
+        [True, False]
+    ]

@@ -94,6 +94,12 @@ def test_on_one_router_an_entry_for_each_net_needs_no_walk(
     assert walked(made, two) == ["walked"]
 
 
+def test_a_packet_that_does_not_arrive_has_a_core_and_no_entry() -> None:
+    (fault,) = walked(LINE, rerouted(LINE.tables, 0, 0))
+    assert fault == Fault(MISSED, net=0, atom=0, key=0, router=2, entry=-1, core=0)
+    assert str(fault).endswith("does not arrive (router 2, core 0)")
+
+
 def test_a_fault_is_said_in_a_line() -> None:
     (fault,) = walked(LINE, rerouted(LINE.tables, 0, EAST | WEST))
     assert str(fault) == (

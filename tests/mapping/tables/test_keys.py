@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nirc.mapping.routing.links import mesh
 from nirc.mapping.tables import tables_for
-from nirc.mapping.tables.keys import KeysError, allocate, spread
+from nirc.mapping.tables.keys import KeysError, _codes, _groups, allocate, spread
 from nirc.mapping.tables.minimise import minimised
 from nirc.mapping.tables.walk import walk
 from tests.mapping.tables.networks import Network, network, networks
@@ -164,3 +164,13 @@ def test_spread_keys_still_take_every_packet_to_its_targets(made: Network) -> No
     after, _ = respread(made, population)
     assert walk(after.tables, made.nets, made.links, after.keys, made.cores) == []
     assert walk(minimised(after.tables), made.nets, made.links, after.keys, made.cores) == []
+
+
+@pytest.mark.parametrize("populations", [5, 9, 40])
+def test_codes_differ_and_take_the_bits_that_are_named(populations: int) -> None:
+    made = random_row(populations, 6)
+    owner = np.repeat(np.arange(populations), 2)
+    for room in (6, 10, 25):
+        code, width = _codes(_groups(made.keys, owner, made.tables), populations, room, 1)
+        assert np.unique(code).size == populations
+        assert width <= room and code.min() >= 0 and int(code.max()).bit_length() <= width

@@ -185,3 +185,10 @@ def test_differences_are_found_in_a_part_of_a_block() -> None:
     (line,) = differences(table((4, 0xFFFFFFFC, 2), (0, 0xFFFFFFF0, 1)), whole)
     assert line.startswith("router 0: packets 0x00000000")
     assert differences(table((4, 0xFFFFFFFC, 1)), whole)
+
+
+@pytest.mark.parametrize("route", [[-1, 0], [0, 64]])
+def test_entries_name_routes_that_exist(route: list[int]) -> None:
+    good = table((0, 0xFFFFFFFF, 0), (1, 0xFFFFFFFF, 63))
+    with pytest.raises(ValueError, match="rout"):
+        replace(good, route=np.array(route))
