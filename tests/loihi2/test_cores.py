@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nirc.backends.loihi2.cores import RESOURCES, cores_of
+from nirc.backends.loihi2.cores import RESOURCES, cores_of, row_words
 from nirc.backends.loihi2.limits import OHEO_GULCH
 from nirc.mapping.partition import (
     Population,
@@ -130,3 +130,8 @@ def test_published_networks_take_no_more_cores_than_published() -> None:
     assert counts["pilotnet"] <= 74
     assert counts["mnist"] <= 5
     assert counts["oxford"] <= 5
+
+
+def test_a_row_of_synapses_takes_64_bit_words() -> None:
+    """20 bits a synapse, and 12 for the axon."""
+    assert row_words(np.arange(7)).tolist() == [0, 1, 1, 2, 2, 2, 3]

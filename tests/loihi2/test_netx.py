@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import nirc
+from nirc.backends.loihi2 import netx
 from nirc.backends.loihi2.netx import network_net, why_no_net
 from nirc.backends.loihi2.tables import Input, Output, Population, Projection, Tables, from_npz
 from tests import models
@@ -224,3 +225,46 @@ def test_a_chain_whose_weights_are_far_above_its_threshold_keeps_its_exponents()
     assert "network.net" not in made.files
     (population,) = from_npz(made.files["network.npz"]).populations
     assert population.vth > 64
+
+
+@pytest.mark.parametrize(
+    ("weights", "reason"),
+    [
+        ([[0, 0]], "without weights"),
+        ([[1, 0]], ""),
+        ([[-1, 0]], "would change weights"),
+        ([[-1, -3]], ""),
+        ([[255, 0]], ""),
+        ([[256, 0]], "do not fit into 8 bits"),
+        ([[-256, 0]], "would change weights"),
+        ([[-257, 0]], "do not fit into 8 bits"),
+        ([[-254, 254]], ""),
+        ([[-254, 255]], "do not fit into 8 bits"),
+        ([[-253, 127]], "a ninth bit"),
+        ([[-1, 1]], ""),
+    ],
+)
+def test_netx_takes_weights_that_it_keeps(weights: list[list[int]], reason: str) -> None:
+    matrix = np.array(weights)
+    if not reason:
+        netx._unchanged([matrix], "w")
+        return
+    with pytest.raises(netx._NotAChainError, match=reason):
+        netx._unchanged([matrix], "w")
+
+
+def test_a_layer_of_two_matrices_is_read_with_one_scale() -> None:
+    netx._unchanged([np.array([[2]]), np.array([[4]])], "w")
+    with pytest.raises(netx._NotAChainError):
+        netx._unchanged([np.array([[200]]), np.array([[-3]])], "w")
+
+
+def test_a_list_becomes_a_matrix_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, sizes = np.array([5, -6]), {"a": 3, "b": 2}
+    listed = Projection("w", "a", "b", "sparse", values, "mixed", rows=np.array([0, 1]),
+                        cols=np.array([2, 0]))  # fmt: skip
+    monkeypatch.setattr(netx, "MAX_MATRIX", 6)
+    assert netx._matrix(listed, values, sizes).tolist() == [[0, 0, 5], [-6, 0, 0]]
+    monkeypatch.setattr(netx, "MAX_MATRIX", 5)
+    with pytest.raises(netx._NotAChainError, match="too large"):
+        netx._matrix(listed, values, sizes)

@@ -5,6 +5,8 @@ NIR's letter, run by the interpreter inside the chip's words, is the chip's own 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -12,9 +14,16 @@ from hypothesis import strategies as st
 
 from nirc.backends.loihi2.differences import towards_zero
 from nirc.backends.loihi2.limits import STATE, STATE_SHIFT, VTH, WRAP
-from nirc.backends.loihi2.neuron import LoihiNeuron
+from nirc.backends.loihi2.neuron import (
+    QUIET,
+    START_ROOM,
+    BinaryInput,
+    LoihiNeuron,
+    start_up_fails,
+)
 from nirc.backends.loihi2.rule import decay
 from nirc.ir.arrays import Int
+from nirc.ir.populations import Discrete
 from nirc.ir.rules import LETTER, MEMBRANE
 from nirc.semantics.neuron import Stepper
 from nirc.semantics.variations import FixedPoint
@@ -120,3 +129,41 @@ def test_it_is_the_letter_of_nir_with_a_synapse_where_u_keeps_anything(
         neuron([du] * N, [0] * N, spikes=spikes).as_discrete().rule for spikes in (True, False)
     ]
     assert rules == [r.with_synapse() if synapse else r for r in (LETTER, MEMBRANE)]
+
+
+def biased(decay: float, drift: list[float], threshold: float = 2.0) -> Discrete:
+    """Two neurons that begin at 0."""
+    both = np.ones(2)
+    return Discrete(decay * both, both, np.array(drift), threshold=threshold * both)
+
+
+@pytest.mark.parametrize(
+    ("decay", "drift", "steps", "fails"),
+    [
+        (0.5, [0.0, 0.0], 1, False),
+        (0.5, [0.1, 0.1], 0, False),
+        (0.5, [0.1, 0.1], 1, False),  # from -0.2 to 0
+        (
+            0.5,
+            [START_ROOM * 0.9, 0.1],
+            1,
+            False,
+        ),  # from -1.8 times START_ROOM, with a threshold of 2
+        (0.5, [START_ROOM * 1.1, 0.1], 1, True),
+        (0.5, [0.1, START_ROOM * 1.1], 1, True),
+        (0.5, [-QUIET * 0.9, 0.0], 1, False),  # from 1.8 times QUIET
+        (0.5, [-QUIET * 1.1, 0.0], 1, True),
+        (0.0, [2.0 * QUIET * 0.9, 0.1], 1, False),  # without memory a step of drift is all there is
+        (0.0, [2.0 * QUIET * 1.1, 0.1], 1, True),
+    ],
+)
+def test_a_start_value_has_to_keep_neurons_quiet_until_the_models_first_step(
+    decay: float, drift: list[float], steps: int, fails: bool
+) -> None:
+    assert start_up_fails(biased(decay, drift), steps) == fails
+    assert not start_up_fails(replace(biased(decay, drift), threshold=None), steps)
+
+
+def test_a_binary_input_is_a_comparison_with_0() -> None:
+    d = BinaryInput().as_discrete()
+    assert (d.decay_mem, d.gain_mem, d.drift, d.threshold, d.v_reset) == (0, 1, 0, 0, 0)

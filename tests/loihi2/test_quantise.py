@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any
 
 import nir
 import numpy as np
@@ -16,7 +18,8 @@ from nirc.backends.loihi2 import rule
 from nirc.backends.loihi2.limits import STATE, VTH
 from nirc.backends.loihi2.lower import largest_u, stored
 from nirc.backends.loihi2.neuron import start_value
-from nirc.backends.loihi2.plan import grid, split_bias
+from nirc.backends.loihi2.plan import Plan, grid, split_bias
+from nirc.backends.loihi2.quantise import _Population
 from nirc.backends.loihi2.tables import Projection, Tables
 from nirc.diagnostics.log import Log
 from tests.loihi2.graphs import random_graph
@@ -315,3 +318,35 @@ def test_kernels_have_final_weights() -> None:
     assert (p.weights % 2 == 0).all() and 127 < np.abs(p.weights).max() <= 254
     worse = replace(p, weights=p.weights + 1)
     assert (rule.effective_weights(worse.weights, "mixed", 8) != worse.weights).all()
+
+
+def test_weights_that_vanish_and_weights_that_are_clipped_are_counted() -> None:
+    population: Any = SimpleNamespace(where="nodes/a", name="a", k=2.0)
+    exact, kept = np.array([1.0, 0.1, 40.0, 0.0]), np.array([2.0, 0.0, 50.0, 0.0])
+    log = Log()
+    _Population._report_lost(population, exact, kept, log)
+    vanish, clipped = log.diagnostics
+    assert vanish.where == clipped.where == "nodes/a"
+    assert vanish.code == "D410" and vanish.message.startswith("1 of 3 weights into `a`")
+    assert clipped.message.startswith("1 weight(s) into `a` are too large")
+    assert (clipped.found, clipped.limit) == ("80 units", "50 units")
+    for exact, kept in (
+        (np.array([1.0, 0.0]), np.array([2.0, 0.0])),
+        (np.array([25.0]), np.array([50.0])),
+        (np.array([26.0]), np.array([50.0])),  # within 1 % and 2 units
+        (np.array([0.9]), np.array([1.0])),
+    ):
+        log = Log()
+        _Population._report_lost(population, exact, kept, log)
+        assert log.diagnostics == []
+
+
+def test_a_factor_of_spiking_neurons_is_an_integer_below_the_most() -> None:
+    """Without differences between them the largest is taken, the first of equal errors."""
+    plan: Any = SimpleNamespace(self_inhibition=None, fires=True, errors=np.zeros_like)
+    assert Plan.best_k(plan, 10.7) == 10
+    assert Plan.best_k(plan, 0.3) == 1
+    plan.errors = lambda tried: np.abs(tried - 7)
+    assert Plan.best_k(plan, 10.7) == 7
+    plan.fires = False
+    assert Plan.best_k(plan, 10.7) == pytest.approx(7, rel=0.05)

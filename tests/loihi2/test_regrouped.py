@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from nirc.api import Compiled, Options, compile_model
-from nirc.backends.loihi2.lower import lower
+from nirc.backends.loihi2.lower import Piece, _ordered, lower
 from tests.loihi2 import lava_mock
 from tests.loihi2.bundles import call, save
 from tests.models import DT, cuba, graph
@@ -117,3 +118,10 @@ def test_a_network_of_one_core_keeps_its_order(order: str) -> None:
     made = compile_model(model, "loihi2", Options(dt_s=DT, chip=(("order", order),)))
     assert made.mapped.blocks["pop"].index == tuple(range(5))
     assert lower(made.integer).tables.populations[0].n == 5
+
+
+def test_neurons_of_a_process_take_the_order_that_is_asked_for() -> None:
+    piece = Piece("a", np.array([5, 6, 7]))
+    order = {"a": np.array([2, 0, 1])}
+    assert _ordered(piece, order).index.tolist() == [7, 5, 6]
+    assert _ordered(replace(piece, name="b"), order).index.tolist() == [5, 6, 7]

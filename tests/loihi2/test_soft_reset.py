@@ -17,9 +17,10 @@ from nirc.backends.loihi2.emulate import emulate
 from nirc.backends.loihi2.legalise import LoihiLegalise
 from nirc.backends.loihi2.lower import largest_u, wraps_after
 from nirc.backends.loihi2.plan import ROOMS
-from nirc.backends.loihi2.soft_reset import inhibits_itself
+from nirc.backends.loihi2.soft_reset import inhibits_itself, taps_of_a_filter, why_not
 from nirc.diagnostics.log import Log
-from nirc.ir.populations import Population
+from nirc.ir.linear import Dense
+from nirc.ir.populations import Population, Projection
 from nirc.ir.program import Program
 from nirc.semantics.run import run
 from tests.loihi2.oracle import require_lava
@@ -372,3 +373,40 @@ def test_calibrated_networks_keep_their_self_inhibition(model: nir.NIRGraph) -> 
     ]
     assert loops and all((p.rows == p.cols).all() for p in loops if p.rows is not None)
     np.testing.assert_array_equal(made.bundle.run(inputs).output, run(made.integer, inputs).output)
+
+
+def test_a_constant_of_one_neuron_comes_through_the_clock_too() -> None:
+    """Its own v forgets everything, so u needs it in each step."""
+    model = chain(2, nir.Affine(np.eye(2) / 2, np.array([0.0, 0.25])), leaky(2, 15), n_out=2)
+    discrete, made = legal(model)
+    assert inhibits_itself(made, "lif1")
+    own = [p for s, t, p in made.edges() if s == t == "lif1"]
+    assert [p.origins for p in own] == [made["lif1"].origins] and own[0].feedback
+    inputs = binary(1, 2, 60, 2)
+    found = run(made, inputs).output
+    assert found[..., 1].sum() > found[..., 0].sum() > 0
+    np.testing.assert_array_equal(found, run(discrete, inputs).output)
+
+
+@pytest.mark.parametrize("threshold", [[1.0, -1.0], [-1.0, 1.0], [1.0, 0.0]])
+def test_thresholds_have_to_be_above_0(threshold: list[float]) -> None:
+    discrete, _ = legal(chain(2, nir.Linear(np.eye(2) / 2), leaky(2, 15), n_out=2))
+    population = discrete["lif1"]
+    d = replace(population.dynamics, threshold=np.array(threshold))
+    changed = discrete.mapped({"lif1": replace(population, dynamics=d)})
+    assert why_not(discrete, "lif1") == ""
+    assert why_not(changed, "lif1") == "its thresholds are not above 0"
+
+
+def test_a_filter_is_a_row_of_projections_of_one_source_each_a_step_later() -> None:
+    op = Dense(np.array([[1.0, 2.0]]))
+
+    def later(steps: int) -> Projection:
+        return Projection((op,), delay_steps=steps, origins=())
+
+    into = [("a", later(1)), ("a", later(2)), ("b", later(3)), ("b", later(5)), ("c", later(6))]
+    assert taps_of_a_filter(into, None) == [[0], [1], [2], [3], [4]]
+    assert taps_of_a_filter(into, 9) == [[0, 1], [2], [3], [4]]
+    assert taps_of_a_filter(into, 0) == taps_of_a_filter(into, 1) == [[0], [1], [2], [3], [4]]
+    more = [("a", later(1)), ("a", later(2)), ("a", later(3))]
+    assert taps_of_a_filter(more, 9) == [[0, 1, 2]]
