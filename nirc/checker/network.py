@@ -192,9 +192,9 @@ def operator(name: str, node: dict[str, Any], shape: tuple[int, ...]) -> tuple[S
         if {each.shape for each in pairs} != {(2,)} or np.min(pairs) < 0:
             raise odd
         size, stride, pads, dilation = ([int(n) for n in pair.ravel()] for pair in pairs)
-        if kind == "SumPool2d":
+        if fits and kind == "SumPool2d":
             weight = np.broadcast_to(np.eye(shape[0])[:, :, None, None], (shape[0],) * 2 + (*size,))
-        else:
+        elif fits:
             wanted = {"bias": np.zeros(len(weight)), "groups": 1, "input_shape": shape[1:]}
         if (
             weight.shape[1:2] == shape[:1]
