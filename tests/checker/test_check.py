@@ -17,7 +17,7 @@ import pytest
 from nirc.certificate import certificate, checking
 from nirc.certificate.certificate import CHECKED, checker_text, reader_of
 from nirc.checker.bundle import Bundle
-from nirc.checker.compare import Chip, check
+from nirc.checker.compare import Chip, check, start
 from nirc.checker.values import Refused
 from nirc.diagnostics.log import Log
 from nirc.library import compile
@@ -120,6 +120,32 @@ def test_files_are_compared_with_their_digests(bundle: Path, tmp_path: Path) -> 
         done = run(altered)
         assert done.returncode == 1
         assert f"{name}: the file: this is not the file that nirc wrote, found" in done.stdout
+
+
+def test_the_program_has_a_line_for_each_finding_and_a_status(
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def started(*words: str) -> tuple[int, list[str]]:
+        monkeypatch.setattr(sys, "argv", ["check.py", *words])
+        with pytest.raises(SystemExit) as end:
+            start(reader_of("xylo"))
+        return int(str(end.value.code)), capsys.readouterr().out.splitlines()
+
+    good = "the chip gets the network in network.nir"
+    status, lines = started(str(bundle))
+    assert status == 0 and lines[-1] == good and len(lines) == 2  # and what inputs may do
+    altered = shutil.copytree(bundle, tmp_path / "altered")
+    config = json.loads((altered / "config.json").read_text())
+    config["input"]["weights"][0][0] += 1
+    (altered / "config.json").write_text(json.dumps(config))
+    status, lines = started(str(signed(altered, "config.json")))
+    assert status == 1 and good not in lines and len(lines) > 2
+    assert started(str(tmp_path / "nowhere"))[0] == 1
+    assert started("-h")[1] and started("--help")[0] == 0
+    assert started("a", "b") == started("-x") == (2, [])
 
 
 @pytest.mark.parametrize("chip", CHECKED)
