@@ -33,7 +33,14 @@ def test_integrate_and_fire_neurons_count_what_the_layer_gives() -> None:
     stages = lower(network(), Options(readout="if:2"), log=Log())
     inputs = raster(np.random.default_rng(1), 2, 30, 4)
     spikes = run(stages.reference, inputs).output
+    layer = run(lower(network(), Options(), log=Log()).reference, inputs).output
+    v = np.zeros_like(layer[:, 0])
+    for t in range(30):
+        v += layer[:, t]
+        assert ((v > 2) == spikes[:, t]).all()
+        v -= 2 * spikes[:, t]
     assert set(np.unique(spikes)) == {0.0, 1.0}
+    assert stages.reference.training["out.readout"].added
     assert stages.reference["out.readout"].dynamics.threshold.tolist() == [2, 2, 2]
 
 

@@ -25,6 +25,7 @@ from tests.build import (
     node,
     out,
     refusals,
+    said,
     scale,
     steps,
 )
@@ -132,6 +133,8 @@ def test_an_infinite_gain_with_a_finite_time_constant_means_nothing(field: str) 
         {"in": inp(1), "x": changed(cuba(1), **{field: [np.inf]}), "out": out(1)}, "in x out"
     )
     assert refusals(raw) == [("F110", f"nodes/x/{field}")]
+    (refusal,) = said(raw)
+    assert (refusal.found, refusal.limit) == ("inf", "finite")
 
 
 def test_every_node_with_an_infinite_gain_is_named() -> None:
