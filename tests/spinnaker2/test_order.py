@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import nir
 import numpy as np
@@ -15,7 +17,7 @@ from nirc.api import Compiled, Options, compile_model
 from nirc.backends.spinnaker2.bundle import pairs
 from nirc.backends.spinnaker2.emulate import emulate
 from nirc.backends.spinnaker2.mapping import from_json
-from nirc.backends.spinnaker2.order import in_order
+from nirc.backends.spinnaker2.order import _joins, in_order
 from nirc.backends.spinnaker2.tables import from_npz, to_npz
 from nirc.native.library import SWITCH
 from tests.models import DT, chain, cuba, graph, linear
@@ -188,3 +190,13 @@ def test_the_same_bytes_twice() -> None:
 def test_the_order_is_in_the_manifest() -> None:
     index = compiled(True).bundle.manifest["populations"]["pop"]["index"]
     assert sorted(index) == list(range(N)) and index != sorted(index)
+
+
+def test_only_synapses_that_leave_some_out_ask_for_an_order() -> None:
+    def joins(source: str, target: str, synapses: int) -> bool:
+        number = np.arange(synapses)
+        p: Any = SimpleNamespace(source=source, target=target, pre=number)
+        return _joins(p, {"a": 3, "b": 2})
+
+    assert joins("a", "b", 5) and not joins("a", "b", 6)
+    assert not joins("a", "c", 1) and not joins("c", "a", 1) and not joins("c", "c", 1)
