@@ -11,13 +11,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from nirc.api import Options, lower
-from nirc.backends.speck.legalise import SpeckLegalise, leads
+from nirc.backends.speck.legalise import SpeckLegalise, _rests, leads
 from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
 from nirc.files.manifest import MAX_LEAD
-from nirc.ir.linear import Conv, Pool
-from nirc.ir.populations import Population, Source
-from nirc.ir.program import Program
+from nirc.ir.linear import Conv, Dense, Pool
+from nirc.ir.populations import Bias, Discrete, Population, Projection, Source
+from nirc.ir.program import Form, Program
 from nirc.semantics.run import run
 from tests import build
 from tests.models import cuba, graph
@@ -481,3 +481,17 @@ def test_a_population_without_any_input_is_refused() -> None:
     with pytest.raises(CompileError) as refusal:
         SpeckLegalise().run(build.lowered(raw).discrete, Log())
     assert ("S712", "nodes/m") in [(d.code, d.where) for d in refusal.value.diagnostics]
+
+
+@pytest.mark.parametrize(("steps", "onset", "rests"), [(1, 0, True), (2, 0, False), (1, 1, False)])
+def test_neurons_that_wait_may_not_fire_by_their_biases(
+    steps: int, onset: int, rests: bool
+) -> None:
+    """One of two neurons fires in its second step. The bias of the other is 0."""
+    both = np.ones(2)
+    dynamics = Discrete(both, both, 0 * both, threshold=both, v_reset=0 * both)
+    bias = Bias(np.array([0.6, 0.0]), onset_steps=onset)
+    arriving = Projection((Dense(np.zeros((2, 1))),), biases=(bias,), origins=("nodes/w",))
+    nodes = {"in": Source((1,), ("nodes/in",)), "a": Population((2,), dynamics, ("nodes/a",))}
+    program = Program.of(Form.DISCRETE, nodes, [("in", "a", arriving)])
+    assert _rests(program, "a", steps) == rests

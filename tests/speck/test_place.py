@@ -516,3 +516,12 @@ def test_each_change_that_is_proposed_makes_one_thing_smaller(
     for (changed, words), (start, fields) in zip(found, changes.items(), strict=True):
         assert words.startswith(start) and "`a`" in words
         assert changed == replace(demand, **fields)
+
+
+def test_a_layer_that_is_in_no_conflict_is_not_proposed_to_change() -> None:
+    """The first layer is the largest that a core holds. The second is too large for any."""
+    small, big = chain(layer("small", 2, 3, (4, 64, 64)), layer("big", 4, 3, (2, 500, 500)))
+    question = problem(small, big)
+    (conflict,) = refused(question)
+    assert {name for name, _ in conflict} == {"big"}
+    assert "`small`" not in explained(conflict, question).help
