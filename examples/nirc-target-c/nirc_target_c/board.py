@@ -58,6 +58,11 @@ class Program:
     def ready(self, samples: int) -> None:
         """Do nothing: a program starts from the initial states."""
 
+    def about(self) -> dict[str, Any]:
+        """Return the facts for the record of a run."""
+        board = self.options.program or f"this machine, by {compiled.COMPILER}"
+        return {"board": board, "simulated": False, "packages": ["nirc-target-c"]}
+
     def play(
         self, counts: Any, wanted: Mapping[str, Any], fresh: bool
     ) -> tuple[Any, dict[str, dict[str, Any]]]:
@@ -83,12 +88,11 @@ class Program:
         except ValueError as error:
             raise DeployError(f"the program prints something else: {error}") from None
         v = {**run.v, tables.READOUT: run.output}
-        parts = {
-            part: {"v": v[part][0][:, neurons], "spikes": run.spikes[part][0][:, neurons]}
-            if part in run.spikes
-            else {"v": v[part][0][:, neurons]}
-            for part, neurons in wanted.items()
-        }
+        parts = {}
+        for part, neurons in wanted.items():
+            parts[part] = {"v": v[part][0][:, neurons]}
+            if part in run.spikes:
+                parts[part]["spikes"] = run.spikes[part][0][:, neurons]
         return run.output[0], parts
 
 
