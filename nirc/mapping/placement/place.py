@@ -44,6 +44,8 @@ PATIENCE = 24  # reheats without gain before the next random start
 HOTTEST = 0.2  # share of the fall in cost that is left, see ``_temperature_range``
 COLDEST = 0.002
 STAGES = 1000
+# Of the work, at most for the descent and for the probe. Traffic between all nodes reaches it.
+FIRST_SHARE = 2.0
 PROBE_PER_NODE = 5000  # moves of the run that measures the temperatures
 ROOMY = 4  # with more cells than this times the nodes, distant cells are ignored
 
@@ -166,13 +168,15 @@ def _annealed(
     Return the spectral layout alone if it is optimal.
     """
     layout = spectral(traffic, cells, lambda at: cost(traffic, cells, at))
-    moves = 1000 * traffic.nodes
+    affordable = max(int(FIRST_SHARE * work / _work_per_move(traffic, cells)), traffic.nodes)
+    moves = min(1000 * traffic.nodes, affordable)
     best = anneal(traffic, cells, layout, np.zeros(1), moves, seed=seed).cell_of_node
     if cost(traffic, cells, best) == bound:
         return best
     if progress:
         progress(f"annealing {traffic.nodes} nodes")
-    hot, cold = _temperature_range(traffic, cells, PROBE_PER_NODE * traffic.nodes, seed)
+    probe = min(PROBE_PER_NODE * traffic.nodes, affordable)
+    hot, cold = _temperature_range(traffic, cells, probe, seed)
     lanes = LANES if traffic.nodes <= MOST_NODES_IN_LANES else 1
     with ThreadPoolExecutor(lanes) as pool:
         found = pool.map(

@@ -5,6 +5,7 @@ cost holds.
 from __future__ import annotations
 
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -159,3 +160,20 @@ def test_levels_keep_the_traffic_between_groups() -> None:
 def test_too_many_nodes_are_refused() -> None:
     with pytest.raises(ValueError, match="10 nodes do not fit on 9 cells"):
         place_on(random_traffic(0, 10, 20), Cells.mesh(3, 3))
+
+
+def test_the_first_runs_of_a_search_have_no_more_work_than_the_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A move of a node with many neighbours costs much: moves alone bound nothing."""
+    moves = []
+
+    def counted(*given: Any, **options: Any) -> Any:
+        moves.append(given[4])
+        return anneal(*given, **options)
+
+    monkeypatch.setattr(place, "anneal", counted)
+    monkeypatch.setitem(place.WORK, "normal", 1e6)
+    everyone = np.triu_indices(60, 1)
+    place_on(Traffic.from_edges(60, *everyone), Cells.mesh(8, 8))
+    assert 60 <= max(moves) < 1000 * 60 / 2
