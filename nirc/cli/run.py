@@ -101,6 +101,12 @@ def run(
     type=click.FloatRange(0, 1),
     help="End with status 1 if the chip answers worse than the model by more than this, e.g. 0.01.",
 )
+@click.option(
+    "--recorded-on-chip",
+    metavar="OUT.npz",
+    type=FILE,
+    help="Answers of a board to the same data, by deploy.py: one more stage, `board`.",
+)
 @OUTPUT
 def verify(
     model: Path,
@@ -109,6 +115,7 @@ def verify(
     json_file: Path | None,
     page_file: Path | None,
     max_accuracy_drop: float | None,
+    recorded_on_chip: Path | None,
     print_ir_after: str | None,
     output: Output,
     **options: Any,
@@ -117,6 +124,7 @@ def verify(
     use_one_thread()
     with output.about(str(model)):
         from nirc.files.bundle import save_bytes, save_json
+        from nirc.files.recordings import read_recording
         from nirc.report.verify import as_text
         from nirc.verification.verify import compile_and_verify
 
@@ -124,6 +132,7 @@ def verify(
             refuse_without_matplotlib()
         rasters = read_rasters(data, options["dt"], output.log)
         observe = output.observer(print_ir_after)
+        on_chip = None if recorded_on_chip is None else read_recording(recorded_on_chip, output.log)
         asked = compilation(options, output)
         with output.progress("verifying", 100) as advance:
             compiled, result = compile_and_verify(
@@ -133,6 +142,7 @@ def verify(
                 **asked,
                 observe=observe,
                 max_accuracy_drop=max_accuracy_drop,
+                on_chip=on_chip,
                 progress=advance,
             )
         output.stage("compare")

@@ -127,6 +127,9 @@ def as_text(result: dict[str, Any]) -> str:
         lines.append(f"Agreement is lost at stage `{result['lost_at']}`.")
         if result["what_if"] and result["what_if"][0]["agreement"] < 1:
             lines.append(_largest(result["what_if"], calibrated=result["calibration"] is not None))
+    if result["board"] is not None:
+        equal = [f"{name} {share:.2%}" for name, share in result["board"]["equal"].items()]
+        lines.append(f"Output entries of the board that equal the emulator's: {', '.join(equal)}.")
     several = [row for row in result["populations"] if row["several"] > 0]
     if several:
         shares = ", ".join(f"`{row['name']}` {row['several']:.1%}" for row in several)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+import numpy as np
+
 from nirc.api import Compiled, Options, compile_model
 from nirc.chip.backend import KINDS
 from nirc.chip.running import Samples, flat_raster
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.outcome import AccuracyLost
-from nirc.diagnostics.usage import DataTimeStep
+from nirc.diagnostics.usage import DataTimeStep, RecordingsDoNotMatch
 from nirc.diagnostics.writer import RuleDisagreesWithRecording
 from nirc.files.data import Data
+from nirc.files.recordings import OUTPUT, Recording
 from nirc.ir.program import Program
 from nirc.passes.pipeline import Observer, Step
 from nirc.semantics.raster import Run
@@ -44,16 +47,19 @@ def compile_and_verify(
     observe: Observer | None = None,
     calibration: Samples | None = None,
     max_accuracy_drop: float | None = None,
+    on_chip: Recording | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[Compiled, dict[str, Any]]:
     """Return the compiled model, and the JSON of `nirc verify`. ``progress`` gets the percentage.
 
     Stages: recorded (the simulator's outputs, where ``data`` has them), float, discrete, integer,
-    device (the emulator's default mode), device:MODE for each other mode. Two findings are logged
+    device (the emulator's default mode), device:MODE for each other mode, board (the outputs of
+    ``on_chip``, recorded by deploy.py on the same data). Two findings are logged
     as errors and not raised: a population that falls silent (P313) and, with ``max_accuracy_drop``,
     a device that answers worse than the recording or else the model (P312).
 
-    Raises ``NircError`` if the model does not compile or the raster does not fit.
+    Raises ``NircError`` if the model does not compile, the raster does not fit, or the outputs of
+    ``on_chip`` have another shape (U619).
     """
     notify = progress or (lambda _: None)
     options = options.with_data(data, calibration)
@@ -73,7 +79,9 @@ def compile_and_verify(
         calibration=calibration,
         progress=lambda percent: notify(percent // 2),
     )
-    return compiled, _compared(compiled, steps, data, options, max_accuracy_drop, notify, log)
+    return compiled, _compared(
+        compiled, steps, data, options, max_accuracy_drop, on_chip, notify, log
+    )
 
 
 def verify(model: object, target: str, data: Data, options: Options, **how: Any) -> dict[str, Any]:
@@ -87,6 +95,7 @@ def _compared(
     data: Data,
     options: Options,
     max_drop: float | None,
+    on_chip: Recording | None,
     notify: Callable[[int], None],
     log: Log,
 ) -> dict[str, Any]:
@@ -98,6 +107,8 @@ def _compared(
     runs = _runs(compiled, raster, log)
     notify(70)
     outputs = {name: each.output for name, each in runs.items()}
+    if on_chip is not None:
+        outputs["board"] = board_outputs(on_chip, outputs["device"].shape, log)
     reference = outputs["float"]
     silent, answers = check_answers(reference, data.labels, log)
     stages = [score(name, output, reference, data.labels) for name, output in outputs.items()]
@@ -130,6 +141,7 @@ def _compared(
         "judgement": judgement(reference, outputs["device"], data.labels),
         "other_inside": is_other_network(table),
         "lost_at": lost_at(stages),
+        "board": None if on_chip is None else _board(on_chip, outputs),
         "what_if": sorted(rows, key=lambda row: (row["agreement"], -row["count_error"])),
         "exact": _exact_kinds(what_ifs),
         "calibration": manifest.get("calibration"),
@@ -138,6 +150,32 @@ def _compared(
         "not_compared": populations.not_compared(activity),
         "rounded_to_zero": rounded,
     }
+
+
+def board_outputs(on_chip: Recording, shape: tuple[int, ...], log: Log) -> Array:
+    """Return the outputs (samples, steps, outputs) of a recording.
+
+    Raises ``InputError`` (U619) if the recording has none, or others than ``shape``.
+    """
+    found = on_chip.spikes.get(OUTPUT)
+    if found is None or found.shape != shape:
+        problem = "the recording is not one of these data: its outputs have another shape"
+        given = "no outputs" if found is None else f"shape {found.shape}"
+        log.add(
+            RecordingsDoNotMatch(
+                problem=problem, found=given, limit=f"shape {shape}", file=on_chip.file
+            )
+        )
+        log.raise_if_errors()
+    return np.asarray(found)
+
+
+def _board(on_chip: Recording, outputs: Mapping[str, Array]) -> Row:
+    """Return the share of the board's entries (sample, step, output) that each mode equals."""
+    board = outputs["board"]
+    modes = {name: each for name, each in outputs.items() if name.startswith("device")}
+    equal = {name: float((each == board).mean()) for name, each in modes.items()}
+    return {"file": on_chip.file, "equal": equal}
 
 
 def _recorded_row(recorded: ComparedStage | None, labels: Array | None) -> list[Row]:

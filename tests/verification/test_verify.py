@@ -10,9 +10,12 @@ import nir
 import numpy as np
 import pytest
 
+import nirc as library
 from nirc.api import Options
+from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
 from nirc.files.data import Data
+from nirc.files.recordings import read_recording
 from nirc.report.verify import as_text
 from nirc.verification.verify import verify
 from tests.commands import nirc
@@ -177,3 +180,26 @@ def test_the_gate_fails_and_passes_by_the_drop(tmp_path: Path) -> None:
 def test_a_drop_that_is_no_share_is_a_usage_error(tmp_path: Path, drop: str) -> None:
     asked = ("--target", "xylo", "--data", VOWELS.with_suffix(".npz"), "--max-accuracy-drop", drop)
     assert nirc("verify", VOWELS, *asked, cwd=tmp_path).returncode == 2
+
+
+def test_answers_of_a_board_are_a_stage(tmp_path: Path) -> None:
+    """A board that equals the emulator, and one that answers nothing."""
+    model = chain(2, nir.Linear(np.eye(2) * 1.5), lif(2), n_out=2)
+    inputs = np.zeros((2, 20, 2), int)
+    inputs[0, :, 0] = inputs[1, ::2, 1] = 1
+    labels = np.array([0, 1])
+    emulated = library.compile(model, "xylo", reset="subtract").run(inputs).output
+    rows = {}
+    for name, answer in (("good", emulated), ("dead", 0 * emulated)):
+        np.savez(tmp_path / "out.npz", output=answer.sum(axis=1), spikes=answer)
+        on_chip = read_recording(tmp_path / "out.npz", Log())
+        result, log = verified(model, inputs, labels=labels, on_chip=on_chip, max_accuracy_drop=0.1)
+        rows[name] = result["stages"][-1]
+        assert rows[name]["name"] == "board"
+        assert {d.code for d in log.errors} == (set() if name == "good" else {"P312"})
+    assert rows["good"]["accuracy"] == 1 and rows["dead"]["accuracy"] == 0.5
+    assert result["lost_at"] == "board" and 0 < result["board"]["equal"]["device"] < 1
+    assert "board that equal the emulator's: device" in as_text(result)
+    np.savez(tmp_path / "out.npz", spikes=emulated[:1])
+    with pytest.raises(NircError, match="U619"):
+        verified(model, inputs, on_chip=read_recording(tmp_path / "out.npz", Log()))
