@@ -220,4 +220,5 @@ def deploy_py(target: Target) -> bytes:
         block=block_of(target),
         synapse_2=two_synapses(target),
         max_input_spikes=MAX_INPUT_SPIKES,
+        clock_hz=target.max("clock"),
     )

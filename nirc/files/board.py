@@ -265,6 +265,20 @@ class Board:
         self.chip.ready(1)
         return self.advance(chain(parts, [empty]), names)
 
+    def live(
+        self, seconds: float, progress: Callable[[str], None] = lambda text: None
+    ) -> dict[str, Any]:
+        """Let the chip run on its own sensor, and return what came out in this time.
+
+        The arrays are those of ``run`` for one sample. Speck adds `events/output` (n, 5), each
+        microseconds, core, channel, y, x, and `events/input` (n, 4), each microseconds, polarity,
+        y, x of its camera. ``progress`` gets a line each second. Raises ``DeployError``.
+        """
+        found = self.chip.live(seconds, progress)
+        rows = found.pop("output")
+        spikes = self.layout.answer(rows, 0, max(0, len(rows) - self.after(())))[None]
+        return {"output": spikes.sum(axis=1), "spikes": spikes, **found}
+
     def advance(self, parts: Iterable[Any], names: Sequence[str]) -> Iterator[Any]:
         """Play parts of one sample, and yield the model's rows that are complete after each."""
         after, early, wanted = self.after(names), self.early(names), self.wanted(names)

@@ -153,11 +153,19 @@ class Script:
             return "--chunk is a number of steps from 1"
         if options.timeout is not None and not 0 < options.timeout <= MAX_WAIT:
             return "--timeout is a time above 0 s"
+        live = getattr(options, "live", None)
+        if live is not None and (options.data or options.check or options.dry_run):
+            return "--live takes no --data, --check or --dry-run"
+        if live is not None and not 0 < live <= MAX_WAIT:
+            return "--live is a time above 0 s"
+        if live is not None and options.record:
+            return "--record needs --data: in real time states cannot be read"
         return self.refuse(options)
 
     def bundle(self, directory: Path, options: argparse.Namespace) -> Bundle:
         """Return the files of a bundle without faults. Raises ``BundleError``, ``DeployError``."""
-        needs_numpy = options.data or any(file.name.endswith(".npz") for file in self.files)
+        live = getattr(options, "live", None)
+        needs_numpy = options.data or live or any(file.name.endswith(".npz") for file in self.files)
         if needs_numpy and find_spec("numpy") is None:
             raise MissingPackageError("numpy", "No module named 'numpy'", "pip install numpy")
         bundle = Bundle(directory, self.files, self.ends_of)
@@ -220,7 +228,8 @@ class Script:
         if options.check:
             print("\n".join(self.summary(bundle.trees)))
             return
-        if options.data and not Path(options.out).absolute().parent.is_dir():
+        writes = options.data or getattr(options, "live", None) is not None
+        if writes and not Path(options.out).absolute().parent.is_dir():
             raise DeployError(f"--out: there is no folder {str(Path(options.out).parent)!a}")
         board = self.board(bundle, options)
         raster = None
@@ -232,30 +241,33 @@ class Script:
         print(board.chip.build())
         if options.dry_run:
             return
-        if raster is None:
+        live = getattr(options, "live", None)
+        if raster is None and live is None:
             print(board.chip.upload())
             return
 
         def progress(done: int) -> None:
-            if len(raster) > 1:
+            if raster is not None and len(raster) > 1:
                 print(f"sample {done} of {len(raster)}", flush=True)
 
         started, begin = now(), time.monotonic()
-        answer = board.run(raster, names, options.chunk, progress)
+        if raster is not None:
+            answer = board.run(raster, names, options.chunk, progress)
+        else:
+            answer = board.live(live, lambda text: print(text, flush=True))
         seconds = time.monotonic() - begin
+        fields = {
+            "started": started,
+            "seconds": seconds,
+            "data": sha256(Path(options.data).read_bytes()) if options.data else None,
+            "samples": answer["spikes"].shape[0],
+            "steps": answer["spikes"].shape[1],
+            "recorded": names,
+            **self.facts(bundle, board, options),
+        }
         digest = save(options.out, answer)
         if Path(options.out).is_file():  # beside a device nothing is written
-            fields = {
-                "started": started,
-                "seconds": seconds,
-                "output": digest,
-                "data": sha256(Path(options.data).read_bytes()),
-                "samples": len(raster),
-                "steps": raster.shape[1],
-                "recorded": names,
-                **self.facts(bundle, board, options),
-            }
-            put(record_path(options.out), record_text(fields))
+            put(record_path(options.out), record_text({**fields, "output": digest}))
         spikes = f"{int(answer['spikes'].sum())} output spikes"
         print(f"wrote {options.out!a}: {'membranes in volts' if board.layout.membrane else spikes}")
 

@@ -34,7 +34,7 @@ RUN_RECORD = File(
             "bundle": Text(64, 64, doc="SHA-256 that manifest.json has of itself"),
             "target": Text(255),
             "output": Text(64, 64, doc="SHA-256 of the answer"),
-            "data": Text(64, 64, doc="SHA-256 of the input file"),
+            "data": Maybe(Text(64, 64, doc="SHA-256 of the input file; null for a sensor")),
             "samples": Integer(0, MAX_RUN),
             "steps": Integer(0, MAX_RUN),
             "recorded": Many(TEXT, "populations", doc="populations of --record"),

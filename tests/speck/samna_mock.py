@@ -126,7 +126,11 @@ def make(variant: str, log: Path | None = None) -> SimpleNamespace:
     spike = strict("Spike", dict.fromkeys(("layer", "feature", "y", "x", "timestamp"), (number, 0)))
     module = SimpleNamespace(
         configuration=SimpleNamespace(SpeckConfiguration=_speck_configuration()),
-        event=SimpleNamespace(Spike=spike, ReadoutValue=type("ReadoutValue", (), {})),
+        event=SimpleNamespace(
+            Spike=spike,
+            DvsEvent=strict("DvsEvent", dict.fromkeys(("timestamp", "p", "y", "x"), (number, 0))),
+            ReadoutValue=type("ReadoutValue", (), {}),
+        ),
         validate_configuration=validate,
         configuration_to_flash_binary=lambda made: list(json.dumps(tree(made)).encode()),
     )
@@ -170,6 +174,8 @@ class Board:
         self.module = module
         self.log: list[list[Any]] = []
         self.answers: list[Any] = []
+        self.camera: list[tuple[int, int, int, int]] = []  # events to come
+        self.watches = False
         self.late = 0  # microseconds from an event to its answer
         self.get_model = self.get_io_module = self.get_stop_watch = lambda: self
         self.get_model_sink_node, self.get_model_source_node = lambda: "sink", lambda: "source"
@@ -179,6 +185,8 @@ class Board:
         ok, message = validate(made)
         assert ok, message
         self.chip = Chip(tree(made))
+        camera = made.dvs_layer
+        self.watches = camera.pass_sensor_events and camera.raw_monitor_enable
         self.log.append(["apply", tree(made)])
         self.time_is_reset = self.time_runs = False
 
@@ -197,8 +205,25 @@ class Board:
         self.time_runs = True
 
     def get_events(self) -> list[Any]:
+        if self.watches and self.time_runs:
+            while self.camera:
+                self._see(self.camera.pop(0))
         answers, self.answers = self.answers, []
         return answers
+
+    def _see(self, event: tuple[int, int, int, int]) -> None:
+        """An event of the camera, (microseconds, polarity, y, x), goes to the host and the chip.
+
+        As the tests' camera has it: cut at (30, 29), pooled by 2, polarity is the channel.
+        """
+        time_us, p, y, x = event
+        self.answers.append(self.module.event.DvsEvent(timestamp=time_us, p=p, y=y, x=x))
+        place = (1, p, (y - 29) // 2 // 2, (x - 30) // 2 // 2)
+        for layer, feature, row, column in self.chip.process(place):
+            spike = self.module.event.Spike(
+                layer=layer, feature=feature, y=row, x=column, timestamp=time_us
+            )
+            self.answers.append(spike)
 
     def write(self, events: list[Any]) -> None:
         assert self.time_is_reset and self.time_runs, "timestamps count from the last reset"

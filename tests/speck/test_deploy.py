@@ -499,6 +499,27 @@ def test_a_step_of_unknown_length_is_asked_for(
     assert samna.board.log == []
 
 
+def test_a_live_run_records_what_the_camera_sees_and_what_comes_out(
+    tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = written(with_camera(), tmp_path / "b", dt=5e-3)
+    seen = [(1000 * i, i % 2, 29 + i % 16, 30 + i % 20) for i in range(90)]
+    samna.board.camera = list(seen)
+    out = tmp_path / "out.npz"
+    call(directory, monkeypatch, "--live", 0.3, "--out", out)
+    with np.load(out) as saved:
+        files = {name: saved[name] for name in saved.files}
+    assert files["events/input"].tolist() == [list(event) for event in seen]
+    times = files["events/output"][:, 0]
+    assert len(times) and files["spikes"].shape == (1, 60, 4)
+    assert files["output"].sum() == len(times[times < 300_000])
+    assert (
+        not samna.board.watches and json.loads((tmp_path / "out.json").read_text())["steps"] == 60
+    )
+    with pytest.raises(SystemExit, match="no input from the camera"):
+        call(written(configuration(), tmp_path / "c"), monkeypatch, "--live", 0.1, "--out", out)
+
+
 def test_a_board_that_is_missing_ends_the_script(
     tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

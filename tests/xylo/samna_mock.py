@@ -52,6 +52,9 @@ class NeuronRange:
     end: int
 
 
+LIVE = {"imu_if_clk_enable", "imu_if_clock_freq_div"}  # fields of real-time mode
+FILTER_BANK = ("dn_enable", "use_global_iaf_threshold")
+PDM = ("clock_direction", "clock_edge")
 CHANNELS: dict[str, Any] = {
     "audio2": enum.IntEnum("Channels", {"Io": 0, "Logic": 3, "IoAfe": 2, "LogicAfe": 1}),
     "audio3": enum.IntEnum("Channels", {"Io": 0, "AnalogLogic": 1, "DigitalLogic": 2}),
@@ -110,6 +113,11 @@ def a(kind: Any) -> Any:
     return check
 
 
+def tree_of(thing: Any) -> Any:
+    """The attributes of a strict object."""
+    return {name: getattr(thing, name) for name in thing._fields}
+
+
 def list_of(kind: type) -> Any:
     def check(name: str, value: object) -> None:
         if not isinstance(value, list) or not all(isinstance(x, kind) for x in value):
@@ -129,6 +137,10 @@ def make(variant: str) -> SimpleNamespace:
     )
     if variant == "audio3":
         module.InputSource = InputSource
+        clocks = ("main_clock_frequency", "pdm_clock_frequency")
+        module.XyloAudio3TestBoardDefaultConfig = strict(
+            "DefaultConfig", dict.fromkeys(clocks, (integer(1, 1 << 30), 1))
+        )
     board = Board(module, variant)
     if variant == "audio2":
         module.NeuronStateSinkNode = lambda: StateSink(board)
@@ -184,7 +196,15 @@ def _configuration(variant: str) -> SimpleNamespace:
     flags: dict[str, tuple[Any, Any]] = dict.fromkeys(_debug_flags(variant), (boolean, False))
     monitor = a(list) if variant == "audio3" else a(NeuronRange | None)
     states = dict.fromkeys(("monitor_neuron_spike", "monitor_neuron_v_mem"), (monitor, None))
-    ram = {"ram_access_enable": (boolean, False)} if variant == "audio3" else {}
+    ram: dict[str, tuple[Any, Any]] = {}
+    if variant == "audio3":
+        ram = {"ram_access_enable": (boolean, False), "sdm_clock_ratio": (integer(0, 255), 0)}
+        ram["always_update_omp_stat"] = (boolean, False)
+    elif variant == "imu":
+        ram = {
+            "imu_if_clk_enable": (boolean, False),
+            "imu_if_clock_freq_div": (integer(0, 4095), 0),
+        }
     debug = strict("Debug", flags | states | ram)
     fields: dict[str, tuple[Any, Any]] = {
         "input": (a(inputs), inputs),
@@ -200,8 +220,17 @@ def _configuration(variant: str) -> SimpleNamespace:
         fields["clear_network_state"] = (boolean, False)
     elif variant == "audio3":
         fields["input_source"] = (a(InputSource), InputSource.DigitalMicrophone)
+        bank = strict("FilterBank", dict.fromkeys(FILTER_BANK, (boolean, False)))
+        pdm = strict("Pdm", dict.fromkeys(PDM, (integer(0, 1), 0)))
+        parts = {"filter_bank": (a(bank), bank), "pdm_preprocessing": (a(pdm), pdm)}
+        front = strict("DigitalFrontend", parts)
+        fields["digital_frontend"] = (a(front), front)
     else:
         fields["imu_if_input_enable"] = (boolean, True)
+        interface = strict("InputInterface", {"configuration_timeout": (integer(0, 1 << 20), 0)})
+        fields["input_interface"] = (a(interface), interface)
+    if variant != "audio2":
+        fields["time_resolution_wrap"] = (integer(0, 1 << 30), 0)
     return SimpleNamespace(
         XyloConfiguration=strict("XyloConfiguration", fields),
         OutputNeuron=output,
@@ -381,7 +410,13 @@ class Board:
             self.get_model_source_node, self.get_model_sink_node = lambda: "source", lambda: "sink"
         if variant == "audio3":
             self.get_source_node, self.get_sink_node = lambda: "source", lambda: "sink"
+        self.clocks: dict[str, int] = {}
+        if variant == "audio3":
+            self.reset_board_soft = lambda clocks: self.clocks.update(tree_of(clocks))
         if variant == "imu":
+            self.get_io_module = lambda: SimpleNamespace(
+                **{f"set_{n}_clk_rate": self._rate(n) for n in ("main", "saer", "spi")}
+            )
             self.enable_manual_input_acceleration = self._sensor_port
             self.close_ram_access = lambda: setattr(self, "ram", False)
             self.open_ram_access = lambda: setattr(self, "ram", True)
@@ -396,7 +431,7 @@ class Board:
 
     def apply_configuration(self, config: Any) -> None:
         assert self.initialised, "Audio 2 wants one step before anything else"
-        assert config.operation_mode is OperationMode.AcceleratedTime
+        assert config.operation_mode is not OperationMode.Manual
         ok, message = validate(config, self.block)
         assert ok, message
         self.config = config
@@ -405,8 +440,15 @@ class Board:
             self.past = []
 
     def get_events(self) -> list[Any]:
+        mode = getattr(self.config, "operation_mode", None)
+        if mode is OperationMode.RealTime and self.written:
+            self._answer(self.step, {"out": [self.step % 2, 1]}, [7, 8])
+            self.step += 1
         answers, self.answers = self.answers, []
         return answers
+
+    def _rate(self, name: str) -> Any:
+        return lambda hz: self.clocks.update({name: hz})
 
     def write(self, events: list[Any]) -> None:
         event = self.module.event
@@ -415,6 +457,8 @@ class Board:
             self._answer(self.step if self.variant == "audio2" else self.step - 1, {}, [])
         elif [type(e) for e in events] == [event.TriggerProcessing] and self.variant == "audio2":
             self.initialised, self.step = True, self.step + 1
+        elif self.config is not None and self.config.operation_mode is OperationMode.RealTime:
+            assert [type(e) for e in events] == [event.TriggerProcessing]
         elif self.variant == "audio2" and self._registers(events):
             self.ram = self.control >> 16 & 3 == 3
         else:
@@ -529,9 +573,14 @@ class Board:
 
         config = tree(self.config) | {"format": "nirc-xylo-config/1", "variant": self.variant}
         config["operation_mode"] = "AcceleratedTime"
-        config.pop("clear_network_state", None)
-        unwritten = {"monitor_neuron_spike", "monitor_neuron_v_mem"} | (
-            {"always_update_omp_stat"} if self.variant == "audio2" else set()
+        for name in ("clear_network_state", "digital_frontend", "input_interface"):
+            config.pop(name, None)
+        if not config.get("time_resolution_wrap"):
+            config.pop("time_resolution_wrap", None)
+        unwritten = (
+            {"monitor_neuron_spike", "monitor_neuron_v_mem"}
+            | LIVE
+            | ({"always_update_omp_stat"} if self.variant == "audio2" else set())
         )
         config["debug"] = {
             name: flag for name, flag in config["debug"].items() if name not in unwritten

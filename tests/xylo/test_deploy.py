@@ -372,6 +372,43 @@ def test_a_stream_of_chunks_is_one_long_sample(
         np.testing.assert_array_equal(np.concatenate([part[key] for part in got]), rows[0])
 
 
+@pytest.mark.parametrize("variant", ["audio3", "imu"])
+def test_a_live_run_takes_the_sensor_and_stops_after_its_time(
+    variant: str, tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dt = 1e-3 if variant == "audio3" else 5e-3
+    model = recurrent(np.random.default_rng(0), 3, 6, 2)
+    for node in model.nodes.values():
+        for name in ("tau_mem", "tau_syn", "tau"):
+            if hasattr(node, name):
+                setattr(node, name, getattr(node, name) * dt / DT)
+    directory = nirc.compile(model, f"xylo:{variant}", reset="subtract", dt=dt).save(tmp_path / "b")
+    call(directory, monkeypatch, "--live", 0.1, "--out", tmp_path / "out.npz")
+    with np.load(tmp_path / "out.npz") as saved:
+        rows = saved["spikes"][0]
+    assert len(rows) and (rows[:, 1] == 1).all() and (np.diff(rows[:, 0]) != 0).all()
+    made = samna.board.config
+    assert made.operation_mode is samna_mock.OperationMode.RealTime
+    assert made.time_resolution_wrap == round(dt * 50e6)
+    record = json.loads((tmp_path / "out.json").read_text())
+    assert record["data"] is None and record["steps"] == len(rows)
+    if variant == "audio3":
+        assert made.input_source is samna_mock.InputSource.DigitalMicrophone
+        assert made.debug.sdm_clock_ratio == 15
+        assert samna.board.clocks["pdm_clock_frequency"] == 50_000_000 // 32
+    else:
+        assert made.imu_if_input_enable and made.debug.imu_if_clock_freq_div == 999
+        assert samna.board.sensor_port is False and samna.board.clocks["main"] == 50_000_000
+
+
+def test_a_network_of_other_steps_is_not_run_on_the_motion_sensor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "samna", samna_mock.make("imu"))
+    with pytest.raises(SystemExit, match="steps of 5 ms"):
+        call(compiled("imu", tmp_path / "b"), monkeypatch, "--live", 0.1, "--out", tmp_path / "o")
+
+
 @each_variant
 def test_a_board_that_is_missing_or_silent_ends_the_script(
     variant: str, tmp_path: Path, samna: Any, monkeypatch: pytest.MonkeyPatch
