@@ -241,8 +241,8 @@ class Script:
         print(board.chip.build())
         if options.dry_run:
             return
-        live = getattr(options, "live", None)
-        if raster is None and live is None:
+        live = getattr(options, "live", None) or 0.0
+        if raster is None and not live:
             print(board.chip.upload())
             return
 
