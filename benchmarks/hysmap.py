@@ -1,0 +1,86 @@
+"""HySMap's networks on a mesh of cores: the multicast hops of our groups and places.
+
+    python benchmarks/hysmap.py net_potjans_80.json [--side 4] [--slack 0.15]
+
+The file is of ``examples/`` in github.com/amineux/HySMap (MIT): neurons with their activity, and
+``hyperedges`` from a neuron to others. A spike goes from its core to all cores with a target, first
+along x, then along y, and costs the links of this tree, as in their ``src/cost.cpp``. A core takes
+(1 + slack) times its fair share of the neurons, rounded up, as in theirs. Their lower bound of the
+share is not kept here. Seconds are of the processor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+from onto_graph import links, messages
+from rows import Row, show
+
+from nirc.mapping.partition.boxes import Ints
+from nirc.mapping.partition.hypergraph import Hypergraph, hypergraph
+from nirc.mapping.partition.regroup import regroup
+from nirc.mapping.placement import Cells, Traffic
+from nirc.mapping.placement.place import place_on
+
+UNITS = 1000  # of an activity, as an integer
+GOAL = 2700
+SEEDS = 12
+
+
+def read(path: Path) -> Hypergraph:
+    tree = json.loads(path.read_text())
+    activity = np.array([neuron["activity"] for neuron in tree["neurons"]])
+    edges = [(edge["source"], edge["destinations"]) for edge in tree["hyperedges"]]
+    source = np.repeat([one for one, _ in edges], [len(many) for _, many in edges])
+    target = np.concatenate([many for _, many in edges])
+    rate = np.round(activity * UNITS).astype(np.int64)
+    lonely = np.setdiff1d(np.arange(len(rate)), source)  # gets a target, for no spikes
+    rate[lonely] = 0
+    source, target = np.append(source, lonely), np.append(target, (lonely + 1) % len(rate))
+    return hypergraph(source, target, rate, np.ones((len(rate), 1), np.int64))
+
+
+def placed(graph: Hypergraph, side: int, capacity: int, seed: int) -> Ints:
+    block = regroup(graph, side**2, np.array([capacity]), seed=seed)
+    if block is None:
+        raise SystemExit("no grouping was found")
+    traffic = Traffic.from_edges(side**2, *messages(graph, block))
+    return place_on(traffic, Cells.mesh(side, side)).cell_of_node[block]
+
+
+def rows(path: Path, side: int, slack: float) -> Iterator[Row]:
+    """Yield the least hops of ``SEEDS`` seeds."""
+    graph = read(path)
+    capacity = math.ceil((1 + slack) * len(graph.size) / side**2)
+    begin = time.process_time()
+    found = [
+        links(graph, placed(graph, side, capacity, seed), side) / UNITS for seed in range(SEEDS)
+    ]
+    seconds = time.process_time() - begin
+    note = f"at most {capacity} neurons each, {SEEDS} seeds, {seconds:.1f} CPU s"
+    yield Row(f"{path.stem} on {side} x {side} cores", min(found), "hops", GOAL, note=note)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--side", type=int, default=4)
+    parser.add_argument("--slack", type=float, default=0.15)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    show(rows(options.file, options.side, options.slack), as_json=options.json)
+
+
+if __name__ == "__main__":
+    main()
