@@ -22,15 +22,18 @@ def write_datasets(file: h5py.File, arrays: Mapping[str, NDArray[Any]]) -> dict[
     layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     layout.set_obj_track_times(False)
     groups = {"": file.id}
+    kinds: dict[np.dtype[Any], Any] = {}
+    spaces: dict[tuple[int, ...], Any] = {(): h5py.h5s.create(h5py.h5s.SCALAR)}
     places = {}
     for path, values in arrays.items():
         above, _, name = path.rpartition("/")
         group = _group(groups, above)
         array = np.asarray(values, order="C")
-        kind = h5py.h5t.py_create(array.dtype, logical=True)
-        space = (
-            h5py.h5s.create_simple(array.shape) if array.shape else h5py.h5s.create(h5py.h5s.SCALAR)
-        )
+        if array.dtype not in kinds:
+            kinds[array.dtype] = h5py.h5t.py_create(array.dtype, logical=True)
+        if array.shape not in spaces:
+            spaces[array.shape] = h5py.h5s.create_simple(array.shape)
+        kind, space = kinds[array.dtype], spaces[array.shape]
         dataset = h5py.h5d.create(group, name.encode(), kind, space, layout)
         dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, array)
         places[path] = int(dataset.get_offset() or 0)
