@@ -18,7 +18,6 @@ from nirc.files.data import Data
 from nirc.files.recordings import OUTPUT, Recording
 from nirc.ir.program import Program
 from nirc.passes.pipeline import Observer, Step
-from nirc.semantics.raster import Run
 from nirc.semantics.run import run
 from nirc.semantics.threads import with_one_thread
 from nirc.verification import populations
@@ -104,11 +103,8 @@ def _compared(
     _check_time_step(data, compiled, log)
     raster = flat_raster(data.inputs, len(manifest["input_map"]), log, data.file)
     check_labels(data.labels, len(manifest["output_map"]), log, data.file)
-    runs = _runs(compiled, raster, log)
+    outputs = _outputs(compiled, raster, on_chip, log)
     notify(70)
-    outputs = {name: each.output for name, each in runs.items()}
-    if on_chip is not None:
-        outputs["board"] = board_outputs(on_chip, outputs["device"].shape, log)
     reference = outputs["float"]
     silent, answers = check_answers(reference, data.labels, log)
     stages = [score(name, output, reference, data.labels) for name, output in outputs.items()]
@@ -198,18 +194,22 @@ def _check_time_step(data: Data, compiled: Compiled, log: Log) -> None:
         log.add(DataTimeStep(data_s=data.dt_s, model_s=dt_s, file=data.file))
 
 
-def _runs(compiled: Compiled, raster: Array, log: Log) -> dict[str, Run]:
-    """Run each stage. The last are the device in its default mode, and in its other modes."""
+def _outputs(
+    compiled: Compiled, raster: Array, on_chip: Recording | None, log: Log
+) -> dict[str, Array]:
+    """Return the outputs of each stage. After the device come its other modes and the board."""
     programs: dict[str, Program] = {
         "float": compiled.stages.reference,
         "discrete": compiled.stages.discrete,
         "integer": compiled.integer,
     }
-    runs = {name: run(program, raster) for name, program in programs.items()}
-    runs["device"] = compiled.bundle.run(raster, log=log)
+    outputs = {name: run(program, raster).output for name, program in programs.items()}
+    outputs["device"] = compiled.bundle.run(raster, log=log).output
     for mode in compiled.backend.modes[1:]:
-        runs[f"device:{mode}"] = compiled.bundle.run(raster, mode=mode, log=log)
-    return runs
+        outputs[f"device:{mode}"] = compiled.bundle.run(raster, mode=mode, log=log).output
+    if on_chip is not None:
+        outputs["board"] = board_outputs(on_chip, outputs["device"].shape, log)
+    return outputs
 
 
 def lost_at(stages: list[Row]) -> str | None:
