@@ -1,6 +1,6 @@
 """Megabytes that the bare install and each extra put into a fresh environment.
 
-python benchmarks/install_size.py [EXTRA ...]     default: bare nir viz record
+python benchmarks/install_size.py [EXTRA ...]     default: all
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = ("bare", "nir", "viz", "record")
+EXTRAS = ("bare", "nir", "viz", "record", "events", "distributed", "docs")
 MB = 1 << 20
 
 
