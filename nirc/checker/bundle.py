@@ -83,7 +83,11 @@ class Bundle:
         self.nir = read(FILE)
         # Places and sizes of datasets, as HDF5's headers of contiguous data name them.
         self.layouts = set(re.findall(rb"\x03\x01(?=(.{16}))", self.nir, re.DOTALL))
-        self.network = network = Network(dict(map(self._dataset, certificate["datasets"])), self.dt)
+        datasets = dict(map(self._dataset, certificate["datasets"]))
+        try:
+            self.network = network = Network(datasets, self.dt)
+        except (LookupError, TypeError, ValueError) as error:
+            raise Refused(FILE, "the file", "its nodes make no sense", repr(error)) from None
         self.retimed = {(a, b): steps for a, b, steps in certificate["retimed"]}
         names, blocks = certificate["populations"], manifest["populations"]
         ends, inputs = certificate["outputs"], certificate["inputs"]

@@ -105,7 +105,7 @@ class Network:
         while name in nodes and nodes[name]["type"] in OPERATORS:
             node = nodes.pop(name)
             notes += [int(node.pop(note)) for note in NOTES if note in node]
-            delay += float(node["delay"].flat[0]) / self.dt if node["type"] == "Delay" else 0.0
+            delay += float(node.get("delay", np.zeros(1)).flat[0]) / self.dt
             more, shape = operator(name, node, shape)
             synapses = more if synapses is None else composed(synapses, more)
             name = " or ".join(after.pop(name, []))
