@@ -29,13 +29,9 @@ MANIFEST: dict[Any, Any] = {
     ...: object,
 }
 CERTIFICATE = {
-    "schema": "nirc-certificate/2",
+    **{"schema": "nirc-certificate/2", "populations": {...: str}, "seal": str},
+    **{"inputs": [str, ...], "outputs": [str, ...], "retimed": [[str, str, STEPS], ...]},
     "datasets": [[str, (0, MOST_BYTES), str, (0, MOST_BYTES, 1)], ...],
-    "populations": {...: str},
-    "inputs": [str, ...],
-    "outputs": [str, ...],
-    "retimed": [[str, str, STEPS], ...],
-    "seal": str,
 }
 
 
@@ -91,13 +87,10 @@ class Bundle:
         self.retimed = {(a, b): steps for a, b, steps in certificate["retimed"]}
         names, blocks = certificate["populations"], manifest["populations"]
         ends, inputs = certificate["outputs"], certificate["inputs"]
-        for have, want in (
-            (names, network.populations),
-            (names.values(), blocks),
-            (inputs, network.inputs),
-            (ends, network.ends),
-            (sorted(block["place"] for block in blocks.values()), range(len(blocks))),
-        ):
+        places = sorted(block["place"] for block in blocks.values())
+        pairs: list[Any] = [(names, network.populations), (names.values(), blocks)]
+        pairs += [(inputs, network.inputs), (ends, network.ends), (places, range(len(blocks)))]
+        for have, want in pairs:
             if sorted(have) != sorted(want):
                 problem = "the names or places are not those of network.nir"
                 raise Refused("certificate.json", "the file", problem, sorted(have), sorted(want))
