@@ -93,7 +93,7 @@ def certified(
 
 def takes_long(integer: Program) -> bool:
     """Return True if a program has more synapses than a compilation checks."""
-    ops = [op for _, _, projection in integer.edges() for op in projection.ops]
+    ops = list(chain.from_iterable(projection.ops for _, _, projection in integer.edges()))
     every = sum(op.entries for op in ops)
     stored = sum(op.entries for op in ops if isinstance(op, Dense | Sparse | Diagonal))
     return bool(every > MOST_SYNAPSES or every - stored > MOST_OF_KERNELS)

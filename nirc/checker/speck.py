@@ -88,8 +88,10 @@ def speck(bundle: Bundle) -> Chip:
             column = fields.setdefault(name, [np.full(channels, np.nan)])
             column.append(np.broadcast_to(value, core.n))
     _speck_switches(bundle, config, cores)
-    arrays = [(i, name, each) for i, core in cores.items() for name, each in core.arrays.items()]
-    bundle.same("weights.npz", {f"core{i}/{name}": array for i, name, array in arrays})
+    arrays = {}
+    for i, core in cores.items():
+        arrays |= {f"core{i}/{name}": array for name, array in core.arrays.items()}
+    bundle.same("weights.npz", arrays)
     rules = [np.full(core.n, SPECK_STEP.format(core.reset)) for core in cores.values()]
     read = [core for core in cores.values() if core.row["monitor_enable"]]
     chip = Chip(

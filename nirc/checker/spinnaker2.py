@@ -191,11 +191,17 @@ def _spinnaker2_mapping(bundle: Bundle, tree: Any, models: dict[str, str], ids: 
     auto = max(1e-3, round(1e-4 * math.ceil(max(events) / SPIN_EVENTS / 1e-4), 4))
     tick = auto if options["tick"] == "auto" else float(options["tick"])
     fit(file, root["tick"]["seconds"], tick, "tick.seconds")
+    _spinnaker2_limits(bundle, root, most, SPIN_ATOMS[bool(tree["convolutions"])], SPIN_EVENTS * tick)
+
+
+def _spinnaker2_limits(bundle: Bundle, root: Any, most: int, atoms: int, events: float) -> None:
+    """Compare the limits in the floorplan, and count the entries of each router."""
+    file = "mapping.json"
     limits = {term: {"max": most, "unit": "bytes"} for term in ("memory", *SPIN_TERMS)}
-    limits["neurons"] = {"max": SPIN_ATOMS[bool(tree["convolutions"])], "unit": "neurons"}
+    limits["neurons"] = {"max": atoms, "unit": "neurons"}
     limits["events"] = {"max": root["floorplan"]["limits"]["events"]["max"], "unit": "a tick, expected"}
     fit(file, root["floorplan"]["limits"], limits, "floorplan.limits")
-    if limits["events"]["max"] != SPIN_EVENTS * tick:
+    if limits["events"]["max"] != events:
         raise Refused(file, "floorplan.limits.events", "another number", limits["events"])
     for row in root["routers"]:
         bundle.most(file, f"entries of the router of chip {row['chip']}", len(row["entries"]), SPIN_ENTRIES)

@@ -42,23 +42,14 @@ def xylo(bundle: Bundle) -> Chip:
     into = [shaped(file, f"input.{key}", config["input"][key], channels, reach) for key in keys]
     within = [shaped(file, f"hidden.{key}", block[key], n, n) for key in keys]
     out = shaped(file, "readout.weights", config["readout"]["weights"], reach, m)
-    targets = [-1 if row["alias_target"] is None else row["alias_target"] for row in hidden]
-    for i, target in enumerate(targets):
-        fit(file, hidden[i]["alias_target"], (0, n - 1) if target != -1 else None, f"alias of {i}")
-    alias = np.array(targets, int)
+    alias = _xylo_aliases(file, hidden)
     relays = alias[alias >= 0]
-    if len(set(relays)) < len(relays) or (alias[relays] >= 0).any():
-        raise Refused(file, "alias_target", "a relay repeats two neurons, or another relay")
 
     fields = _xylo_fields(bundle.dt, channels, hidden, readout)
     second = any(matrix.any() for matrix in (*into[1:], *within[1:]))
     bias = bool(np.nan_to_num(fields["v_leak"]).any())
     bundle.json(file, _xylo_pattern(bundle, variant, bias, second, len(relays) > 0))
-    fan = (np.stack(within) != 0).any(0).sum(1)
-    counts = {"hidden neurons": n, "output neurons": m, "targets": fan.max(initial=0)}
-    counts = {**counts, "recurrent entries": fan.sum(), "input channels": channels}
-    for (what, number), limit in zip(counts.items(), (*most, 16)):
-        bundle.most(file, what, number, limit)
+    _xylo_counts(bundle, within, (n, m, channels), (*most, 16))
     whole = np.zeros((n, m), int)
     whole[n - reach :] = out
     weights = {"weights_in": np.stack(into, -1), "weights_rec": np.stack(within, -1)}
@@ -131,9 +122,33 @@ def _xylo_pattern(bundle: Bundle, variant: str, bias: Any, second: Any, aliases:
     }
 
 
+def _xylo_aliases(file: str, hidden: list[Any]) -> Array:
+    """Return the relay of each neuron, -1 for none."""
+    targets = [-1 if row["alias_target"] is None else row["alias_target"] for row in hidden]
+    for i, target in enumerate(targets):
+        last = (0, len(hidden) - 1) if target != -1 else None
+        fit(file, hidden[i]["alias_target"], last, f"alias of {i}")
+    alias = np.array(targets, int)
+    relays = alias[alias >= 0]
+    if len(set(relays)) < len(relays) or (alias[relays] >= 0).any():
+        raise Refused(file, "alias_target", "a relay repeats two neurons, or another relay")
+    return alias
+
+
+def _xylo_counts(bundle: Bundle, within: list[Array], size: tuple[int, ...], limits: Any) -> None:
+    """Compare counts with the limits of the variant. ``size``: hidden, outputs, channels."""
+    fan = (np.stack(within) != 0).any(0).sum(1)
+    counts = {"hidden neurons": size[0], "output neurons": size[1], "targets": fan.max(initial=0)}
+    counts = {**counts, "recurrent entries": fan.sum(), "input channels": size[2]}
+    for (what, number), limit in zip(counts.items(), limits):
+        bundle.most("config.json", what, number, limit)
+
+
 def _xylo_fields(dt: float, channels: int, *parts: list[Any]) -> dict[str, Array]:
     """Return the NIR fields of all neurons. A dash k takes 2**-k of a state in a step."""
-    rows = [row for part in parts for row in part]
+    rows: list[Any] = []
+    for part in parts:
+        rows += part
 
     def column(key: str, absent: int = 0) -> Array:
         values = [row.get(key, absent) for row in rows]
