@@ -58,15 +58,8 @@ def xylo(bundle: Bundle) -> Chip:
     weights |= {"weights_out": whole, **({"aliases": alias} if len(relays) else {})}
     _xylo_specification(bundle, config, block, weights)
 
-    parts: list[Any] = []  # source, target, receptor, delay, weight
-    for matrices, part, start, delay in (
-        (into, config["input"], 0, 0),
-        (within, block, channels, 1),
-    ):
-        shift = part["weight_bit_shift"]
-        for receptor, matrix in enumerate(matrices):
-            frm, to = np.nonzero(matrix)
-            parts.append((frm + start, to + channels, receptor, delay, matrix[frm, to] << shift))
+    groups = ((into, config["input"], 0, 0), (within, block, channels, 1))
+    parts = _xylo_synapses(groups, channels)
     _xylo_relays(bundle, relays + channels, fields, parts)
     # A relay is fired by the neuron whose alias it is, in the same step, and has no synapses.
     fired_by = np.arange(n)
@@ -120,6 +113,17 @@ def _xylo_pattern(bundle: Bundle, variant: str, bias: Any, second: Any, aliases:
         },
         "readout": {**drive, "neurons": [XYLO_NEURON, ...]},
     }
+
+
+def _xylo_synapses(groups: Any, channels: int) -> list[Any]:
+    """Return source, target, receptor, delay and weight of the synapses of each matrix."""
+    parts = []
+    for matrices, part, start, delay in groups:
+        for receptor, matrix in enumerate(matrices):
+            frm, to = np.nonzero(matrix)
+            weight = matrix[frm, to] << part["weight_bit_shift"]
+            parts.append((frm + start, to + channels, receptor, delay, weight))
+    return parts
 
 
 def _xylo_aliases(file: str, hidden: list[Any]) -> Array:
