@@ -88,7 +88,7 @@ def speck(bundle: Bundle) -> Chip:
             column = fields.setdefault(name, [np.full(channels, np.nan)])
             column.append(np.broadcast_to(value, core.n))
     _speck_switches(bundle, config, cores)
-    arrays = {}
+    arrays: dict[str, Array] = {}
     for i, core in cores.items():
         arrays |= {f"core{i}/{name}": array for name, array in core.arrays.items()}
     bundle.same("weights.npz", arrays)
