@@ -102,6 +102,8 @@ class Bundle:
     @staticmethod
     def open(directory: str | Path) -> Bundle:
         """Read a bundle from disk, with its findings. Raises ``InputError`` (U605)."""
+        if not isinstance(directory, str | os.PathLike):
+            raise WrongType(argument="directory", value=directory, limit="a path").refusal()
         manifest, files = bundle.read(Path(directory), Log(file=str(directory)))
         return Bundle(manifest, files, _findings_of(files.get(REPORT, b"")))
 

@@ -6,16 +6,17 @@ Results are plain data (``Figures``), or a ``Bundle``. Warnings are Python warni
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from html import escape
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from nirc import api
@@ -24,7 +25,7 @@ from nirc.chip.running import Samples
 from nirc.diagnostics.errors import Diagnostic, warn
 from nirc.diagnostics.escape import in_lines
 from nirc.diagnostics.log import Log
-from nirc.diagnostics.usage import OptionMakesNoSense
+from nirc.diagnostics.usage import OptionMakesNoSense, WrongType
 from nirc.files.data import Data, data_of, read_data
 from nirc.mapping.effort import Effort
 from nirc.options import Options
@@ -118,6 +119,8 @@ def verify(
     from nirc.report.verify import as_text
     from nirc.verification.verify import verify as compared
 
+    if max_accuracy_drop is not None:
+        _number(max_accuracy_drop, "max_accuracy_drop", 1.0)
     log = Log()
     rasters = _rasters(data, asked.get("dt"), log)
     with _given(model, asked) as (known, options, sample):
@@ -162,15 +165,17 @@ def export(
     ``simulator``: the one that is to load the file, such as ``"snntorch"`` (`--for`). Return the
     lines of Python that load it, "" without a simulator.
     """
-    from nirc.export.export import exported
+    from nirc.exporting.export import exported
     from nirc.files.bundle import save_bytes
 
-    log = Log()
+    log, path = Log(), _path(out, "out")
+    if not isinstance(simulator, str | None):
+        raise WrongType(argument="simulator", value=simulator, limit="a str, or None").refusal()
     with _given(model, asked) as (known, options, sample):
         result = exported(
             known, stage, target, options, simulator=simulator, log=log, calibration=sample
         )
-    save_bytes(Path(out), result.data, log)
+    save_bytes(path, result.data, log)
     warn(log.diagnostics)
     return result.loading
 
@@ -189,8 +194,12 @@ def compare(
     from nirc.verification.compare import compare as compared
 
     log = Log()
-    order = None if bundle is None else in_order(Bundle.open(Path(bundle)).manifest)
-    recordings = [read_recording(Path(path), log) for path in (first, second)]
+    _number(tolerance, "tolerance", math.inf)
+    order = None
+    if bundle is not None:
+        order = in_order(Bundle.open(_path(bundle, "bundle")).manifest)
+    given = {"first": first, "second": second}
+    recordings = [read_recording(_path(path, name), log) for name, path in given.items()]
     tree = compared(*recordings, tolerance=tolerance, order=order, log=log)
     return _figures(tree, as_text(tree), log)
 
@@ -223,6 +232,8 @@ def targets(name: str | None = None) -> Figures:
     from nirc.report.targets import target_text, target_tree
 
     log = Log()
+    if not isinstance(name, str | None):
+        raise WrongType(argument="name", value=name, limit="a str, or None").refusal()
     tree = target_tree(name, log)
     return _figures({"targets": tree}, target_text(tree, limits=name is not None), log)
 
@@ -234,8 +245,9 @@ def check(directory: Named) -> tuple[Diagnostic, ...]:
     """
     from nirc.certificate.checking import check_directory
 
-    log = Log(file=os.fspath(directory))
-    check_directory(Path(directory), log)
+    path = _path(directory, "directory")
+    log = Log(file=str(path))
+    check_directory(path, log)
     log.raise_if_errors()
     return tuple(log.diagnostics)
 
@@ -263,10 +275,12 @@ def _given(model: object, asked: Asked) -> Iterator[tuple[object, Options, Sampl
     options = Options(**plain, chip=api.chip_options(asked.get("chip")))  # type: ignore[arg-type]
     calibrate = asked.get("calibrate")
     inputs = None if calibrate is None else api.array_of(calibrate, "calibrate")
+    sample = asked.get("sample")
     if not hasattr(model, "state_dict"):
+        if sample is not None:
+            raise OptionMakesNoSense(problem="`sample` goes with a torch network").refusal()
         yield model, options, inputs
         return
-    sample = asked.get("sample")
     if sample is None:
         problem = "a torch network needs `sample`, spike counts that it can run on"
         raise OptionMakesNoSense(problem=problem, help="sample=inputs[:1]").refusal()
@@ -281,7 +295,25 @@ def _given(model: object, asked: Asked) -> Iterator[tuple[object, Options, Sampl
 def _rasters(data: Rasters, dt_s: float | None, log: Log) -> Data:
     """Return rasters from a path, an array, or arrays by name."""
     if isinstance(data, str | os.PathLike):
-        return read_data(Path(data), log, dt_s)
-    if isinstance(data, Mapping):
-        return data_of({str(name): np.asarray(value) for name, value in data.items()}, log)
-    return data_of({"inputs": api.array_of(data, "data")}, log)
+        return read_data(_path(data, "data"), log, dt_s)
+    if not isinstance(data, Mapping):
+        return data_of({"inputs": api.array_of(data, "data")}, log)
+    if "inputs" not in data:
+        raise WrongType(
+            argument="data", value=data, limit="arrays with `inputs` among them"
+        ).refusal()
+    return data_of({str(name): api.array_of(each, str(name)) for name, each in data.items()}, log)
+
+
+def _path(path: object, argument: str) -> Path:
+    """Return a path. Raises ``UsageError`` (U607) for what is none."""
+    if not isinstance(path, str | os.PathLike) or "\0" in os.fspath(path):
+        raise WrongType(argument=argument, value=path, limit="a path").refusal()
+    return Path(path)
+
+
+def _number(value: object, argument: str, most: float) -> None:
+    """Raise ``UsageError`` (U607) for what is no number from 0 to ``most``."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= most:
+        limit = "a number from 0 on" if most == math.inf else f"a number from 0 to {most:g}"
+        raise WrongType(argument=argument, value=value, limit=limit).refusal()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
@@ -26,6 +27,14 @@ TEXT: Kind = ((str,), "a str")
 TEXT_OR_NONE: Kind = ((str, type(None)), "a str, or None")
 SWITCH: Kind = ((bool, np.bool_), "True or False")
 INTEGER: Kind = ((Integral,), "an int")
+
+
+def is_finite(value: float) -> bool:
+    """Return True for a number that a float holds, as an integer of 400 digits is not."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,7 @@ class Options:
 
     def _senseless(self) -> Iterator[tuple[str, object, str]]:
         """Yield problem, value and limit of each option that makes no sense."""
-        if self.dt_s is not None and not 0 < self.dt_s < np.inf:
+        if self.dt_s is not None and not (is_finite(self.dt_s) and self.dt_s > 0):
             yield "--dt must be a positive number of seconds", self.dt_s, "> 0, e.g. 1e-4"
         if self.reset not in RESETS:
             yield "unknown reset rule", self.reset, ", ".join(RESETS)
@@ -112,7 +121,9 @@ class Options:
             yield problem, self.readout[:40], "li:8, if:1; STEPS from 1, THRESHOLD above 0"
         if self.effort not in EFFORTS:
             yield "unknown effort", self.effort, ", ".join(EFFORTS)
-        if self.time_limit_s is not None and not 0 < self.time_limit_s < np.inf:
+        if self.time_limit_s is not None and not (
+            is_finite(self.time_limit_s) and self.time_limit_s > 0
+        ):
             yield "--time-limit must be a positive number of seconds", self.time_limit_s, "> 0"
         if not 0 <= self.seed <= MAX_SEED:
             yield "--seed is out of range", self.seed, f"0 to {MAX_SEED}"

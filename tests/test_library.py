@@ -176,3 +176,31 @@ def test_a_torch_network_is_compiled_from_a_sample() -> None:
     assert made.run(inputs).output.shape == (1, 6, 3)
     with pytest.raises(nirc.UsageError, match="sample"):
         nirc.compile(net, "loihi2")
+
+
+def test_every_function_can_be_called_again(tmp_path: Path) -> None:
+    for name in ("a.nir", "b.nir"):
+        nirc.export(VOWELS, tmp_path / name, stage="float", writer=WRITER)
+    assert all(callable(getattr(nirc, name)) for name in nirc.__all__ if name != "__version__")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: nirc.verify(VOWELS, "xylo", {"labels": [1]}),
+        lambda: nirc.verify(VOWELS, "xylo", {"inputs": np.ones((1, 2, 12)), "dt": "x"}),
+        lambda: nirc.verify(VOWELS, "xylo", np.ones((1, 2, 12)), max_accuracy_drop=float("nan")),
+        lambda: nirc.compare("a", "b", tolerance="x"),  # type: ignore[arg-type]
+        lambda: nirc.compare(None, "b"),  # type: ignore[arg-type]
+        lambda: nirc.check(5),  # type: ignore[arg-type]
+        lambda: nirc.targets(5),  # type: ignore[arg-type]
+        lambda: nirc.export(VOWELS, "a\0b"),
+        lambda: nirc.export(VOWELS, "a", stage="float", simulator=5),  # type: ignore[arg-type]
+        lambda: nirc.compile(VOWELS, "xylo", sample=np.ones((1, 2, 12))),
+        lambda: nirc.compile(VOWELS, "xylo", dt=10**400),
+        lambda: nirc.Bundle.open(None),  # type: ignore[arg-type]
+    ],
+)
+def test_wrong_arguments_are_usage_errors(call: Any) -> None:
+    with pytest.raises(nirc.UsageError):
+        call()

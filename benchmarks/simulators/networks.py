@@ -22,8 +22,8 @@ import numpy as np
 from nirc.api import Options, Stages, compile_model, lower
 from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
-from nirc.export.export import for_simulator
-from nirc.export.importable import as_stepped
+from nirc.exporting.export import for_simulator
+from nirc.exporting.importable import as_stepped
 from nirc.ir.populations import Population, Sink, Source
 from nirc.ir.program import Program
 from nirc.ir.verify import InvalidProgramError

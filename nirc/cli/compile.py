@@ -182,7 +182,7 @@ def export(
 ) -> None:
     """Write a stage of the compilation as NIR, to evaluate or fine-tune it in a simulator."""
     with output.about(str(model)):
-        from nirc.export.export import exported
+        from nirc.exporting.export import exported
         from nirc.files.bundle import save_bytes
 
         asked = compilation(options, output)

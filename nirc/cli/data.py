@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +27,17 @@ and goes into the manifest of a bundle that is calibrated with it.
 """
 
 
+NUMBER = re.compile(r"[0-9]{1,9}")
+ARRAYS, NIR_DATA = (".npz",), (".nir", ".h5", ".hdf5")
+
+
 class _Crop(click.ParamType[Any]):
     name = "X,Y,W,H"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return four integers."""
         parts = str(value).split(",")
-        if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
+        if len(parts) != 4 or not all(NUMBER.fullmatch(part.strip()) for part in parts):
             self.fail("four integers are needed, such as 0,0,128,128", param, ctx)
         return tuple(int(part) for part in parts)
 
@@ -65,23 +70,44 @@ def data(files: tuple[Path, ...], out: Path, output: Output, **options: Any) -> 
     """
     with output.about(str(files[0])):
         from nirc.files.bundle import save_bytes
+        from nirc.files.events import Framing
         from nirc.files.framing import as_nir_data, as_npz, converted, framed_files, is_recording
 
+        _check_out(files, out, output)
         if is_recording(files[0]):
             if options["dt"] is None:
                 output.refuse("events need a time step", help="give it by --dt SECONDS")
             raster = framed_files(files, framing_of(options), output.log)
         elif len(files) > 1:
             output.refuse("only events of cameras are joined", help="name one file")
+        elif framing_of(options) != Framing(options["dt"]):
+            output.refuse(
+                "only events are framed: this file has frames already",
+                help="leave --window, --start, --crop, --pool and --polarity away",
+            )
         else:
             raster = converted(files[0], options["dt"], output.log)
-        make = as_nir_data if out.suffix in (".nir", ".h5", ".hdf5") else as_npz
+        make = as_nir_data if out.suffix in NIR_DATA else as_npz
         save_bytes(out, make(raster, output.log), output.log, output.commit)
         shape, spikes = list(raster.inputs.shape), int(raster.inputs.sum())
         output.results |= {"out": str(out), "shape": shape, "spikes": spikes, "dt": raster.dt_s,
                            "framing": raster.framing}  # fmt: skip
         size = " x ".join(map(str, shape))
         output.line(f"inputs {size}, {spikes} spikes in all -> {printable_path(out)}")
+
+
+def _check_out(files: tuple[Path, ...], out: Path, output: Output) -> None:
+    """Refuse an output of an unknown kind, or one that is an input."""
+    if out.suffix not in (*ARRAYS, *NIR_DATA):
+        output.refuse(
+            "the output is of an unknown kind",
+            found=f"--out {out.name}",
+            help="name OUT.npz, or OUT.nir",
+        )
+    if any(file.exists() and out.exists() and file.samefile(out) for file in files):
+        output.refuse(
+            "the output would replace an input", found=f"--out {out}", help="name another file"
+        )
 
 
 def framing_of(options: dict[str, Any]) -> Framing:

@@ -50,6 +50,11 @@ WORKERS = (
 )
 
 
+def codes_of(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the codes of -A or -W. Several may stand in one text, with commas."""
+    return tuple(code for code in ",".join(texts).split(",") if code)
+
+
 def commit_part() -> Commit:
     """Return a context around each of several renames."""
     interruptions = click.get_current_context().find_object(Interruptions)
@@ -86,7 +91,16 @@ def build(
         from nirc.project.summary import as_text, has_passed
 
         rows = len(read_project(file, output.log).rows)
-        choices = Choices(accept, fresh, jobs, scheduler)
+        asked = output.decisions
+        choices = Choices(
+            accept,
+            fresh,
+            jobs,
+            scheduler,
+            codes_of(asked.silenced),
+            codes_of(asked.refused),
+            asked.baseline,
+        )
         try:
             with output.progress("building", rows) as advance:
                 summary = build(
@@ -167,10 +181,28 @@ def sweep(
         from nirc.project.summary import sweep_html, table
         from nirc.project.task import read_files
 
-        given = {"model": model, "data": data, "calibrate": options["calibrate"]}
+        if out.exists() and not out.is_dir():
+            output.refuse(
+                "--out is a file, not a folder", found=f"--out {out}", help="name another folder"
+            )
+        given = {
+            "model": model,
+            "data": data,
+            "calibrate": options["calibrate"],
+            "baseline": output.decisions.baseline,
+        }
         files, names = read_files(given, output.log)
         axes = [sweeping.varied(text, targets) for text in varying]
-        tasks = sweeping.tasks_of(targets, asked_options(options), axes, files, names)
+        decided = output.decisions
+        tasks = sweeping.tasks_of(
+            targets,
+            asked_options(options),
+            axes,
+            files,
+            names,
+            codes_of(decided.silenced),
+            codes_of(decided.refused),
+        )
         with output.progress("sweeping", len(tasks)) as advance:
             tree = sweeping.sweep(tasks, jobs=jobs, scheduler=scheduler, progress=advance)
         head = sweeping.head_of(tree)
@@ -201,6 +233,9 @@ def diff_(first: Path, second: Path, target: str | None, output: Output, **optio
     with output.about(str(first)):
         from nirc.project.diff import as_text, diff, diff_on_chip
 
+        if target is not None and (first.is_dir() or second.is_dir()):
+            output.refuse("--target compares models", found="a bundle", help="leave --target away")
+        asked_options(options).checked(output.log)
         if target is None:
             result = diff(first, second, asked_options(options), output.log)
         else:

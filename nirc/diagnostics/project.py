@@ -7,12 +7,7 @@ from dataclasses import replace
 from nirc.diagnostics.errors import InputError, UsageError
 from nirc.diagnostics.finding import Finding, Stated, Words
 
-EXAMPLE = """
-[defaults]
-targets = ["xylo", "loihi2"]
-[model.braille]
-path = "braille.nir"
-"""
+EXAMPLE = '[model.braille] with path = "braille.nir" and targets = ["xylo"]'
 
 
 class UnreadableProject(Stated):

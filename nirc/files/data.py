@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -27,12 +26,11 @@ from nirc.files.bounds import (
     RefusalError,
     at,
     bytes_as_text,
-    cause,
     printable,
     refused,
 )
 from nirc.files.foreign import CAMERA, check_file, identify, is_hdf5
-from nirc.files.recorded import read_recorded
+from nirc.files.recorded import damage, read_recorded
 
 if TYPE_CHECKING:
     pass
@@ -263,15 +261,3 @@ def _check_header(stream: IO[bytes], size: int) -> None:
     if wanted > size - stream.tell():
         found = f"{bytes_as_text(size - stream.tell())} of {bytes_as_text(wanted)}"
         raise refused(UnreadableData, "the array is cut off", found, help=COPY_AGAIN)
-
-
-@contextmanager
-def damage() -> Iterator[None]:
-    """Refuse bytes that make no sense to numpy and zipfile, which raise a dozen classes."""
-    try:
-        yield
-    except RefusalError:
-        raise
-    except Exception as error:
-        problem = "the file is damaged"
-        raise refused(UnreadableData, problem, cause(error), help=COPY_AGAIN) from error

@@ -12,11 +12,12 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from numbers import Integral
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.lib import format as npy
@@ -33,13 +34,17 @@ from nirc.files.bounds import (
     refused,
 )
 from nirc.files.foreign import check_file
-from nirc.files.recorded import ON_TIME
+from nirc.files.recorded import ON_TIME, damage
 
 MICROSECONDS = 1_000_000
 MOST_PIXELS = 1 << 24  # of a sensor
 MOST_EVENTS = 1 << 28
+MOST_MICROSECONDS = 1 << 53  # 285 years, exact in floating point
+MOST_STEPS = 1 << 40  # of a recording
+MOST_POOL = 1 << 12
 MAGIC = (b"#!AER-DAT4.0", b"% ", b"Event Stream", b"\x93NUMPY")
 EXPECTED = "AEDAT4, RAW (EVT2, EVT2.1, EVT3), DAT, ES, or a .npy with fields t, x, y, p"
+RENAME = "copy the file again, and keep its suffix: .aedat4, .raw, .dat or .es"
 NEEDED = ("t", "x", "y")
 POLARITIES = ("p", "on", "polarity")
 MESSAGE = 300  # characters of the library's own words
@@ -72,6 +77,7 @@ numpy.save(sys.stdout.buffer, events)
 """
 
 Polarity = Literal["both", "merged", "on", "off"]
+LEAST_S, MOST_S = 1e-9, 1e9  # seconds of a step or a window
 
 
 @dataclass(frozen=True)
@@ -106,6 +112,31 @@ class Framing:
     start_s: float = 0.0
     window_s: float | None = None
 
+    def check(self) -> None:
+        """Raise ``RefusalError`` (U603) for values that make no sense."""
+        seconds = {"dt": self.dt_s, "start": self.start_s}
+        if self.window_s is not None:
+            seconds["window"] = self.window_s
+        for name, value in seconds.items():
+            least = 0.0 if name == "start" else LEAST_S
+            if not _is_number(value) or not least <= value <= MOST_S:
+                limit = f"{least:g} to {MOST_S:g} seconds"
+                raise refused(UnreadableData, f"`{name}` makes no sense", _brief(value), limit)
+        if not _is_whole(self.pool) or not 1 <= self.pool <= MOST_POOL:
+            limit = f"1 to {MOST_POOL}"
+            raise refused(UnreadableData, "`pool` makes no sense", _brief(self.pool), limit)
+        crop = self.crop
+        if crop is not None and not (
+            isinstance(crop, tuple | list)
+            and len(crop) == 4
+            and all(_is_whole(each) and 0 <= each <= MOST_PIXELS for each in crop)
+        ):
+            limit = "x, y, width, height in pixels"
+            raise refused(UnreadableData, "`crop` makes no sense", _brief(crop), limit)
+        if self.polarity not in get_args(Polarity):
+            limit = ", ".join(get_args(Polarity))
+            raise refused(UnreadableData, "`polarity` makes no sense", _brief(self.polarity), limit)
+
     def text(self) -> str:
         """Return the framing in one line, for a manifest."""
         crop = "none" if self.crop is None else ",".join(map(str, self.crop))
@@ -114,6 +145,23 @@ class Framing:
             f"dt {self.dt_s:g} s, crop {crop}, pool {self.pool}, polarity {self.polarity}, "
             f"start {self.start_s:g} s, window {window}"
         )
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
+        return False
+    try:
+        return math.isfinite(value)
+    except (OverflowError, TypeError):  # 400 digits, or a complex number
+        return False
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _brief(value: object) -> str:
+    return printable(repr(value))
 
 
 def is_events(path: Path) -> bool:
@@ -146,38 +194,37 @@ def _recording(path: Path) -> Events:
     if find_spec("faery") is None:
         help_ = "pip install 'nirc-compiler[events]'"
         raise refused(UnreadableData, "files of cameras need the package faery", help=help_)
+    places = [str(Path(place).resolve()) for place in sys.path if place]  # never the current folder
     done = subprocess.run(
-        [sys.executable, "-c", READER, os.path.abspath(path)],  # noqa: PTH100 - a link stays one
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        [sys.executable, "-P", "-c", READER, str(path.resolve())],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         check=False,
     )
     head, _, rest = done.stdout.partition(b"\n")
-    if done.returncode or head.startswith(b"error"):
+    if done.returncode or not rest:
         cause = printable(head.removeprefix(b"error ").decode(errors="replace"), MESSAGE)
-        problem = "the recording is damaged, or of an unknown version"
-        raise refused(UnreadableData, problem, cause, EXPECTED, COPY_AGAIN)
+        problem = "the recording is damaged, of an unknown version, or has another suffix"
+        raise refused(UnreadableData, problem, cause, EXPECTED, RENAME)
     width, height = map(int, head.split())
     return events_of(npy.read_array(io.BytesIO(rest), allow_pickle=False), (width, height))
 
 
 def _array(path: Path) -> Events:
-    with path.open("rb") as file:
+    with damage(), path.open("rb") as file:
         version = npy.read_magic(file)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        try:
-            shape, _, dtype = read(file)
-        except ValueError as error:
-            raise refused(UnreadableData, "the array is damaged", help=COPY_AGAIN) from error
-        if dtype.hasobject or math.prod(shape) > MOST_EVENTS:
+        shape, _, dtype = read(file)
+        if dtype.hasobject or min(shape, default=0) < 0 or math.prod(shape) > MOST_EVENTS:
             found = f"{printable(str(dtype))}, shape {shape}"
             raise refused(UnreadableData, "the array holds no events", found, EXPECTED)
         left = path.stat().st_size - file.tell()
         if math.prod(shape) * dtype.itemsize > left:
             raise refused(UnreadableData, "the array is cut off", help=COPY_AGAIN)
         file.seek(0)
-        return events_of(npy.read_array(file, allow_pickle=False))
+        array = npy.read_array(file, allow_pickle=False)
+    return events_of(array)
 
 
 def events_of(array: NDArray[Any], size: tuple[int, int] | None = None) -> Events:
@@ -186,29 +233,35 @@ def events_of(array: NDArray[Any], size: tuple[int, int] | None = None) -> Event
     ``size``: width and height, by default up to the last pixel that has an event. Raises
     ``RefusalError`` (U603).
     """
-    names = array.dtype.names or ()
-    if array.ndim != 1 or not set(NEEDED) <= set(names):
-        found = f"{printable(str(array.dtype))}, shape {array.shape}"
-        raise refused(UnreadableData, "the array holds no events", found, EXPECTED)
-    numbers = {}
-    for name in NEEDED:
-        values = array[name]
-        if values.dtype.kind not in "biuf" or not (np.isfinite(values) & (values >= 0)).all():
-            with at(name):
-                problem = "a time or place of an event is no number from 0 on"
-                raise refused(UnreadableData, problem, str(values.dtype), EXPECTED)
-        numbers[name] = values.astype(np.int64)
-    t, x, y = (numbers[name] for name in NEEDED)
+    fields: Mapping[str, Any] = array.dtype.fields or {}
+    polarity = next((each for each in POLARITIES if each in fields), None)
+    for name in (*NEEDED, *([] if polarity is None else [polarity])):
+        if array.ndim != 1 or name not in fields or fields[name][0].kind not in "biuf":
+            found = f"{printable(str(array.dtype))}, shape {array.shape}"
+            raise refused(UnreadableData, "the array holds no events", found, EXPECTED)
+    t = _numbers(array["t"], "t", MOST_MICROSECONDS)
+    x, y = (_numbers(array[name], name, MOST_PIXELS) for name in ("x", "y"))
     order = np.argsort(t, kind="stable") if (np.diff(t) < 0).any() else slice(None)
-    field = next((each for each in POLARITIES if each in names), None)
-    on = None if field is None else array[field][order] > 0
+    on = None if polarity is None else array[polarity][order] > 0
     width, height = size or (int(x.max(initial=0)) + 1, int(y.max(initial=0)) + 1)
     if width * height > MOST_PIXELS or x.max(initial=0) >= width or y.max(initial=0) >= height:
         found = f"pixel {x.max(initial=0)}, {y.max(initial=0)} of {width} x {height}"
-        raise refused(UnreadableData, "an event lies outside the sensor", found,
-                      f"at most {MOST_PIXELS} pixels")  # fmt: skip
+        limit = f"at most {MOST_PIXELS} pixels"
+        raise refused(UnreadableData, "an event lies outside the sensor", found, limit)
     start = t.min(initial=np.iinfo(np.int64).max) if len(t) else 0
     return Events((t - start)[order], x[order], y[order], on, width, height)
+
+
+def _numbers(values: NDArray[Any], name: str, most: int) -> NDArray[np.int64]:
+    """Return times or places as integers. Raises ``RefusalError`` (U603)."""
+    with np.errstate(invalid="ignore"):
+        wrong = ~((values >= 0) & (values <= most))  # also NaN
+    if wrong.any():
+        with at(name):
+            problem = "a time or place of an event is out of range"
+            found = str(values[int(np.argmax(wrong))])
+            raise refused(UnreadableData, problem, found, f"0 to {most}")
+    return values.astype(np.int64)
 
 
 def framed(events: Events, framing: Framing) -> NDArray[Any]:
@@ -216,6 +269,12 @@ def framed(events: Events, framing: Framing) -> NDArray[Any]:
 
     Raises ``RefusalError`` (U603) for options that leave nothing, or more than memory holds.
     """
+    framing.check()
+    if not len(events.t):
+        raise refused(UnreadableData, "the recording has no events")
+    if events.t[-1] / MICROSECONDS / framing.dt_s > MOST_STEPS:
+        found = f"{framing.text()}; {events.t[-1] / MICROSECONDS:g} s"
+        raise refused(UnreadableData, "the frames are too large", found, help="take a longer --dt")
     x, y, width, height, kept = _cropped(events, framing)
     if framing.polarity in ("on", "off") and events.on is not None:
         kept &= events.on == (framing.polarity == "on")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nirc.diagnostics.log import Log
-from nirc.diagnostics.usage import UnreadableData
+from nirc.diagnostics.usage import UnreadableData, WrongType
 from nirc.files.bounds import RefusalError
 from nirc.files.data import Data, read_data
 from nirc.files.events import (
@@ -25,16 +25,18 @@ from nirc.files.events import (
     joined,
     read_events,
 )
+from nirc.files.foreign import check_file
 
 
 def is_recording(path: Path) -> bool:
     """Return True for events: a file of a camera, or a structured array."""
     try:
+        check_file(path)
         if is_events(path):
             return True
         with path.open("rb") as file:
             head = file.read(128)
-    except OSError:
+    except (OSError, RefusalError):
         return False  # of which its reader says more
     return head.startswith(b"\x93NUMPY") and b"'descr': [" in head
 
@@ -75,11 +77,23 @@ def frames(
     height. ``pool``: pixels of a square that become one. ``polarity``: both, merged, on or off.
     ``start``, ``window``: seconds. Raises ``InputError`` (U603).
     """
+    if size is not None and not _is_size(size):
+        limit = "width and height in pixels"
+        raise WrongType(argument="size", value=size, limit=limit).refusal()
     framing = Framing(dt, crop, pool, polarity, start, window)
     try:
+        framing.check()
         return framed(events_of(np.asarray(events), size), framing)
     except RefusalError as refusal:
         raise refusal.finding.refusal() from None
+
+
+def _is_size(size: object) -> bool:
+    return (
+        isinstance(size, tuple | list)
+        and len(size) == 2
+        and all(isinstance(each, int | np.integer) and each > 0 for each in size)
+    )
 
 
 def converted(path: Path, dt_s: float | None, log: Log) -> Data:

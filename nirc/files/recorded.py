@@ -7,6 +7,8 @@ The attribute with its name is text, which HDF5 cannot read safely (see ``nirc.f
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.diagnostics.usage import UnreadableData
-from nirc.files.bounds import MAX_DATA_BYTES, at, printable, refused
+from nirc.files.bounds import (
+    COPY_AGAIN,
+    MAX_DATA_BYTES,
+    RefusalError,
+    at,
+    cause,
+    printable,
+    refused,
+)
 from nirc.files.foreign import is_nir_data
 
 if TYPE_CHECKING:
@@ -145,3 +155,15 @@ def _binned(
     cell = np.ravel_multi_index((np.nonzero(real)[0], step.astype(np.int64), neuron), shape)
     weights = None if value is None else value[real].astype(np.float64)
     return np.bincount(cell, weights, minlength=math.prod(shape)).reshape(shape)
+
+
+@contextmanager
+def damage() -> Iterator[None]:
+    """Refuse bytes that make no sense to numpy and zipfile, which raise a dozen classes."""
+    try:
+        yield
+    except RefusalError:
+        raise
+    except Exception as error:
+        problem = "the file is damaged"
+        raise refused(UnreadableData, problem, cause(error), help=COPY_AGAIN) from error

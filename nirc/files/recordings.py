@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.usage import UnreadableData
 from nirc.files.bounds import COPY_AGAIN, RefusalError, printable, refused
-from nirc.files.data import damage, member
+from nirc.files.data import member
 from nirc.files.faults import Faults
 from nirc.files.foreign import check_file, identify
 from nirc.files.manifest import sha256
+from nirc.files.recorded import damage
 from nirc.files.runrecord import RUN_RECORD, record_path
 
 OUTPUT = "output"  # the name of the network's outputs among the populations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,9 +12,12 @@ from typing import Any
 
 from nirc.diagnostics.errors import Diagnostic, NircError
 from nirc.diagnostics.log import Log
-from nirc.diagnostics.project import UnreadableProject
+from nirc.diagnostics.project import GateNotMet, UnreadableProject
 from nirc.files import bundle
+from nirc.files.bounds import RefusalError
 from nirc.files.commit import Commit, at_once
+from nirc.files.foreign import check_file
+from nirc.options import is_finite
 from nirc.project.file import Project, Row, read_project
 from nirc.project.gates import GATES, outcomes
 from nirc.project.summary import summary_html
@@ -26,6 +30,9 @@ BASELINE = "nirc.baseline.json"  # beside the project file
 SUMMARY_SCHEMA = "nirc-build/1"
 BASELINE_SCHEMA = "nirc-build-baseline/1"
 MAX_SUMMARY = 1 << 28  # bytes
+NUMBERS = (*(gate.name for gate in GATES), "accuracy_of_model")
+TEXTS = ("fullest", "energy_source")
+SEALED = ("name", "target", "file", "fingerprint", "sha256", "figures", "stages", "findings")
 
 Tree = dict[str, Any]
 
@@ -34,13 +41,17 @@ Tree = dict[str, Any]
 class Choices:
     """A build as it is asked for.
 
-    ``accept``: store the figures as the baseline. ``fresh``: build every row.
+    ``accept``: store the figures as the baseline. ``fresh``: build every row. ``jobs`` and
+    ``scheduler``: see ``nirc.project.workers``.
     """
 
     accept: bool = False
     fresh: bool = False
     jobs: int | None = None
     scheduler: str | None = None
+    allowed: tuple[str, ...] = ()  # codes, beside those of the project file
+    refused: tuple[str, ...] = ()
+    baseline: Path | None = None  # of accepted findings, for rows that name none
 
 
 @dataclass
@@ -107,7 +118,7 @@ def _task(row: Row, work: _Build) -> Task | None:
         "model": row.path,
         "data": row.data,
         "calibrate": row.calibrate,
-        "baseline": row.baseline,
+        "baseline": row.baseline or work.choices.baseline,
     }
     attempt = Log()
     try:
@@ -116,7 +127,9 @@ def _task(row: Row, work: _Build) -> Task | None:
         _failed(row, refusal.diagnostics, work)
         return None
     shown = {role: _shown(Path(name), work.project.folder) for role, name in names.items()}
-    return Task(row.name, row.target, row.options, files, shown, row.accepted, row.refused)
+    allowed = (*row.accepted, *work.choices.allowed)
+    refused = (*row.refused, *work.choices.refused)
+    return Task(row.name, row.target, row.options, files, shown, allowed, refused)
 
 
 def _shown(path: Path, folder: Path) -> str:
@@ -156,18 +169,36 @@ def _take(answer: Answer, task: Task, work: _Build) -> None:
         bundle.write(work.folder / row.name, answer.files, force=False, log=attempt,
                      commit=work.commit)  # fmt: skip
     except NircError as refusal:
-        _failed(row, [*answer.findings, *refusal.diagnostics], work)
+        help_ = f"remove the folder {FOLDER}/{row.name}, or move it away"
+        refused = (
+            replace(d, help=help_ if d.code == "U602" else d.help) for d in refusal.diagnostics
+        )
+        _failed(row, [*answer.findings, *refused], work)
         return
-    work.rows[row.name] = _tree(row, "built", answer.findings, work) | {
+    made = _tree(row, "built", answer.findings, work) | {
         "bundle": f"{FOLDER}/{row.name}",
         "sha256": json.loads(answer.files[bundle.MANIFEST])["sha256"],
         "fingerprint": task.fingerprint(),
         "figures": dict(answer.figures),
         "stages": [dict(stage) for stage in answer.stages],
     }
+    work.rows[row.name] = {**made, "seal": _seal(made)}
 
 
 # What is kept from an earlier build.
+
+
+# Raised for a file that makes no sense.
+NONSENSE = (
+    OSError,
+    RefusalError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 
 
 def _is_kept(row: Tree, task: Task, directory: Path) -> bool:
@@ -183,7 +214,7 @@ def _is_kept(row: Tree, task: Task, directory: Path) -> bool:
 
 def _earlier(folder: Path) -> dict[str, Tree]:
     """Return the rows of an earlier summary, none if there is none that makes sense."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+    with contextlib.suppress(*NONSENSE):
         tree = _json(folder / "summary.json")
         if tree["schema"] == SUMMARY_SCHEMA and tree["nirc_version"] == __version__:
             return {row["name"]: row for row in tree["rows"] if _is_sound(row)}
@@ -191,47 +222,70 @@ def _earlier(folder: Path) -> dict[str, Tree]:
 
 
 def _is_sound(row: Tree) -> bool:
-    """Return True for a row with the fields that this module writes, of their types."""
-    texts = (row["name"], row["model"], row["target"], row["file"], row["status"])
-    findings: list[object] = []
-    for each in row["findings"]:
-        findings += [each[key] for key in ("code", "severity", "message")]
-    numbers = [row["figures"].get(gate.name, 0.0) for gate in GATES]
+    """Return True for a row as ``_take`` makes it, unchanged since."""
+    numbers = [row["figures"].get(name, 0.0) for name in NUMBERS]
     return (
-        all(isinstance(text, str) for text in (*texts, *findings))
-        and all(isinstance(number, (int, float)) for number in numbers)
-        and isinstance(row["stages"], list)
+        row["seal"] == _seal(row)
+        and all(isinstance(row[name], str) for name in ("name", "model", "target", "file"))
+        and row["status"] in ("built", "kept")
+        and all(isinstance(number, (int, float)) and is_finite(number) for number in numbers)
+        and all(_is_finding(each) for each in row["findings"])
+        and set(row["figures"]) <= {*NUMBERS, "fullest", "energy_source"}
+        and all(isinstance(row["figures"].get(name, ""), str) for name in TEXTS)
+        and ("utilisation" in row["figures"]) == ("fullest" in row["figures"])
+        and ("accuracy" in row["figures"]) == ("accuracy_of_model" in row["figures"])
     )
 
 
+def _is_finding(tree: Tree) -> bool:
+    finding = Diagnostic(**tree)
+    return finding.severity in ("error", "warning", "note") and all(
+        isinstance(value, str) for value in tree.values()
+    )
+
+
+def _seal(row: Tree) -> str:
+    """Return the SHA-256 of what a row says of its compilation: a row edited by hand is no row."""
+    kept = {name: row[name] for name in SEALED}
+    kept["findings"] = [each for each in row["findings"] if each["code"] != GateNotMet.code]
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
 def _json(path: Path) -> Any:
+    check_file(path)
     with path.open("rb") as file:
         return json.loads(file.read(MAX_SUMMARY))
 
 
 def _stored(path: Path, log: Log) -> Mapping[str, Mapping[str, float]]:
     """Return the figures of the baseline, none without one. Raises ``InputError`` (U620)."""
+    if not path.exists():
+        return {}
     try:
         tree = _json(path)
         if tree["schema"] != BASELINE_SCHEMA:
             raise ValueError(f"its schema is not {BASELINE_SCHEMA}")
-        return {
-            str(name): {str(key): float(value) for key, value in row.items()}
-            for name, row in tree["rows"].items()
-        }
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        log.add(
-            UnreadableProject(
-                problem="the baseline is not one that `nirc build --accept` wrote",
-                found=str(error)[:200],
-                help="take the version of your repository, or write it with --accept",
-                file=str(path),
-            )
+        return {str(name): _figures(row) for name, row in tree["rows"].items()}
+    except NONSENSE as error:
+        found = (
+            str(error)[:200] if isinstance(error, (ValueError, OSError)) else "another structure"
         )
-        log.raise_if_errors()
-        raise AssertionError("an error was logged") from None
+        wrong = UnreadableProject(
+            problem="the baseline is not one that `nirc build --accept` wrote",
+            found=found,
+            help="take the version of your repository, or write it with --accept",
+            file=str(path),
+        )
+        raise wrong.refusal() from None
+
+
+def _figures(row: Mapping[str, Any]) -> dict[str, float]:
+    """Return the figures of one row of the baseline. Raises ``ValueError``."""
+    for name, value in row.items():
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if name not in NUMBERS or not number or not is_finite(value):
+            raise ValueError(f"`{name[:40]}` is no figure")
+    return dict(row)
 
 
 def _accepted(work: _Build, stored: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
@@ -277,5 +331,5 @@ def _judged(row: Row, tree: Tree, stored: Mapping[str, float] | None) -> Tree:
         gates[f"{name}_of_baseline" if outcome.of_baseline else name] = outcome.as_tree()
         if not outcome.passed:
             missed.append(replace(outcome.finding().diagnostic(), file=tree["file"]).as_dict())
-    found = [each for each in tree["findings"] if each["code"] != "P328"]
+    found = [each for each in tree["findings"] if each["code"] != GateNotMet.code]
     return {**tree, "gates": gates, "findings": found + missed}

@@ -5,7 +5,6 @@ The options are those of the command line by their long names. Paths are relativ
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,17 +12,19 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from nirc.chip import registry
+from nirc.chip.explain import finding_class
 from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.project import EXAMPLE, UnreadableProject
 from nirc.diagnostics.similar import did_you_mean
-from nirc.files.bounds import printable
-from nirc.options import Options
+from nirc.files.bounds import RefusalError, printable
+from nirc.files.foreign import check_file
+from nirc.options import Options, is_finite
 from nirc.project.gates import GATES, SLACK
 
 MAX_BYTES = 1 << 20  # of the file: a line for each option of thousands of models
 MAX_ROWS = 10_000  # models x targets
-MAX_NAME = 100  # characters of a model's name, which names a folder
+MAX_NAME = 150  # bytes of a model's name, which names a folder
 
 Table = Mapping[str, Any]
 
@@ -100,7 +101,7 @@ class _Reader:
         self._check_keys(defaults, [key for key in KEYS if key != "path"], "defaults")
         models = self._table(tree, "model", "")
         if not models:
-            self._wrong("the file names no model", help=f"add a table such as{EXAMPLE}")
+            self._wrong("the file names no model", help=f"add a table such as {EXAMPLE}")
         rows: list[Row] = []
         for name in models:
             rows += self._rows_of(str(name), self._table(models, name, "model"), defaults)
@@ -121,16 +122,24 @@ class _Reader:
 
     def _tree(self) -> Table:
         try:
+            check_file(self.file)
             with self.file.open("rb") as opened:
                 text = opened.read(MAX_BYTES + 1)
             if len(text) > MAX_BYTES:
                 self._refuse("the project file is too large", limit=f"{MAX_BYTES} bytes")
             return tomllib.loads(text.decode())
+        except RefusalError as refusal:
+            words = refusal.finding.words()
+            self._refuse(
+                f"the project file cannot be read: {words.message}",
+                found=words.found,
+                help=f"write nirc.toml: {EXAMPLE}",
+            )
         except OSError as error:
             reason = error.strerror or str(error)
             self._refuse(
                 f"the project file cannot be read: {reason}",
-                help=f"write `{printable(self.file.name)}`, such as{EXAMPLE}",
+                help=f"write nirc.toml: {EXAMPLE}",
             )
         except (ValueError, RecursionError) as error:  # of tomllib, and no UTF-8
             self._refuse("the project file is no TOML", found=printable(str(error), 200))
@@ -138,16 +147,12 @@ class _Reader:
     def _rows_of(self, name: str, table: Table, defaults: Table) -> Iterator[Row]:
         where = f"model.{name}"
         self._check_keys(table, KEYS, where)
-        if (
-            not 0 < len(name) <= MAX_NAME
-            or name.startswith(".")
-            or not set(name).isdisjoint("/\\\0")
-        ):
+        if not _names_a_folder(name):
             self._wrong(
                 "the name of a model names a folder",
                 where,
                 found=printable(name),
-                limit=f"1 to {MAX_NAME} characters, no `/`, no `.` in front",
+                limit=f"1 to {MAX_NAME} bytes of printable text, no `/`, no `.` in front",
             )
             return
         merged = {_key(key): value for key, value in {**defaults, **table}.items()}
@@ -157,9 +162,10 @@ class _Reader:
         if paths["path"] is None and "path" not in merged:
             self._wrong("a model has no `path`", where, help='add path = "model.nir"')
         lists = {key: self._texts(merged.get(key, []), f"{where}.{key}") for key in LISTS}
-        if not lists["targets"] and "targets" not in merged:
+        if not lists["targets"]:
             self._wrong("a model has no `targets`", where, help='add targets = ["xylo"]')
         options = self._options(merged, where)
+        self._check_codes((*lists["allow"], *lists["refuse"]), where)
         chip = self._chip(given, merged.get("input"), where)
         for target in dict.fromkeys(lists["targets"]):
             if (known := self._known(target, f"{where}.targets")) is None or paths["path"] is None:
@@ -178,6 +184,14 @@ class _Reader:
                 gates,
             )
         self._check_chip(chip, lists["targets"], where)
+
+    def _check_codes(self, codes: Sequence[str], where: str) -> None:
+        for code in codes:
+            try:
+                finding_class(code)
+            except NircError as refusal:
+                for d in refusal.diagnostics:
+                    self._wrong(d.message, where, found=d.found, help=d.help)
 
     def _known(self, target: str, where: str) -> set[str] | None:
         """Return the names of a chip's options, None if there is no such target."""
@@ -254,7 +268,7 @@ class _Reader:
             value = given.get(name)
             if value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, NUMBER) or math.isnan(value):
+            if isinstance(value, bool) or not isinstance(value, NUMBER) or not is_finite(value):
                 self._wrong(
                     "a gate is a number", f"{where}.gate.{name}", found=printable(repr(value))
                 )
@@ -290,7 +304,11 @@ class _Reader:
         self, table: Table, known: Sequence[str], where: str, normal: Any = None
     ) -> None:
         normal = normal or _key
+        seen: set[str] = set()
         for key, value in table.items():
+            if normal(key) in seen:
+                self._wrong(f"`{printable(key)}` is given twice", where, help="leave one away")
+            seen.add(normal(key))
             if normal(key) not in known:
                 shown = printable(key)
                 self._wrong(
@@ -328,6 +346,16 @@ class _Reader:
 def _key(name: str) -> str:
     """Return the long name of an option as the command line writes it."""
     return name.replace("_", "-")
+
+
+def _names_a_folder(name: str) -> bool:
+    size = len(name.encode(errors="surrogateescape"))
+    return (
+        0 < size <= MAX_NAME
+        and name.isprintable()
+        and not name.startswith(".")
+        and set(name).isdisjoint("/\\")
+    )
 
 
 def _nested(table: Table, name: str) -> Table:

@@ -8,6 +8,7 @@ from itertools import product
 from typing import Any
 
 from nirc.chip import registry
+from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.similar import did_you_mean
 from nirc.diagnostics.usage import OptionMakesNoSense
@@ -46,6 +47,7 @@ def varied(text: str, targets: Sequence[str]) -> Varied:
         chips |= {option.name for option in registry.resolve(target)[0].options}
     if not all(values):
         raise _senseless(f"`--vary {text}` is not of the form NAME=VALUE,VALUE", text)
+    values = list(dict.fromkeys(values))
     if name in chips:
         return Varied(name, tuple(values), own=True)
     if name not in OPTIONS:
@@ -59,11 +61,11 @@ def varied(text: str, targets: Sequence[str]) -> Varied:
 def _value(name: str, text: str, kind: type) -> Value:
     try:
         return YES[text] if kind is bool else kind(text)
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, OverflowError):
         raise _senseless(f"`{name}` cannot be `{text}`", text, kind.__name__) from None
 
 
-def _senseless(problem: str, found: str, limit: str = "", help: str = "") -> Exception:
+def _senseless(problem: str, found: str, limit: str = "", help: str = "") -> NircError:
     return OptionMakesNoSense(problem=problem, found=found, limit=limit, help=help).refusal()
 
 
@@ -73,12 +75,15 @@ def tasks_of(
     varying: Sequence[Varied],
     files: Mapping[str, bytes],
     names: Mapping[str, str],
+    allowed: tuple[str, ...] = (),
+    refused: tuple[str, ...] = (),
 ) -> dict[str, tuple[Task, dict[str, Value]]]:
     """Return a task for each combination by name, with the values that it varies.
 
     An option of a chip is left out for a target that has none of this name. Raises ``UsageError``
     (U607) for a value that no compilation takes, or for too many rows.
     """
+    _check(targets, options, varying)
     tasks: dict[str, tuple[Task, dict[str, Value]]] = {}
     for target in dict.fromkeys(targets):
         known = {option.name for option in registry.resolve(target)[0].options}
@@ -89,11 +94,25 @@ def tasks_of(
             asked = _with(replace(options, chip=own), axes, given)
             asked.checked(Log())
             parts = [target.replace(":", "-"), *(f"{n}-{v}" for n, v in given.items())]
-            task = Task(".".join(parts), target, asked, files, names)
+            task = Task(".".join(parts), target, asked, files, names, allowed, refused)
             tasks[task.name] = (task, given)
             if len(tasks) > MOST_ROWS:
                 raise _senseless("the sweep has too many rows", str(len(tasks)), str(MOST_ROWS))
     return tasks
+
+
+def _check(targets: Sequence[str], options: Options, varying: Sequence[Varied]) -> None:
+    """Refuse an option that no target has, and one that is varied twice."""
+    known: set[str] = set()
+    for target in targets:
+        known |= {option.name for option in registry.resolve(target)[0].options}
+    for name, _ in options.chip:
+        if name not in known:
+            raise _senseless(f"no target has an option `{name}`", name, ", ".join(sorted(known)))
+    names = [axis.name for axis in varying]
+    for name in names:
+        if names.count(name) > 1:
+            raise _senseless(f"`{name}` is varied twice", name, "one --vary with all its values")
 
 
 def _with(options: Options, axes: Sequence[Varied], given: Mapping[str, Value]) -> Options:

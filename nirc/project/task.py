@@ -20,8 +20,9 @@ from nirc.diagnostics.errors import Diagnostic, NircError
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.policy import Policy, known_of
 from nirc.diagnostics.usage import Bug, NoMemory, UnreadableBaseline
-from nirc.files.bounds import MAX_DATA_BYTES
+from nirc.files.bounds import RefusalError
 from nirc.files.data import Data, read_data
+from nirc.files.foreign import check_file
 from nirc.semantics.threads import with_one_thread
 from nirc.stages import load_as
 from nirc.verification.costs import activity
@@ -80,16 +81,17 @@ def read_files(
         if path is None:
             continue
         try:
-            if path.stat().st_size > MAX_DATA_BYTES:
-                raise OSError("the file is too large")
+            check_file(path)
             files[role] = path.read_bytes()
+        except RefusalError as refusal:
+            _refuse(role, path, refusal.finding.words().message, log)
         except OSError as error:
-            _refuse(role, path, error, log)
+            _refuse(role, path, error.strerror or str(error), log)
     log.raise_if_errors()
     return files, {role: str(path) for role, path in given.items() if path is not None}
 
 
-def _refuse(role: str, path: Path, error: OSError, log: Log) -> None:
+def _refuse(role: str, path: Path, reason: str, log: Log) -> None:
     """Log the findings of the reader of this kind of file."""
     attempt = Log(file=str(path))
     with contextlib.suppress(NircError):
@@ -98,7 +100,7 @@ def _refuse(role: str, path: Path, error: OSError, log: Log) -> None:
         elif role in ("data", "calibrate"):
             read_data(path, attempt)
     if not attempt.errors:
-        attempt.add(UnreadableBaseline(file=str(path), reason=error.strerror or str(error)))
+        attempt.add(UnreadableBaseline(file=str(path), reason=reason))
     log.add_all(replace(finding, file=str(path)) for finding in attempt.errors)
 
 

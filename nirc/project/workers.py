@@ -6,18 +6,24 @@ The answers do not depend on the kind of worker. They come in the order in which
 from __future__ import annotations
 
 import os
+import re
+import socket
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Any
 
+from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.project import SchedulerLost, WorkerLost
+from nirc.files.bounds import printable
 from nirc.project.task import Answer, Task, perform
 from nirc.version import __version__
 
 CONNECT_S = 10  # for a scheduler to answer
+ADDRESS = re.compile(r"tcp://(?P<host>[\w.-]+|\[[0-9a-fA-F:]+\]):(?P<port>[0-9]{1,5})")
 RETRIES = 2  # of a task whose worker of Dask died
 
 
@@ -59,7 +65,19 @@ def _in_processes(tasks: Sequence[Task], jobs: int) -> Iterator[Answer]:
 
 def _pool(jobs: int) -> ProcessPoolExecutor:
     # A fresh interpreter: a fork would copy the threads of numpy and ortools in any state.
-    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, even if it was killed."""
+    Thread(target=_watch_parent, daemon=True).start()
+
+
+def _watch_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _alone(task: Task) -> Answer:
@@ -86,14 +104,11 @@ def _on_dask(tasks: Sequence[Task], scheduler: str) -> Iterator[Answer]:
             problem="--scheduler needs the package `distributed`",
             help="pip install 'nirc-compiler[distributed]'",
         ).refusal() from None
+    _reach(scheduler)
     try:
         client: Any = distributed.Client(scheduler, timeout=CONNECT_S, set_as_default=False)
-    except (OSError, ValueError) as error:  # TimeoutError is an OSError
-        raise SchedulerLost(
-            problem=f"the scheduler `{scheduler}` does not answer",
-            found=type(error).__name__,
-            help=f"start `dask scheduler` there, and `dask worker {scheduler}`",
-        ).refusal() from None
+    except Exception as error:  # of Dask: it raises what its protocols raise
+        raise _silent(scheduler, type(error).__name__) from None
     with client:
         futures = {
             client.submit(perform, task, key=f"nirc-{task.fingerprint()}-{task.name}",
@@ -102,6 +117,30 @@ def _on_dask(tasks: Sequence[Task], scheduler: str) -> Iterator[Answer]:
         }  # fmt: skip
         for future in distributed.as_completed(futures, loop=client.loop):
             yield _dask_answer(future, futures[future])
+
+
+def _reach(scheduler: str) -> None:
+    """Raise ``UsageError`` (U622) for an address that makes no sense, or where nobody listens."""
+    address = ADDRESS.fullmatch(scheduler)
+    if address is None or not 0 < int(address["port"]) < 1 << 16:
+        raise SchedulerLost(
+            problem=f"`{printable(scheduler)}` is no address of a scheduler",
+            limit="tcp://HOST:PORT",
+            help="`dask scheduler` prints its address when it starts",
+        ).refusal()
+    try:
+        place = address["host"].strip("[]"), int(address["port"])
+        socket.create_connection(place, timeout=CONNECT_S).close()
+    except OSError as error:
+        raise _silent(scheduler, error.strerror or str(error)) from None
+
+
+def _silent(scheduler: str, reason: str) -> NircError:
+    return SchedulerLost(
+        problem=f"the scheduler `{scheduler}` does not answer",
+        found=reason,
+        help=f"start `dask scheduler` there, and `dask worker {scheduler}`",
+    ).refusal()
 
 
 def _dask_answer(future: Any, task: Task) -> Answer:

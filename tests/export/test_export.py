@@ -13,7 +13,7 @@ import pytest
 from nirc.api import Options, compile_model, lower
 from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
-from nirc.export.export import exported
+from nirc.exporting.export import exported
 from nirc.ir.populations import Population
 from nirc.ir.rules import LETTER
 from nirc.nirfile.graph import to_graph

@@ -14,9 +14,9 @@ import pytest
 from nirc.api import Options, lower
 from nirc.diagnostics.errors import Diagnostic, NircError
 from nirc.diagnostics.log import Log
-from nirc.export.assembly import fault, run_order
-from nirc.export.export import Exported, exported, for_simulator
-from nirc.export.importable import as_stepped
+from nirc.exporting.assembly import fault, run_order
+from nirc.exporting.export import Exported, exported, for_simulator
+from nirc.exporting.importable import as_stepped
 from nirc.frontend.raw import RawGraph, RawNode
 from nirc.semantics.run import run
 from nirc.writers.writer import installed_writers

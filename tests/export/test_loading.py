@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nirc.export.loading import load
+from nirc.exporting.loading import load
 from nirc.ir.arrays import frozen
 from nirc.ir.populations import Discrete
 from nirc.ir.rules import LETTER, MEMBRANE, Fire, Rule, parse, plain

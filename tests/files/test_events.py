@@ -156,3 +156,57 @@ def test_a_calibrated_bundle_says_how_events_were_counted(recordings: Path) -> N
     assert done.returncode == 0, done.stderr
     manifest = json.loads((recordings / "out/manifest.json").read_text())
     assert "window 0.05 s" in manifest["calibration"]["framing"]
+
+
+def test_no_code_beside_a_recording_is_run(recordings: Path, tmp_path: Path) -> None:
+    (tmp_path / "faery.py").write_text("open('ran', 'w')\n")
+    (tmp_path / "hand.raw").write_bytes((recordings / "hand.raw").read_bytes())
+    done = commands.process("data", "hand.raw", "-o", "o.npz", "--dt", "1e-2", cwd=tmp_path)
+    assert done.returncode == 0 and not (tmp_path / "ran").exists(), done.stderr
+
+
+def test_an_output_that_is_an_input_or_of_another_kind_is_refused(recordings: Path) -> None:
+    before = (recordings / "hand.npy").read_bytes()
+    np.savez(recordings / "x.npz", inputs=np.ones((1, 2, 3), np.int64))
+    for args in (("x.npz", "-o", "x.npz"), ("hand.npy", "-o", "hand.npy"), ("hand.npy", "-o", "-")):
+        done = data(recordings, *args, "--dt", "1e-2")
+        assert done.returncode == 2 and "U607" in done.stderr
+    assert (recordings / "hand.npy").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--window=inf", "--window=nan", "--dt=nan", "--dt=1e-300", "--start=inf", f"--pool={10**20}",
+     f"--crop={'9' * 5000},0,1,1"],
+)  # fmt: skip
+def test_numbers_that_make_no_sense_are_refused(recordings: Path, option: str) -> None:
+    done = data(recordings, "hand.npy", "-o", "n.npz", "--dt=1e-2", option)
+    assert done.returncode in (2, 3) and "Warning" not in done.stderr and "70" not in done.stderr
+
+
+@pytest.mark.parametrize("p", ["U4", "M8[us]", "V3", ("?", (3,))])
+def test_a_polarity_that_is_no_number_is_refused(tmp_path: Path, p: object) -> None:
+    np.save(tmp_path / "a.npy", np.zeros(3, [("t", "<i8"), ("x", "<i2"), ("y", "<i2"), ("p", p)]))
+    done = data(tmp_path, "a.npy", "-o", "o.npz", "--dt", "1e-3")
+    assert done.returncode == 3 and "U603" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("field", "kind", "value"), [("x", "u8", 2**64 - 1), ("t", "u8", 2**64 - 1), ("x", "f4", 1e30)]
+)
+def test_a_number_that_would_wrap_around_is_refused(field: str, kind: str, value: float) -> None:
+    kinds = {"t": "<i8", "x": "<i2", "y": "<i2", "p": "?"} | {field: kind}
+    made = np.zeros(2, list(kinds.items()))
+    made[field][1] = value
+    with pytest.raises(nirc.InputError, match="out of range"):
+        nirc.frames(made, dt=1e-3)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"dt": 0}, {"dt": "x"}, {"pool": 0}, {"crop": "x"}, {"size": (1,)}, {"size": 0},
+     {"window": float("nan")}, {"start": None}, {"polarity": "all"}, {"dt": 10**400}],
+)  # fmt: skip
+def test_arguments_of_another_kind_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(nirc.NircError):
+        nirc.frames(FOUR, **{"dt": 1e-3, **wrong})  # type: ignore[arg-type]

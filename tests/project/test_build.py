@@ -234,3 +234,69 @@ def test_a_worker_that_dies_takes_no_other_row_along(
     found = {answer.name: answer for answer in workers.answers(tasks, jobs=2)}
     assert [d.code for d in found["a.loihi2"].findings] == ["U621"]
     assert len(found) == 3 and not found["a.xylo"].findings
+
+
+def test_options_of_the_command_reach_every_row(project: Path) -> None:
+    assert build(project, "-W", "D401")[0].returncode == 1
+    done, rows = build(project, "-A", "D401,D402")
+    codes = {f["code"] for f in rows["b.xylo-audio3"]["findings"]}
+    assert done.returncode == 0 and not codes & {"D401", "D402"}
+
+
+def _figure(row: dict[str, Any]) -> None:
+    row["figures"]["utilisation"] = 0.01
+
+
+def _strange(row: dict[str, Any]) -> None:
+    row["findings"] = [{"code": "D401", "severity": "zzz", "message": "m"}]
+
+
+@pytest.mark.parametrize("change", [_figure, _strange])
+def test_a_row_of_the_summary_that_was_edited_is_compiled_again(
+    project: Path, change: Callable[[dict[str, Any]], None]
+) -> None:
+    build(project)
+    file = project / "build/summary.json"
+    tree = json.loads(file.read_text())
+    change(tree["rows"][0])
+    file.write_text(json.dumps(tree))
+    assert statuses(build(project)[1]) == ["built", "kept", "kept"]
+
+
+HUGE = "1" + 400 * "0"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("utilisation = 1", f"latency = {HUGE}"),
+        ("utilisation = 1", "latency = inf"),
+        ("dt = 1e-4", f"dt = {HUGE}"),
+        ('targets = "xylo:audio3"', "targets = []"),
+        ("[model.b]", '[model."a\\nb"]'),
+        ('path = "b.nir"', 'path = "b.nir"\nallow = "ZZZ"'),
+        ("dt = 1e-4", "dt = 1e-4\ntime-limit = 3\ntime_limit = 4"),
+    ],
+)
+def test_values_that_no_build_can_use_are_faults_of_the_file(
+    project: Path, right: str, wrong: str
+) -> None:
+    assert right in SMALL
+    (project / "nirc.toml").write_text(SMALL.replace(right, wrong))
+    done = nirc("build", cwd=project)
+    assert done.returncode == 3 and "U620" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("figures", [{"latency": 10**400}, {"latency": "0"}, {"speed": 1}, []])
+def test_a_baseline_that_is_none_is_refused(project: Path, figures: object) -> None:
+    tree = {"schema": "nirc-build-baseline/1", "rows": {"a.xylo": figures}}
+    (project / "nirc.baseline.json").write_text(json.dumps(tree))
+    done = nirc("build", cwd=project)
+    assert done.returncode == 3 and "U620" in done.stderr
+
+
+def test_a_pipe_is_no_file_and_does_not_hang(project: Path) -> None:
+    (project / "b.nir").unlink()
+    os.mkfifo(project / "b.nir")
+    done, rows = build(project)
+    assert done.returncode == 1 and rows["b.xylo-audio3"]["status"] == "failed"

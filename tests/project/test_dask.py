@@ -53,3 +53,11 @@ def test_a_scheduler_that_does_not_answer_is_named(
     monkeypatch.setattr(workers, "CONNECT_S", 1)
     with pytest.raises(UsageError, match=r"U622.*does not answer.*dask scheduler"):
         list(workers.answers(tasks(tmp_path), scheduler="tcp://127.0.0.1:9"))
+
+
+@pytest.mark.parametrize(
+    "address", ["nonsense", "", "tcp://", "tcp://[::", "http://x", "tcp://h:0"]
+)
+def test_an_address_that_makes_no_sense_is_refused_at_once(tmp_path: Path, address: str) -> None:
+    with pytest.raises(UsageError, match="no address of a scheduler"):
+        list(workers.answers(tasks(tmp_path), scheduler=address))

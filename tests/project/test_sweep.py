@@ -63,3 +63,11 @@ def test_an_option_or_value_that_makes_no_sense_is_refused(
     done = nirc(*BASE, "--target", "xylo", "--vary", vary, cwd=model)
     assert done.returncode == 2 and "U607" in done.stderr and said in done.stderr
     assert not (model / "sweep").exists()
+
+
+def test_an_option_that_no_target_has_and_one_that_is_varied_twice_are_refused(
+    model: Path,
+) -> None:
+    for more in (("--set", "foo=1"), ("--vary", "seed=0", "--vary", "seed=1")):
+        done = nirc(*BASE, "--target", "xylo", *more, cwd=model)
+        assert done.returncode == 2 and "U607" in done.stderr

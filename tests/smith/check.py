@@ -20,7 +20,7 @@ from nirc.api import Bundle, Compiled, Options, Stages, compile_model, lower
 from nirc.backends.xylo.neuron import XyloNeuron
 from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
-from nirc.export.export import exported
+from nirc.exporting.export import exported
 from nirc.ir.populations import Discrete, populations_of
 from nirc.ir.program import Program
 from nirc.ir.text import digest

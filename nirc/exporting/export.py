@@ -10,7 +10,7 @@ from nirc.chip.running import Samples
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.outcome import LoadWithArgument
 from nirc.diagnostics.usage import OptionMakesNoSense
-from nirc.export.importable import to_importable
+from nirc.exporting.importable import to_importable
 from nirc.frontend.raw import FROM_KEY
 from nirc.ir.arrays import Shape
 from nirc.ir.populations import Discrete, Population

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from nirc.diagnostics.log import Log
-from nirc.export.folding import folded
-from nirc.export.loading import Loaded
+from nirc.exporting.folding import folded
+from nirc.exporting.loading import Loaded
 from nirc.ir.arrays import Float, Shape, size
 from nirc.ir.linear import Dense, Diagonal
 from nirc.ir.populations import Sink, Source

@@ -12,8 +12,8 @@ from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.finding import Grade, Words
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.outcome import LeftOutOfExport, SimulatorLacks
-from nirc.export.assembly import Assembly, place_of
-from nirc.export.loading import Loaded, load
+from nirc.exporting.assembly import Assembly, place_of
+from nirc.exporting.loading import Loaded, load
 from nirc.ir.populations import Discrete, Population, Projection, Sink, Source, populations_of
 from nirc.ir.program import Form, Program
 from nirc.nirfile.graph import Graph, stepped
