@@ -81,6 +81,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """Return the public names, for completion."""
+    return sorted(__all__)
+
+
 def __getattr__(name: str) -> object:
     """Load a public name when it is first used, so that `import nirc` costs no numpy."""
     if name in _PUBLIC:

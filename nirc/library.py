@@ -25,6 +25,7 @@ from nirc.chip.running import Samples
 from nirc.diagnostics.errors import Diagnostic, warn
 from nirc.diagnostics.escape import in_lines
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.similar import did_you_mean
 from nirc.diagnostics.usage import OptionMakesNoSense, WrongType
 from nirc.files.data import Data, data_of, read_data
 from nirc.mapping.effort import Effort
@@ -263,9 +264,13 @@ def _figures(tree: Mapping[str, Any], text: str, log: Log) -> Figures:
 def _given(model: object, asked: Asked) -> Iterator[tuple[object, Options, Samples | None]]:
     """Yield the model, the options, and the inputs to calibrate with."""
     if unknown := asked.keys() - Asked.__annotations__.keys():
-        problem = f"there is no option `{sorted(unknown)[0]}`"
-        known = ", ".join(Asked.__annotations__)
-        raise OptionMakesNoSense(problem=problem, limit=known).refusal()
+        name, known = sorted(unknown)[0], [*Asked.__annotations__]
+        nearest = "writer" if name.strip("_") == "from" else name
+        raise OptionMakesNoSense(
+            problem=f"there is no option `{name}`",
+            limit=", ".join(known),
+            help=did_you_mean(nearest, known),
+        ).refusal()
     names = {"dt": "dt_s", "time_limit": "time_limit_s"}
     plain = {
         names.get(name, name): value

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nirc.backends.xylo.limits import MAX_INPUT_SPIKES, VARIANTS
 from nirc.chip.backend import Backend
-from nirc.chip.vendor import SAMNA_STUB, Package
+from nirc.chip.vendor import SAMNA_STUB, SYNSENSE, Package
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,11 @@ class Xylo(Backend):
     targets = VARIANTS
     packages = (
         Package(
-            "samna", "samna", "deploy.py on the board", "pip install samna==0.48.6", SAMNA_STUB
+            "samna",
+            "samna",
+            "deploy.py on the board",
+            f'pip install --force-reinstall "samna>=0.48.6" --index-url {SYNSENSE}',
+            SAMNA_STUB,
         ),
         Package("rockpool", "rockpool", "Rockpool's simulator XyloSim", "pip install rockpool"),
     )

@@ -77,7 +77,7 @@ def fit(file: str, value: Any, pattern: Any, place: str = "") -> Any:
         return value
     elif kinds[0] is not type and callable(pattern):
         return pattern(file, value, place)
-    raise Refused(file, place or "the file", "a value is odd", value, wanted)
+    raise Refused(file, place or "the file", "a value is not what it may be", value, wanted)
 
 
 def integers(value: Any, low: int, high: int, axes: int = 0) -> Any:

@@ -16,7 +16,7 @@ from nirc.cli.interruption import Interruptions
 from nirc.cli.output import Decisions, Output, printable_path
 from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
-from nirc.files.commit import at_once
+from nirc.files.commit import Commit, at_once
 
 if TYPE_CHECKING:
     from nirc.files.data import Data
@@ -261,6 +261,12 @@ COMPILING = _options(
         help="Print the program after a pass; `nirc passes` lists them.",
     ),
 )
+
+
+def commit_part() -> Commit:
+    """Return a context around each of several renames."""
+    interruptions = click.get_current_context().find_object(Interruptions)
+    return at_once if interruptions is None else interruptions.commit_part
 
 
 def use_one_thread() -> None:

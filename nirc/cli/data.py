@@ -65,8 +65,8 @@ class _Crop(click.ParamType[Any]):
 def data(files: tuple[Path, ...], out: Path, output: Output, **options: Any) -> None:
     """Turn recordings into input spikes: events of cameras, arrays of tonic, NIR's data.
 
-    Reads AEDAT4, RAW (EVT2, EVT3), DAT and ES (needs the extra `events`), .npy with the fields t
-    (microseconds), x, y, p, and what --data takes elsewhere.
+    Reads AEDAT4, RAW (EVT2, EVT2.1, EVT3), DAT and ES (needs the extra `events`), .npy with the
+    fields t (microseconds), x, y, p, and what --data takes elsewhere.
     """
     with output.about(str(files[0])):
         from nirc.files.bundle import save_bytes

@@ -15,12 +15,11 @@ from nirc.cli.arguments import (
     MODEL,
     OUTPUT,
     asked_options,
+    commit_part,
     compilation,
     use_one_thread,
 )
-from nirc.cli.interruption import Interruptions
 from nirc.cli.output import Output, printable_path, to_streams
-from nirc.files.commit import Commit, at_once
 
 BUILD_EPILOG = """\b
 nirc.toml:
@@ -53,12 +52,6 @@ WORKERS = (
 def codes_of(texts: tuple[str, ...]) -> tuple[str, ...]:
     """Return the codes of -A or -W. Several may stand in one text, with commas."""
     return tuple(code for code in ",".join(texts).split(",") if code)
-
-
-def commit_part() -> Commit:
-    """Return a context around each of several renames."""
-    interruptions = click.get_current_context().find_object(Interruptions)
-    return at_once if interruptions is None else interruptions.commit_part
 
 
 @click.command(epilog=BUILD_EPILOG)
@@ -114,6 +107,11 @@ def build(
         columns = shutil.get_terminal_size((120, 24)).columns
         output.result(summary, lambda: as_text(summary, columns))
         output.line(f"wrote {printable_path(file.parent / 'build')}/: summary.html, summary.json")
+        stored = file.parent / "nirc.baseline.json"
+        if accept:
+            output.line(f"wrote {printable_path(stored)}: later builds must not be worse")
+        elif not stored.exists():
+            output.line("no baseline is stored: `nirc build --accept` keeps these figures as one")
         output.status = 0 if all(has_passed(row) for row in summary["rows"]) else 1
 
 
@@ -121,10 +119,13 @@ def _report(rows: list[dict[str, Any]], output: Output) -> None:
     """Log the errors of all rows, and their warnings for a machine or with -v."""
     from nirc.diagnostics.errors import Diagnostic
 
-    everything = output.is_document or output.sarif is not None or bool(output.verbose)
+    plain = output.form != "human" or output.sarif is not None or output.decisions.write is not None
+    everything = plain or bool(output.verbose)
     for row in rows:
         for tree in row["findings"]:
-            finding = Diagnostic(**{**tree, "message": f"{row['name']}: {tree['message']}"})
+            # A baseline of findings knows them by their messages alone.
+            named = tree["message"] if plain else f"{row['name']}: {tree['message']}"
+            finding = Diagnostic(**{**tree, "message": named})
             if finding.severity == "error" or everything:
                 output.log.add(finding)
 

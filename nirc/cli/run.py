@@ -14,6 +14,7 @@ from nirc.cli.arguments import (
     MODEL,
     NEW_FILE,
     OUTPUT,
+    commit_part,
     compilation,
     read_rasters,
     use_one_thread,
@@ -123,13 +124,12 @@ def verify(
     """Compare the model with the chip's answer, and name the stage that loses agreement."""
     use_one_thread()
     with output.about(str(model)):
-        from nirc.files.bundle import save_bytes, save_json
         from nirc.files.recordings import read_recording
         from nirc.report.verify import as_text
         from nirc.verification.verify import compile_and_verify
 
         if page_file is not None:
-            refuse_without_matplotlib()
+            check_page(page_file, output)
         rasters = read_rasters(data, options["dt"], output.log)
         observe = output.observer(print_ir_after)
         on_chip = None if recorded_on_chip is None else read_recording(recorded_on_chip, output.log)
@@ -148,22 +148,38 @@ def verify(
         output.stage("compare")
         if output.profile is not None:
             result["profile"] = output.profile.as_tree(output.profile.stages)
-        if json_file is not None:
-            save_json(json_file, result, output.log, output.commit)
+        drawn = b""
         if page_file is not None:
             from nirc.verification.page import page
 
-            save_bytes(page_file, page(compiled, result, rasters), output.log, output.commit)
+            drawn = page(compiled, result, rasters)
         output.result(result, lambda: as_text(result))
+        _write(json_file, page_file, result, drawn, output)
         output.log.raise_if_errors()
 
 
-def refuse_without_matplotlib() -> None:
-    """Raise ``UsageError`` (U611) before the work."""
+def _write(
+    json_file: Path | None, page: Path | None, result: dict[str, Any], drawn: bytes, output: Output
+) -> None:
+    """Write the figures and the page, and name them."""
+    from nirc.files.bundle import save_bytes, save_json
+
+    if json_file is not None:
+        save_json(json_file, result, output.log, commit_part())
+        output.line(f"wrote {printable_path(json_file)}")
+    if page is not None:
+        save_bytes(page, drawn, output.log, commit_part())
+        output.line(f"wrote {printable_path(page)}")
+
+
+def check_page(page: Path, output: Output) -> None:
+    """Raise ``UsageError`` (U607, U611) before the work."""
     from importlib.util import find_spec
 
     from nirc.diagnostics.usage import DrawingPackageMissing
 
+    if page.suffix != ".html":
+        output.refuse("--report writes a page", found=page.name, help="name F.html")
     if find_spec("matplotlib") is None:
         raise DrawingPackageMissing().refusal()
 

@@ -102,11 +102,12 @@ class GateNotMet(Finding):
     def words(self) -> Words:
         limit = f"{'at least' if self.least else 'at most'} {self.limit:g}"
         kind = "is worse than the baseline" if self.of_baseline else "does not meet its gate"
+        answers = self.gate in ("accuracy", "accuracy_drop", "agreement")
         words = Words(
             f"{self.gate} {kind}",
             found=f"{self.value:g}" if self.value is not None else "",
             limit=limit,
-            help="`nirc verify` names the difference that costs most",
+            help="`nirc verify` names the difference that costs most" if answers else "",
         )
         if self.value is None:
             message = f"{self.gate} is not known, so that its gate is not met"

@@ -36,6 +36,7 @@ def in_python(text: str) -> str:
     """Return ``text`` with the options of ``nirc`` as arguments of the library's functions."""
     if "--" not in text:
         return text
+    text = text.replace("--target all", "nirc.compare_targets(model)")
     text = re.sub(r"--set (\w+)=([\w.]+)", r'chip={"\1": "\2"}', text)
     text = re.sub(r"--input (host|dvs|VALUE)", r'chip={"input": "\1"}', text)
     text = re.sub(r"--(?:set|input)(?![\w-])", "chip", text)

@@ -386,8 +386,8 @@ class DrawingPackageMissing(Finding):
 
     def words(self) -> Words:
         return Words(
-            "--plot needs matplotlib, which is not installed",
-            help="pip install 'nirc-compiler[viz]' (or matplotlib alone); the table needs neither",
+            "a picture needs matplotlib, which is not installed",
+            help="pip install 'nirc-compiler[viz]' (or matplotlib alone); tables need neither",
         )
 
 

@@ -20,7 +20,7 @@ from nirc.diagnostics.similar import did_you_mean
 from nirc.files.bounds import RefusalError, printable
 from nirc.files.foreign import check_file
 from nirc.options import Options, is_finite
-from nirc.project.gates import GATES, SLACK
+from nirc.project.gates import GATES, SHARES, SLACK
 
 MAX_BYTES = 1 << 20  # of the file: a line for each option of thousands of models
 MAX_ROWS = 10_000  # models x targets
@@ -271,6 +271,13 @@ class _Reader:
             if isinstance(value, bool) or not isinstance(value, NUMBER) or not is_finite(value):
                 self._wrong(
                     "a gate is a number", f"{where}.gate.{name}", found=printable(repr(value))
+                )
+            elif name in SHARES and not SHARES[name] <= value <= 1:
+                self._wrong(
+                    "this gate is a share",
+                    f"{where}.gate.{name}",
+                    found=f"{value:g}",
+                    limit=f"{SHARES[name]:g} to 1",
                 )
             else:
                 gates[name] = float(value)

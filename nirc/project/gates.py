@@ -30,6 +30,8 @@ GATES = (
     Gate("energy", False, "this chip has no estimate of energy"),
 )
 
+# Gates that are shares, with the least value.
+SHARES = {"accuracy": 0.0, "agreement": 0.0, "utilisation": 0.0, "accuracy_drop": -1.0}
 Figures = Mapping[str, Any]
 
 

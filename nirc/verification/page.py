@@ -60,7 +60,8 @@ def _stages(result: Figures) -> list[dict[str, Any]]:
 def _drawings(compiled: Compiled, data: Data) -> Iterator[tuple[str, str, bytes]]:
     """Yield title, text and picture of each drawing."""
     if len(compiled.stages.discrete.graph) <= MOST_DRAWN:
-        text = "Populations from inputs to outputs, with their synapses, and the cores they are on."
+        text = "Populations from inputs to outputs, with their synapses"
+        text += ", and the cores they are on." if MAPPING in compiled.bundle.files else "."
         yield "From layers to cores", text, _network(compiled)
     if MAPPING in compiled.bundle.files:
         from nirc.report.floorplan import picture
