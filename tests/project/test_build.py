@@ -300,3 +300,21 @@ def test_a_pipe_is_no_file_and_does_not_hang(project: Path) -> None:
     os.mkfifo(project / "b.nir")
     done, rows = build(project)
     assert done.returncode == 1 and rows["b.xylo-audio3"]["status"] == "failed"
+
+
+def test_a_baseline_of_findings_is_written_and_accepted(project: Path) -> None:
+    build(project, "--write-baseline", "known.json")
+    assert json.loads((project / "known.json").read_text())["accepted"]
+    _, rows = build(project, "--baseline", "known.json")
+    assert not [f for row in rows.values() for f in row["findings"] if f["severity"] == "warning"]
+
+
+def test_the_baseline_of_figures_is_named(project: Path) -> None:
+    assert "no baseline is stored" in build(project)[0].stdout
+    assert "nirc.baseline.json" in build(project, "--accept")[0].stdout
+
+
+def test_a_share_above_1_is_no_gate(project: Path) -> None:
+    (project / "nirc.toml").write_text(SMALL.replace("utilisation = 1", "utilisation = 90"))
+    done = nirc("build", cwd=project)
+    assert done.returncode == 3 and "0 to 1" in done.stderr
