@@ -120,7 +120,7 @@ def _speck_configuration() -> type[Strict]:
     return strict("SpeckConfiguration", fields)
 
 
-def make(variant: str, log: Path | None = None) -> SimpleNamespace:
+def make(variant: str, log: Path | None = None, kind: type[Board] | None = None) -> SimpleNamespace:
     """Return `samna` with one variant and one board, ``samna.board``. Its log goes to a file."""
     number = integer(0, 1 << 31)
     spike = strict("Spike", dict.fromkeys(("layer", "feature", "y", "x", "timestamp"), (number, 0)))
@@ -134,7 +134,7 @@ def make(variant: str, log: Path | None = None) -> SimpleNamespace:
         validate_configuration=validate,
         configuration_to_flash_binary=lambda made: list(json.dumps(tree(made)).encode()),
     )
-    board = Board(module)
+    board = (kind or Board)(module)
     if log is not None:
         atexit.register(lambda: log.write_text(json.dumps(board.log)))
     devices = [SimpleNamespace(device_type_name=n) for n in ("XyloA2TestBoard", BOARDS[variant])]
