@@ -12,13 +12,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import sys
 import tempfile
 import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Any, NoReturn
 from unittest import mock
 
 import numpy as np
@@ -32,6 +33,9 @@ INSTALL = (
     "pip install 'asteval>=0.9.31,<0.10' scipy; pip install --no-deps "
     "--ignore-requires-python lava-nc==0.10.0"
 )
+INSTALL_NETX = (
+    "pip install torch matplotlib; pip install --no-deps --ignore-requires-python lava-dl==0.6.0"
+)
 
 
 def require_lava() -> SimpleNamespace:
@@ -42,10 +46,28 @@ def require_lava() -> SimpleNamespace:
     try:
         return _lava()
     except ImportError as error:
-        reason = f"the vendor's software is missing ({error}); install it: {INSTALL}"
-        if os.environ.get("NIRC_REQUIRE_ORACLES") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        _missing(error, INSTALL)
+
+
+def require_netx() -> Any:
+    """lava-dl's netx, without its object detection, which wants OpenCV and torchvision.
+
+    Missing: the test is skipped, or fails under NIRC_REQUIRE_ORACLES=1.
+    """
+    require_lava()
+    sys.modules.setdefault("lava.lib.dl.slayer.object_detection", ModuleType("object_detection"))
+    try:
+        from lava.lib.dl import netx
+    except ImportError as error:
+        _missing(error, INSTALL_NETX)
+    return netx
+
+
+def _missing(error: ImportError, install: str) -> NoReturn:
+    reason = f"the vendor's software is missing ({error}); install it: {install}"
+    if os.environ.get("NIRC_REQUIRE_ORACLES") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @functools.cache

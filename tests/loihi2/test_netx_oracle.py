@@ -4,10 +4,7 @@ emulator.
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,29 +15,15 @@ from nirc.backends.loihi2.emulate import emulate
 from nirc.backends.loihi2.netx import network_net
 from nirc.backends.loihi2.tables import Tables
 from tests.loihi2.chains import FLAVOURS, random_chain
-from tests.loihi2.oracle import require_lava
+from tests.loihi2.oracle import require_netx
 from tests.loihi2.test_netx import chain, resting
 
 pytestmark = pytest.mark.oracle
 
-INSTALL = (
-    "pip install torch matplotlib; pip install --no-deps --ignore-requires-python lava-dl==0.6.0"
-)
-
 
 @pytest.fixture(scope="module")
 def netx() -> Any:
-    """lava-dl's netx. Its object detection, which wants OpenCV and torchvision, is not loaded."""
-    require_lava()
-    sys.modules.setdefault("lava.lib.dl.slayer.object_detection", ModuleType("object_detection"))
-    try:
-        from lava.lib.dl import netx
-    except ImportError as error:
-        reason = f"the vendor's software is missing ({error}); install it: {INSTALL}"
-        if os.environ.get("NIRC_REQUIRE_ORACLES") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return netx
+    return require_netx()
 
 
 def run_netx(
