@@ -189,3 +189,24 @@ def test_names_of_boards_and_of_what_they_measure() -> None:
     assert (
         f"item_names = {found[1]}" in Path(source).with_name("dynapcnn_visualizer.py").read_text()
     )
+
+
+def test_its_importer_drops_nodes_that_it_does_not_know(sinabs: SimpleNamespace) -> None:
+    graph = nir.NIRGraph.from_list(
+        nir.Input(input_type=np.array([2])),
+        nir.Scale(scale=np.full(2, 3.0)),
+        nir.Affine(weight=np.eye(2), bias=np.zeros(2)),
+        nir.Output(output_type=np.array([2])),
+    )
+    with sinabs.torch.no_grad():
+        answer, _ = module_of("nir").from_nir(graph, batch_size=1)(sinabs.torch.ones(1, 2))
+    assert answer.flatten().tolist() == [1.0, 1.0]  # not 3
+
+
+def test_defaults_of_its_neurons_and_pools(sinabs: SimpleNamespace) -> None:
+    """Subtraction and no lower bound. Windows side by side, and the remainder is left out."""
+    neurons = sinabs.layers.IAF()
+    assert neurons.spike_fn is sinabs.activation.MultiSpike and neurons.min_v_mem is None
+    assert isinstance(neurons.reset_fn, sinabs.activation.MembraneSubtract)
+    pooled = sinabs.layers.SumPool2d(2)(sinabs.torch.ones(1, 1, 5, 5))
+    assert pooled.tolist() == [[[[4.0, 4.0], [4.0, 4.0]]]]
