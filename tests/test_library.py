@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import nirc
-from nirc.diagnostics.errors import ChipWarning
+from nirc.diagnostics.errors import ChipWarning, NircWarning
 from tests import commands
 from tests.models import DATA
 
@@ -119,7 +120,7 @@ def test_functions_give_what_the_commands_print(few: dict[str, Any], tmp_path: P
         found = nirc.verify(VOWELS, "xylo", few, writer=WRITER)
     assert as_json(found) == printed("verify", VOWELS, *given, cwd=tmp_path)
     assert "agreement" in str(found) and found._repr_html_().startswith("<pre>")
-    with pytest.warns(ChipWarning):  # a drop that the command refuses is a warning
+    with pytest.warns(NircWarning):  # a drop that the command refuses is a warning
         dropped = nirc.verify(VOWELS, "xylo", few, writer=WRITER, max_accuracy_drop=0.0)
     assert "P312" in {d.code for d in dropped.diagnostics}
     read = nirc.inspect(VOWELS, writer=WRITER)
@@ -204,3 +205,11 @@ def test_every_function_can_be_called_again(tmp_path: Path) -> None:
 def test_wrong_arguments_are_usage_errors(call: Any) -> None:
     with pytest.raises(nirc.UsageError):
         call()
+
+
+def test_a_warning_can_be_made_from_its_arguments(bundle: nirc.Bundle) -> None:
+    found = [d for d in bundle.diagnostics if d.severity == "warning"]
+    warning = ChipWarning(found)
+    copy = type(warning)(*warning.args)
+    assert str(copy) == str(warning) and "more of this code" in str(warning)
+    assert str(pickle.loads(pickle.dumps(warning))) == str(warning)

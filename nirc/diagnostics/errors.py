@@ -116,15 +116,19 @@ class BugError(NircError):
 
 
 class NircWarning(UserWarning):
-    """A finding that does not stop. ``diagnostics`` holds all findings of its code."""
+    """A finding that does not stop. ``diagnostics`` holds all findings of its code.
+
+    It is made from its ``args``, as all that copies or sends a warning expects.
+    """
 
     def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
-        more = f". And {len(diagnostics) - 1} more of this code" if len(diagnostics) > 1 else ""
-        super().__init__(self.diagnostics[0].sentence() + more)
+        super().__init__(self.diagnostics)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.diagnostics,), self.__dict__
+    def __str__(self) -> str:
+        more = len(self.diagnostics) - 1
+        tail = f". And {more} more of this code" if more else ""
+        return self.diagnostics[0].sentence() + tail
 
 
 class ChipWarning(NircWarning):
