@@ -213,7 +213,7 @@ def test_findings_about_data_name_the_data_and_labels_from_1_are_noticed(tmp_pat
         in command("run", "out", "--data", "bad.npz", "--out", "o", cwd=tmp_path).stderr
     )
     said = command("run", "out", "--data", "one.npz", "--out", "o", cwd=tmp_path).stderr
-    assert "U604" in said and "found 7, limit 0 to 6" in said
+    assert "U604" in said and "found 7, expected 0 to 6" in said
 
 
 @pytest.mark.usefixtures("small_calibration")

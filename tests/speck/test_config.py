@@ -456,7 +456,7 @@ def test_an_output_map_that_does_not_follow_from_the_input_is_named() -> None:
         put(split(), ("cnn_layers[0].dimensions.output_shape.size.x", 5)), InputError, "U605"
     )
     assert finding.where == "cnn_layers[0].dimensions.output_shape.size"
-    assert "(4, 6)" in finding.limit
+    assert "(4, 6)" in finding.expected
 
 
 def test_a_chip_without_a_used_core_is_refused() -> None:
