@@ -39,6 +39,7 @@ from nirc.files.runrecord import now, record_path, record_text, versions, words
 
 MAX_WAIT = 1e6  # seconds
 CHECKER = "check.py"  # in the bundle
+FIRST_DAY = "First day"  # begins the paragraph with what to install and the first commands
 SAVED: list[str] = []  # answers at their places: an interruption after this is a success
 
 
@@ -116,8 +117,13 @@ class Script:
 
     def parser(self) -> argparse.ArgumentParser:
         """Return the parser of the command line."""
+        # The help ends with what a newcomer needs.
+        texts = self.doc.strip().split("\n\n")
+        last = [text for text in texts if text.startswith(FIRST_DAY)]
         parser = argparse.ArgumentParser(
-            description=self.doc, formatter_class=argparse.RawDescriptionHelpFormatter
+            description="\n\n".join(text for text in texts if text not in last),
+            epilog="\n\n".join(last),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         only = parser.add_mutually_exclusive_group()
         add, only_add = parser.add_argument, only.add_argument

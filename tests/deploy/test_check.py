@@ -337,3 +337,11 @@ def test_the_json_schema_refuses_what_the_reader_refuses(chip: Chip, bundle: Pat
             file.root.check(tree, "", found)
             if structure(tree) != structure(good):  # a schema does not see arrays
                 assert not validator.is_valid(structure(tree)) or not found, place
+
+
+@each_chip
+def test_the_help_ends_with_what_a_newcomer_needs(bundle: Path, chip: Chip) -> None:
+    text = script(bundle, "--help").stdout
+    last = text.strip().split("\n\n")[-1]
+    assert last.startswith("First day") and "pip install" in last
+    assert sum(line.startswith("  python deploy.py") for line in last.splitlines()) >= 1
