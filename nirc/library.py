@@ -6,7 +6,6 @@ Results are plain data (``Figures``), or a ``Bundle``. Warnings are Python warni
 
 from __future__ import annotations
 
-import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -32,6 +31,7 @@ from nirc.mapping.effort import Effort
 from nirc.options import Options
 
 Named = str | os.PathLike[str]
+MOST_TOLERANCE = 1e9  # spikes
 Progress = Callable[[int], None]
 # A path, spike counts (samples, steps, ...input shape), or arrays by name: inputs, labels, dt,
 # outputs.
@@ -195,7 +195,7 @@ def compare(
     from nirc.verification.compare import compare as compared
 
     log = Log()
-    _number(tolerance, "tolerance", math.inf)
+    _number(tolerance, "tolerance", MOST_TOLERANCE)
     order = None
     if bundle is not None:
         order = in_order(Bundle.open(_path(bundle, "bundle")).manifest)
@@ -320,5 +320,5 @@ def _path(path: object, argument: str) -> Path:
 def _number(value: object, argument: str, most: float) -> None:
     """Raise ``UsageError`` (U607) for what is no number from 0 to ``most``."""
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= most:
-        limit = "a number from 0 on" if most == math.inf else f"a number from 0 to {most:g}"
+        limit = f"a number from 0 to {most:g}"
         raise WrongType(argument=argument, value=value, limit=limit).refusal()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,7 @@ def run(
         from nirc.verification.score import accuracy, check_labels
 
         opened = Bundle.open(bundle)
+        _check_out(out, data, bundle, opened.manifest["files"], output)
         names = tuple(in_order(opened.manifest)) if "all" in record else record
         rasters = read_rasters(data, opened.manifest.get("dt"), output.log)
         output.stage("load")
@@ -158,6 +161,22 @@ def verify(
         output.log.raise_if_errors()
 
 
+def _check_out(
+    out: Path, data: Path, bundle: Path, listed: Mapping[str, str], output: Output
+) -> None:
+    """Refuse an answer that would replace the data, or a file of the bundle."""
+    if out.exists() and data.exists() and out.samefile(data):
+        output.refuse(
+            "the answer would replace the data", found=f"--out {out}", help="name another file"
+        )
+    if out.resolve().parent == bundle.resolve() and out.name in (*listed, "manifest.json"):
+        output.refuse(
+            "the answer would replace a file of the bundle",
+            found=f"--out {out}",
+            help="name another file",
+        )
+
+
 def _write(
     json_file: Path | None, page: Path | None, result: dict[str, Any], drawn: bytes, output: Output
 ) -> None:
@@ -229,6 +248,12 @@ def compare(
         from nirc.report.mapping import check_picture
         from nirc.verification.compare import compare as compared
 
+        if not math.isfinite(tolerance):
+            output.refuse(
+                "--tolerance is a number of spikes",
+                found=f"{tolerance:g}",
+                help="0, or as many as a neuron may have too many in a sample",
+            )
         if plot is not None:
             check_picture(plot)
         order = None if bundle is None else _order(bundle)

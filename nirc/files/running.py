@@ -34,8 +34,8 @@ from nirc.files.board import (
     warn,
 )
 from nirc.files.description import File, Tree
-from nirc.files.manifest import Bundle, sha256
-from nirc.files.runrecord import now, record_path, record_text, versions, words
+from nirc.files.manifest import MANIFEST_NAME, Bundle, sha256
+from nirc.files.runrecord import is_record, now, record_path, record_text, versions, words
 
 MAX_WAIT = 1e6  # seconds
 CHECKER = "check.py"  # in the bundle
@@ -83,6 +83,26 @@ def second_look(directory: Path, listed: Mapping[str, str]) -> list[str]:
     scope = runpy.run_path(str(directory / CHECKER), run_name="check")
     found = scope["check"](scope["files_of"](directory), scope["READER"])
     return [str(each) for each in found if each.kind != "overflow"]
+
+
+def check_places(out: str, data: str | None, bundle: Path, listed: Mapping[str, str]) -> None:
+    """Raise ``DeployError`` if an answer, or its record, would replace what is no answer."""
+    place = Path(out)
+    if not place.absolute().parent.is_dir():
+        raise DeployError(f"--out: there is no folder {str(place.parent)!a}")
+    if place.is_dir():
+        raise DeployError(f"--out: {out!a} is a folder; name a file")
+    record = Path(record_path(out))
+    for each in (place, record):
+        if each.resolve().parent == bundle.resolve() and each.name in (*listed, MANIFEST_NAME):
+            raise DeployError(f"--out: {each.name!a} is a file of the bundle; name another")
+        if data and each.exists() and Path(data).exists() and each.samefile(data):
+            raise DeployError(f"--out: {str(each)!a} would replace the data; name another file")
+    if record.is_file() and not is_record(record.read_bytes()):
+        raise DeployError(
+            f"--out: the record of the run would replace {str(record)!a}, which is none; name "
+            "another file"
+        )
 
 
 @dataclass
@@ -235,8 +255,8 @@ class Script:
             print("\n".join(self.summary(bundle.trees)))
             return
         writes = options.data or getattr(options, "live", None) is not None
-        if writes and not Path(options.out).absolute().parent.is_dir():
-            raise DeployError(f"--out: there is no folder {str(Path(options.out).parent)!a}")
+        if writes:
+            check_places(options.out, options.data, self.directory, bundle.listed)
         board = self.board(bundle, options)
         raster = None
         if options.data:

@@ -57,6 +57,15 @@ RUN_RECORD = File(
 )
 
 
+def is_record(content: bytes) -> bool:
+    """Return True for the record of a run."""
+    try:
+        tree = json.loads(content[:MAX_RUN_RECORD])
+        return bool(tree["format"] == RUN_FORMAT)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
 def record_path(answer: str) -> str:
     """Return the place of the record beside an answer: OUT.json beside OUT.npz."""
     return f"{answer[:-4] if answer.endswith('.npz') else answer}.json"

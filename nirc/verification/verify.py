@@ -27,6 +27,7 @@ from nirc.verification.recorded import ComparedStage, compared_stage
 from nirc.verification.score import check_answers, check_labels, score
 from nirc.writers.writer import Reading
 
+MOST_SPIKES = 1 << 20  # of an output in a step
 PLACE_OF_DEVICE = 3  # among the stages
 MOST_STEP_DIFFERENCE = 1e-3  # relative, between the steps of data and model
 CALIBRATE = "calibrate the scales with --calibrate"
@@ -148,8 +149,8 @@ def _compared(
     }
 
 
-def board_outputs(on_chip: Recording, shape: tuple[int, ...], log: Log) -> Array:
-    """Return the outputs (samples, steps, outputs) of a recording.
+def board_outputs(on_chip: Recording, shape: tuple[int, ...], log: Log, *, spikes: bool) -> Array:
+    """Return the outputs (samples, steps, outputs) of a recording. ``spikes``: not membranes.
 
     Raises ``InputError`` (U619) if the recording has none, or others than ``shape``.
     """
@@ -163,7 +164,20 @@ def board_outputs(on_chip: Recording, shape: tuple[int, ...], log: Log) -> Array
             )
         )
         log.raise_if_errors()
-    return np.asarray(found)
+    counts = np.asarray(found)
+    if spikes and counts.size:
+        wrong = ~((counts >= 0) & (counts <= MOST_SPIKES) & (counts == np.floor(counts)))
+        if wrong.any():
+            log.add(
+                RecordingsDoNotMatch(
+                    problem="an output of the recording is no number of spikes",
+                    found=str(counts[wrong][0]),
+                    limit=f"integers, 0 to {MOST_SPIKES}",
+                    file=on_chip.file,
+                )
+            )
+            log.raise_if_errors()
+    return counts
 
 
 def _board(on_chip: Recording, outputs: Mapping[str, Array]) -> Row:
@@ -208,7 +222,12 @@ def _outputs(
     for mode in compiled.backend.modes[1:]:
         outputs[f"device:{mode}"] = compiled.bundle.run(raster, mode=mode, log=log).output
     if on_chip is not None:
-        outputs["board"] = board_outputs(on_chip, outputs["device"].shape, log)
+        outputs["board"] = board_outputs(
+            on_chip,
+            outputs["device"].shape,
+            log,
+            spikes=compiled.bundle.manifest["output_kind"] == "spikes",
+        )
     return outputs
 
 

@@ -440,3 +440,22 @@ def test_a_shell_gets_completions_instead_of_help(tmp_path: Path) -> None:
     assert first.stdout.splitlines() == ["plain,inspect", "file,insp"]
     option = process(cwd=tmp_path, COMP_WORDS="nirc m.nir --tar", **asked | {"COMP_CWORD": "2"})
     assert option.stdout.splitlines() == ["plain,--target"]
+
+
+def test_an_answer_never_replaces_the_data_or_a_file_of_the_bundle(tmp_path: Path) -> None:
+    nirc(VOWELS, "--target", "xylo", "--reset", "zero", "-o", "b", cwd=tmp_path)
+    data = tmp_path / "d.npz"
+    np.savez(data, inputs=np.ones((1, 5, 12), np.int64))
+    before = data.read_bytes()
+    for out in ("d.npz", "b/config.json", "b/manifest.json"):
+        done = nirc("run", "b", "--data", "d.npz", "--out", out, cwd=tmp_path)
+        assert done.returncode == 2 and "U607" in done.stderr
+    assert data.read_bytes() == before
+    assert nirc("check", "b", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("tolerance", ["nan", "inf", "-1"])
+def test_a_tolerance_is_a_number_of_spikes(tmp_path: Path, tolerance: str) -> None:
+    np.savez(tmp_path / "a.npz", spikes=np.zeros((1, 2, 3), np.int64))
+    done = nirc("compare", "a.npz", "a.npz", "--tolerance", tolerance, cwd=tmp_path)
+    assert done.returncode == 2

@@ -17,10 +17,12 @@ import pytest
 
 from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
+from nirc.files.board import DeployError
 from nirc.files.bundle import save_run
 from nirc.files.description import File
 from nirc.files.faults import Faults
 from nirc.files.manifest import MANIFEST
+from nirc.files.running import check_places
 from nirc.files.schema import json_schema
 from nirc.semantics.raster import Run
 from tests.deploy.changes import Change, spoiled
@@ -345,3 +347,17 @@ def test_the_help_ends_with_what_a_newcomer_needs(bundle: Path, chip: Chip) -> N
     last = text.strip().split("\n\n")[-1]
     assert last.startswith("First day") and "pip install" in last
     assert sum(line.startswith("  python deploy.py") for line in last.splitlines()) >= 1
+
+
+@pytest.mark.parametrize("out", ["manifest.npz", "report.npz", "deploy.py", "s.npz", ".", "n.npz"])
+def test_an_answer_replaces_no_file_but_an_answer(tmp_path: Path, out: str) -> None:
+    """``manifest.npz`` has its record in manifest.json."""
+    bundle, notes, data = tmp_path / "b", tmp_path / "n.json", tmp_path / "s.npz"
+    bundle.mkdir()
+    notes.write_text('{"mine": 1}')
+    data.write_bytes(b"spikes")
+    folder = tmp_path if out in ("s.npz", "n.npz") else bundle
+    listed = {"report.json": "", "deploy.py": ""}
+    with pytest.raises(DeployError, match="--out"):
+        check_places(str(folder / out), str(data), bundle, listed)
+    check_places(str(tmp_path / "good.npz"), str(data), bundle, listed)

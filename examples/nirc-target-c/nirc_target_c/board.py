@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from nirc.diagnostics.errors import NircError
-from nirc.files.board import DeployError, LateError, Layout
+from nirc.files.board import BundleError, DeployError, LateError, Layout
 from nirc.files.description import Tree
 from nirc.files.running import Script
 from nirc_target_c import compiled, source, tables
@@ -47,8 +47,7 @@ class Program:
         """Compile network.c, unless there is a program. Return a line about it."""
         if not self.command:
             self.folder = TemporaryDirectory()
-            names = (source.HEADER, source.SOURCE)
-            files = {name: (self.directory / name).read_bytes() for name in names}
+            files = source.files_of(self.network)  # never the text of a file in the bundle
             try:
                 self.command = [str(compiled.build(Path(self.folder.name), files)), "all"]
             except NircError as error:
@@ -110,17 +109,29 @@ def ends_of(trees: Mapping[str, Tree]) -> dict[str, Any]:
     }
 
 
-def summary(trees: Mapping[str, Tree]) -> list[str]:
-    """Return a line about a good bundle."""
-    neurons = sum(block["n"] for block in trees[tables.FILE]["populations"])
-    return [f"the bundle is as nirc wrote it: {neurons} neurons"]
+def check_text(directory: Path) -> None:
+    """Raise ``BundleError`` if the C files are not the text of the tables."""
+    network = tables.from_npz((directory / tables.FILE).read_bytes())
+    odd = [
+        f"{name}: this is not the text of {tables.FILE}; compile the model again"
+        for name, text in source.files_of(network).items()
+        if (directory / name).read_bytes() != text
+    ]
+    if odd:
+        raise BundleError(odd)
 
 
 def script(directory: Path) -> Script:
     """Return the command for one bundle."""
 
     def program(trees: Mapping[str, Tree], layout: Layout, options: argparse.Namespace) -> Program:
+        check_text(directory)
         return Program(directory, options)
+
+    def summary(trees: Mapping[str, Tree]) -> list[str]:
+        check_text(directory)
+        neurons = sum(block["n"] for block in trees[tables.FILE]["populations"])
+        return [f"the bundle is as nirc wrote it: {neurons} neurons"]
 
     def add_options(parser: argparse.ArgumentParser, only: Any) -> None:
         parser.add_argument("--program", metavar="COMMAND", help="the program, with an argument")
@@ -142,7 +153,8 @@ def main() -> None:
     """Take the bundle's folder from the command line, and the options behind it."""
     directory = sys.argv[1:2]
     if not directory or directory[0].startswith("-"):
-        sys.exit(__doc__)
+        print(__doc__)
+        sys.exit(0 if directory in (["-h"], ["--help"]) else 2)
     script(Path(directory[0])).main(sys.argv[2:])
 
 
