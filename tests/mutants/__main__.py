@@ -17,16 +17,15 @@ import contextlib
 import io
 import os
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.mutants.choose import chosen, tests_of
-from tests.mutants.judge import KILLED, UNTESTED, Judge, traced
+from tests.mutants.judge import KILLED, UNTESTED, Judge
 from tests.mutants.rooms import ROOMS, SAMPLE
 from tests.mutants.survivors import Argument, arguments
+from tests.mutants.trace import CACHE, traced
 
 
 def main() -> int:
@@ -50,7 +49,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="files or functions that have this in their key")
     parser.add_argument("--seconds", type=float, help="CPU of the tests of a mutant")
     parser.add_argument("--tests", nargs="*", help="other tests than the room's")
-    parser.add_argument("--traces", type=Path, help="keep what tests run in this file")
     parser.add_argument("--verbose", action="store_true")
     return parser.parse_args()
 
@@ -60,14 +58,14 @@ def _room(name: str, options: argparse.Namespace, listed: list[Argument]) -> int
     room = (ROOMS | {"sample": SAMPLE})[name]
     mutants = chosen(room, options.count, options.seed, options.only, options.skip)
     survivors: list[str] = []
+    spent: list[float] = []
     counts = {KILLED: 0, "argued": 0}
 
     def work(judge: Judge) -> None:
         begin = time.process_time() + _children()
-        with tempfile.TemporaryDirectory() as folder:
-            traces = traced(judge, options.traces or Path(folder, "traces"))
-        left_out = set(judge.items) - set(traces)
-        _say(f"{name}: {len(traces)} tests traced, {len(left_out)} left out {sorted(left_out)[:9]}")
+        traces = traced(judge, CACHE / name)
+        left_out = sorted(set(judge.items) - set(traces))
+        _say(f"{name}: {len(traces) - 1} tests traced, {len(left_out)} left out {left_out[:9]}")
         _say(f"{time.process_time() + _children() - begin:.0f} CPU s")
         for mutant in mutants:
             names = tests_of(mutant, traces, room, options.seconds or room.seconds)
@@ -76,6 +74,7 @@ def _room(name: str, options: argparse.Namespace, listed: list[Argument]) -> int
                 mutant, names, sum(traces[n].seconds for n in names if n in traces)
             )
             took = time.process_time() + _children() - begin
+            spent.append(took)
             if verdict == KILLED:
                 counts[KILLED] += 1
             elif any(argument.covers(mutant) for argument in listed):
@@ -96,7 +95,7 @@ def _room(name: str, options: argparse.Namespace, listed: list[Argument]) -> int
         f"{killed / max(tried, 1):.1%}, without the argued {killed / max(tried - argued, 1):.1%}"
     )
     _say(f"{name}: {killed} of {tried} killed, {argued} argued, {len(survivors)} survived: {share}")
-    _say(f"{seconds:.0f} CPU s")
+    _say(f"{seconds:.0f} CPU s, {sum(spent) / max(tried, 1):.2f} for a mutant")
     return len(survivors)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from functools import cache
 
-from tests.mutants.judge import Trace, Traces
 from tests.mutants.mutant import ROOT, Mutant, mutants
 from tests.mutants.rooms import Room
+from tests.mutants.trace import AT_IMPORT, Trace, Traces
 
 
 def chosen(room: Room, count: int, seed: int, only: str = "", skip: int = 0) -> list[Mutant]:
@@ -20,15 +20,17 @@ def chosen(room: Room, count: int, seed: int, only: str = "", skip: int = 0) -> 
 def tests_of(mutant: Mutant, traces: Traces, room: Room, seconds: float) -> list[str]:
     """Return the tests that run the mutant's line, the quickest first, at least one of them.
 
-    Code that runs at import only, or that no test runs, gets the room's tests of such code.
+    Code that runs at import, or that no test runs, gets the room's tests of such code too.
     """
     lines = lines_of(mutant) if mutant.in_function else lines_that_use(mutant, room)
-    found = {name: trace for name, trace in traces.items() if not lines.isdisjoint(trace.lines)}
-    if not found and not mutant.in_function:
-        found = {n: t for n, t in traces.items() if any(f == mutant.file for f, _ in t.lines)}
+    tests = {name: trace for name, trace in traces.items() if name != AT_IMPORT}
+    found = {name: trace for name, trace in tests.items() if not lines.isdisjoint(trace.lines)}
+    at_import = not mutant.in_function or not lines.isdisjoint(traces[AT_IMPORT].lines)
+    if not found and at_import:
+        found = {n: t for n, t in tests.items() if any(f == mutant.file for f, _ in t.lines)}
     names = _quickest(found, seconds)
-    at_import = room.imported if not names or not mutant.in_function else ()
-    return [*names, *(name for name in at_import if name not in names)]
+    added = room.imported if not names or at_import else ()
+    return [*(name for name in names if name not in added), *added]
 
 
 def _quickest(traces: dict[str, Trace], seconds: float) -> list[str]:

@@ -7,36 +7,19 @@ import pickle
 import resource
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import pytest
 from hypothesis import Phase, settings
 
 from tests.mutants.inside import Functions, functions_of, put, put_before_import
-from tests.mutants.mutant import ROOT, Mutant
+from tests.mutants.mutant import Mutant
 from tests.mutants.rooms import Room
 
 KILLED, SURVIVED, UNTESTED = "killed", "survived", "untested"
 MEMORY = 6 << 30  # bytes of address space
-AGAIN = 3  # the status of a process that leaves tests to the next
-LONGEST_TEST = 30  # CPU seconds, in the run that traces
-
-
-@dataclass(frozen=True)
-class Trace:
-    """What a test runs: lines by file, and its CPU seconds."""
-
-    seconds: float
-    lines: frozenset[tuple[str, int]]
-
-
-Traces = dict[str, Trace]  # by node id
 
 
 @dataclass
@@ -83,7 +66,7 @@ class Judge:
         """Return if these tests notice the mutant."""
         if not names:
             return UNTESTED
-        if not mutant.in_function or names == list(self.room.imported):
+        if names[-1:] == list(self.room.imported[-1:]) or not mutant.in_function:
             return fresh(mutant, names, seconds)
 
         def child() -> int:
@@ -136,20 +119,19 @@ def _waited(process: int, seconds: float) -> int:
 
 def fresh(mutant: Mutant, names: list[str], seconds: float) -> str:
     """Judge a mutant in a process that has imported nothing of nirc."""
-    code = "from tests.mutants.judge import alone; alone()"
-    process = os.posix_spawn(
-        sys.executable, [sys.executable, "-c", code, _packed((mutant, names, seconds))], os.environ
-    )
-    return SURVIVED if _waited(process, 60 + 20 * seconds) == 0 else KILLED
+    return SURVIVED if spawned(alone, (mutant, names, seconds), 60 + 20 * seconds) == 0 else KILLED
 
 
-def _packed(value: object) -> str:
-    return pickle.dumps(value).hex()
+def spawned(function: Callable[..., int], arguments: tuple[object, ...], seconds: float) -> int:
+    """Call a function of a module in a new Python, and return its status."""
+    packed = pickle.dumps((function, arguments)).hex()
+    code = "import pickle, sys\nf, a = pickle.loads(bytes.fromhex(sys.argv[1]))\nsys.exit(f(*a))"
+    process = os.posix_spawn(sys.executable, [sys.executable, "-c", code, packed], os.environ)
+    return _waited(process, seconds)
 
 
-def alone() -> None:
-    """Run tests on a mutant, from its import on. Exit with 0 if no test fails."""
-    mutant, names, seconds = pickle.loads(bytes.fromhex(sys.argv[1]))
+def alone(mutant: Mutant, names: list[str], seconds: float) -> int:
+    """Run tests on a mutant, from its import on. Return 0 if no test fails."""
 
     def child() -> int:
         put_before_import(mutant)
@@ -158,84 +140,4 @@ def alone() -> None:
         options = ["-q", "-x", "-p", "no:cacheprovider"]
         return int(pytest.main([*options, *names]) != 0)
 
-    sys.exit(0 if forked(child, seconds + 4) == 0 else 1)
-
-
-def traced(judge: Judge, path: Path) -> Traces:
-    """Run each test once in a fork, and note the lines that it runs. A failing test has none.
-
-    ``path``: the notes. Those of an earlier run are good for files that have not changed since.
-    After some tests CPython traces no more: the others get another fork.
-    """
-
-    def child() -> int:
-        traces = _good(judge, path)
-        for done, name in enumerate([name for name in judge.items if name not in traces]):
-            if not _traces_calls():
-                return AGAIN if done else 1
-            traces[name] = _trace(judge, name)
-            judge.failing = False
-            path.write_bytes(pickle.dumps(traces))
-        return 0
-
-    while (status := forked(child, 1000)) == AGAIN:
-        pass
-    if status != 0:
-        raise RuntimeError("the tests could not be traced")
-    found: Traces = pickle.loads(path.read_bytes())
-    return {name: trace for name, trace in found.items() if trace.lines}
-
-
-def _traces_calls() -> bool:
-    seen: list[str] = []
-    sys.settrace(lambda frame, event, value: seen.append(event))
-    _packed(None)
-    sys.settrace(None)
-    return bool(seen)
-
-
-def _good(judge: Judge, path: Path) -> Traces:
-    if not path.exists():
-        return {}
-    written = path.stat().st_mtime
-    if any((ROOT / file).stat().st_mtime > written for file in judge.room.paths()):
-        return {}
-    found: Traces = pickle.loads(path.read_bytes())
-    good = {n for n, item in judge.items.items() if item.path.stat().st_mtime < written}
-    return {name: trace for name, trace in found.items() if name in good}
-
-
-def _trace(judge: Judge, name: str) -> Trace:
-    files = {str((ROOT / file).resolve()): file for file in judge.room.paths()}
-    names: dict[str, str | None] = {}
-    lines: set[tuple[str, int]] = set()
-
-    def enter(frame: FrameType, event: str, value: Any) -> Any:
-        code = frame.f_code
-        if code.co_filename not in names:
-            names[code.co_filename] = files.get(str(Path(code.co_filename).resolve()))
-        file = names[code.co_filename]
-        if file is None:
-            return None
-
-        def line(frame: FrameType, event: str, value: Any) -> Any:
-            lines.add((file, frame.f_lineno))
-            return line
-
-        return line
-
-    begin = time.process_time()
-    signal.signal(signal.SIGPROF, _too_long)
-    signal.setitimer(signal.ITIMER_PROF, LONGEST_TEST)
-    threading.settrace(enter)
-    sys.settrace(enter)
-    failed = judge.fails([name])
-    sys.settrace(None)
-    threading.settrace(None)  # type: ignore[arg-type]
-    signal.setitimer(signal.ITIMER_PROF, 0)
-    seconds = time.process_time() - begin
-    return Trace(seconds, frozenset() if failed else frozenset(lines))
-
-
-def _too_long(signum: int, frame: FrameType | None) -> None:
-    raise TimeoutError("the test is too long to judge mutants")
+    return int(forked(child, seconds + 4) != 0)
