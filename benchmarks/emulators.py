@@ -147,7 +147,7 @@ def loihi2(rounds: int) -> Iterator[Row]:
     raster = (np.random.default_rng(1).random((1, STEPS, 100)) < 0.1).astype(np.uint8)
     networks = [recurrent(vth) for vth in (100_000, 2600, 100)]
     timed = [cpu(lambda t=tables: run_loihi2(t, raster), rounds) for tables in networks]
-    firing = [float(run.output.mean()) for _, run in timed]
+    firing = [float(run.outputs.mean()) for _, run in timed]
     floors = floor(rounds, firing)
     for (seconds, _), share, (name, least) in zip(timed, firing, floors.items(), strict=True):
         yield Row(
@@ -169,7 +169,7 @@ def loihi2(rounds: int) -> Iterator[Row]:
     short = raster[0, :100].astype(np.int64)
     slow, traces = cpu(lambda: run_lava(tables, short), 1)
     fast, run = cpu(lambda: run_loihi2(tables, short[None]), rounds)
-    same = np.array_equal(run.output[0], traces["p"]["spikes"])
+    same = np.array_equal(run.outputs[0], traces["p"]["spikes"])
     yield against(name, fast, "Lava", slow, 20, same=same)
 
 
@@ -192,7 +192,7 @@ def xylo(rounds: int) -> Iterator[Row]:
         oracle = Oracle(xylosim.v2, spec)
         slow, expected = cpu(lambda o=oracle, r=lists: [o.run_sample(s) for s in r], rounds)
         fast, run = cpu(lambda r=raster, s=spec: run_xylo(s, r), rounds)
-        same = np.array_equal(run.output, np.array(expected))
+        same = np.array_equal(run.outputs, np.array(expected))
         firing = (run_xylo(spec, raster, record=True).spikes["hidden"] > 0).mean()
         neurons = f"{len(spec.threshold)} hidden neurons, {steps} steps, {firing:.1%} firing"
         yield against(f"Xylo, {neurons}, batch {samples}", fast, "xylosim", slow, goal, same=same)
@@ -225,7 +225,7 @@ def speck(rounds: int) -> Iterator[Row]:
         return
     oracle = Oracle(configuration)
     slow, spikes = cpu(lambda: oracle.run(raster), 1)
-    same = np.array_equal(run.output, spikes)
+    same = np.array_equal(run.outputs, spikes)
     yield against("Speck, frames", frames, "sinabs", slow, 5, same=same)
 
 

@@ -137,10 +137,10 @@ def by_default(network: Network, target: str, seed: int) -> list[list[str]]:
     except NircError as error:
         return [refused(network, target, error)]
     inputs, labels = network.everything
-    taught = run(made.stages.reference, inputs).output.sum(axis=1)
+    taught = run(made.stages.reference, inputs).outputs.sum(axis=1)
     found = []
     for mode in made.backend.modes:
-        counts = made.bundle.run(inputs, mode=mode, log=Log()).output.sum(axis=1)
+        counts = made.bundle.run(inputs, mode=mode, log=Log()).outputs.sum(axis=1)
         answer, wanted = counts.argmax(axis=1), taught.argmax(axis=1)
         shares = [np.mean(wanted == labels), np.mean(answer == labels), np.mean(answer == wanted)]
         found.append(
@@ -182,7 +182,7 @@ def rows(network: Network, target: str, seed: int) -> list[list[str]]:
         seconds = time.process_time() - begun
     except NircError as error:
         return [[*refused(network, target, error), *["-"] * 6]]
-    taught = run(start.stages.reference, network.rest).output.sum(axis=1).argmax(axis=1)
+    taught = run(start.stages.reference, network.rest).outputs.sum(axis=1).argmax(axis=1)
     right = f"{np.mean(taught == network.labels):.3f}"
     return [
         [
@@ -200,7 +200,7 @@ def rows(network: Network, target: str, seed: int) -> list[list[str]]:
 
 def scores(made: Compiled, network: Network, mode: str, taught: NDArray[Any]) -> list[str]:
     """Accuracy and agreement on the rest."""
-    answer = made.bundle.run(network.rest, mode=mode, log=Log()).output.sum(axis=1).argmax(axis=1)
+    answer = made.bundle.run(network.rest, mode=mode, log=Log()).outputs.sum(axis=1).argmax(axis=1)
     return [f"{np.mean(answer == network.labels):.3f}", f"{np.mean(answer == taught):.3f}"]
 
 

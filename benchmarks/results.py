@@ -129,12 +129,12 @@ def _cores(made: Compiled) -> str:
 
 def _answers(made: Compiled, data: Data) -> str:
     raster = flat_raster(data.inputs, len(made.bundle.manifest["input_map"]), Log())
-    teacher = run(made.stages.reference, raster).output
-    found = score("device", made.bundle.run(raster).output, teacher, data.labels)
+    teacher = run(made.stages.reference, raster).outputs
+    found = score("device", made.bundle.run(raster).outputs, teacher, data.labels)
     model = score("float", teacher, teacher, data.labels)
     low, high = found["agreement_interval"]
     if teacher.shape[2] == 1:
-        same = float((made.bundle.run(raster).output == teacher).mean())
+        same = float((made.bundle.run(raster).outputs == teacher).mean())
         return (
             f"spikes equal in {same:.2%} of the steps ({found['spikes']:.0f} of "
             f"{model['spikes']:.0f})"

@@ -105,7 +105,7 @@ def main() -> None:
                 inputs = raster(explained(matrix(configuration), flat), np.random.default_rng(0))
             row = f"{name:<28}{floor:<12}{int(flat.sum()):>9}"
             for mode, width in (("events", 9), ("synchronous", 13)):
-                spikes = emulate(configuration, inputs, mode=mode).output.sum(axis=1)
+                spikes = emulate(configuration, inputs, mode=mode).outputs.sum(axis=1)
                 likeness = np.corrcoef(spikes.ravel(), flat.ravel())[0, 1]
                 row += f"{int(spikes.sum()):>{width}}{likeness:>7.3f}"
             print(row)

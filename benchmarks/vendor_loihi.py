@@ -224,7 +224,7 @@ def compare(name: str, seed: int, made: Case, file: Path) -> list[str]:
     """A row of the table."""
     export(made, file)
     found = compiled(file, "loihi2", "lava,delay_shift=yes")
-    spikes = found.bundle.run(made.raster).output
+    spikes = found.bundle.run(made.raster).outputs
     near = fidelity(spikes, made.outputs)
     units = [
         max(block["scale"]) / (WEIGHT_UNIT * WEIGHT_UNIT)

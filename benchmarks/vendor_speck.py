@@ -283,7 +283,7 @@ def compare(made: Case, file: Path) -> Result:
     floor = "none" if made.kind.floor is None else f"{made.kind.floor:g}"
     bundle = compiled(file, "speck", f"sinabs,spikes=many,reset=subtract,floor={floor}").bundle
     network = quantised(made)
-    theirs, ours = run(network, made.raster), bundle.run(made.raster).output
+    theirs, ours = run(network, made.raster), bundle.run(made.raster).outputs
     return Result(
         float_spikes=int(made.outputs.sum()),
         theirs=fidelity(theirs, made.outputs),

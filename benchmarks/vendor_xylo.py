@@ -204,7 +204,7 @@ def compare(made: Case, file: Path) -> dict[str, Fidelity]:
         for q, quantise in QUANTISERS.items()
     }
     found["nirc"] = fidelity(
-        compiled(file, "xylo", "rockpool,spikes=many").bundle.run(made.raster).output, made.outputs
+        compiled(file, "xylo", "rockpool,spikes=many").bundle.run(made.raster).outputs, made.outputs
     )
     return found
 

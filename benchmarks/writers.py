@@ -41,7 +41,9 @@ def share(model: Path, options: Options, log: Log) -> float:
     data = read_data(model.with_suffix(".npz"), Log())
     kept = recording(data, stages.reference, Log())
     assert kept is not None
-    return kept.share(run(stages.reference, data.inputs.reshape(*data.inputs.shape[:2], -1)).output)
+    return kept.share(
+        run(stages.reference, data.inputs.reshape(*data.inputs.shape[:2], -1)).outputs
+    )
 
 
 def judged(model: Path, case: dict[str, Any]) -> tuple[str, float | None]:

@@ -89,7 +89,7 @@ def compare(name: str, spec: Specification, raster: IntArray, repeats: int) -> b
     emulate(spec, raster[:8])  # BLAS starts its threads
     fast, run = seconds(lambda: emulate(spec, raster), repeats)
     slow, expected = seconds(vendor, repeats)
-    same = bool(np.array_equal(run.output, np.array(expected)))
+    same = bool(np.array_equal(run.outputs, np.array(expected)))
     hidden = emulate(spec, raster, record=True).spikes["hidden"]
     print(
         f"{name:<12}{100 * (hidden > 0).mean():>9.1f} %{slow * 1e3:>12.1f}{fast * 1e3:>13.1f}"

@@ -160,7 +160,7 @@ class Made:
         rounding.
         """
         raster: NDArray[np.float64] = np.asarray(inputs, float)
-        exact, got = run(self.reference, raster).output, run(self.discrete, raster).output
+        exact, got = run(self.reference, raster).outputs, run(self.discrete, raster).outputs
         np.testing.assert_allclose(exact, got, rtol=1e-9, atol=1e-9)
         return got
 

@@ -305,7 +305,7 @@ def test_an_output_that_forgets_nothing_is_not_always_zero(
     rng = np.random.default_rng(0)
     made, _ = compiled(linear(rng, 5, 3), cuba(5), linear(rng, 2, 5), readout(2), n_out=2)
     inputs = raster(rng, 2, 60, 3)
-    model, chip = run(made.stages.reference, inputs).output, made.bundle.run(inputs).output
+    model, chip = run(made.stages.reference, inputs).outputs, made.bundle.run(inputs).outputs
     assert np.corrcoef(model.ravel(), chip.ravel())[0, 1] > 0.95
 
 
@@ -315,7 +315,7 @@ def test_slow_synapses_keep_their_weights() -> None:
     made, _ = compiled(weights, cuba(20, synapse=256), linear(rng, 2, 20), cuba(2), n_out=2)
     inputs = raster(rng, 10, 100, 3)
     model, chip = (
-        x.output.sum(axis=1) for x in (run(made.stages.reference, inputs), made.bundle.run(inputs))
+        x.outputs.sum(axis=1) for x in (run(made.stages.reference, inputs), made.bundle.run(inputs))
     )
     # Of the second layer, whose weights are normal around 0, one of .7 units becomes 0 so that the
     # sum is kept.

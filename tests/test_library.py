@@ -174,7 +174,7 @@ def test_a_torch_network_is_compiled_from_a_sample() -> None:
     inputs = np.ones((1, 6, 4), np.int64)
     made = nirc.compile(net, "loihi2", sample=inputs)
     assert "snntorch" in made.manifest["writer"]["from"]
-    assert made.run(inputs).output.shape == (1, 6, 3)
+    assert made.run(inputs).outputs.shape == (1, 6, 3)
     with pytest.raises(nirc.UsageError, match="sample"):
         nirc.compile(net, "loihi2")
 

@@ -180,10 +180,10 @@ def _answers(made: Compiled, net: Net, names: Mapping[str, str]) -> tuple[Any, A
     device = made.bundle.run(inputs, record=[names[n] for n in model])
     spikes = {n: device.spikes[names[n]].tolist() for n in model}
     alone = {
-        about: run(p, inputs).output.tolist()
+        about: run(p, inputs).outputs.tolist()
         for about, p in made.backend.approximations(made.stages.discrete)
     }
-    return device.output.tolist(), spikes, alone
+    return device.outputs.tolist(), spikes, alone
 
 
 @cache

@@ -87,9 +87,9 @@ def test_a_chip_without_options_says_so() -> None:
 def test_modes_run_the_same_files_otherwise(toycamera: Backend) -> None:
     bundle = compiled()
     default, one_event = bundle.run(INPUTS), bundle.run(INPUTS, mode="one-event")
-    np.testing.assert_array_equal(bundle.run(INPUTS, mode="synchronous").output, default.output)
-    np.testing.assert_array_equal(one_event.output, bundle.run(np.minimum(INPUTS, 1)).output)
-    assert one_event.output.sum() < default.output.sum()
+    np.testing.assert_array_equal(bundle.run(INPUTS, mode="synchronous").outputs, default.outputs)
+    np.testing.assert_array_equal(one_event.outputs, bundle.run(np.minimum(INPUTS, 1)).outputs)
+    assert one_event.outputs.sum() < default.outputs.sum()
 
 
 def test_an_unknown_mode_is_refused_with_those_that_exist(toycamera: Backend) -> None:
@@ -215,5 +215,5 @@ def test_inputs_that_share_a_channel_are_added(toycamera: Backend) -> None:
     pooled = replace(bundle, manifest=bundle.manifest | {"input_map": [1, 0, 1, None, 2]})
     wide = np.random.default_rng(3).poisson(0.3, (3, 30, 5))
     narrow = np.stack([wide[:, :, 1], wide[:, :, 0] + wide[:, :, 2], wide[:, :, 4]], axis=2)
-    assert bundle.run(narrow).output.any()
-    np.testing.assert_array_equal(pooled.run(wide).output, bundle.run(narrow).output)
+    assert bundle.run(narrow).outputs.any()
+    np.testing.assert_array_equal(pooled.run(wide).outputs, bundle.run(narrow).outputs)

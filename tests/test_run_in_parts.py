@@ -29,7 +29,7 @@ def test_chunks_of_samples_change_neither_answers_nor_findings(
     again = bundle.run(
         raster, record=tuple(bundle.manifest["populations"]), log=parts, progress=done.append
     )
-    np.testing.assert_array_equal(again.output, expected.output)
+    np.testing.assert_array_equal(again.outputs, expected.outputs)
     for name, spikes in expected.spikes.items():
         np.testing.assert_array_equal(again.spikes[name], spikes)
     assert [d.code for d in parts.diagnostics] == [d.code for d in whole.diagnostics] == ["X514"]

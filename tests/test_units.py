@@ -54,7 +54,7 @@ def test_the_unit_of_voltage_changes_no_spike(chip: str, kind: str, reset: str) 
 
     def spikes(volt: float) -> np.ndarray:
         bundle = nirc.compile(network(kind, volt), chip, reset=reset, writer="nir", dt=DT_S)
-        return bundle.run(inputs).output
+        return bundle.run(inputs).outputs
 
     plain = spikes(1.0)
     assert plain.any()

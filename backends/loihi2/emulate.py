@@ -68,8 +68,8 @@ def emulate_files(
     names = [population.name for population in tables.populations]
     spikes = np.concatenate([run.spikes[name] for name in names], axis=2)
     v = np.concatenate([run.v[name] for name in names], axis=2)
-    silent = np.zeros_like(run.output)
-    return Run(run.output, {NEURONS: spikes, READOUT: silent}, {NEURONS: v, READOUT: run.output})
+    silent = np.zeros_like(run.outputs)
+    return Run(run.outputs, {NEURONS: spikes, READOUT: silent}, {NEURONS: v, READOUT: run.outputs})
 
 
 @with_one_thread
@@ -82,7 +82,7 @@ def emulate(
 ) -> Run:
     """Run ``raster`` (samples, steps, channels) of spike counts. Every sample starts afresh.
 
-    Messages are binary: any count above 0 is one spike. ``Run.output`` (samples, steps, outputs)
+    Messages are binary: any count above 0 is one spike. ``Run.outputs`` (samples, steps, outputs)
     int32: spikes, 0 or 1, or v of a readout. With ``record``: ``spikes`` (int8) and ``v`` (int32,
     after the reset) of every population by name, and its u in ``extra`` as "u/NAME" (int32), each
     (samples, steps, neurons). ``progress`` gets the number of samples that are finished. Raises

@@ -124,7 +124,7 @@ class SpeckChip:
 
         Each layer has a core of its own there, however large.
         """
-        synchronous: Float = run(integer, inputs).output
+        synchronous: Float = run(integer, inputs).outputs
         if not self.events:
             return [synchronous]
         network = lower(integer)
@@ -132,7 +132,7 @@ class SpeckChip:
             Part(layer.name, i, 0, layer.shape_out[0]) for i, layer in enumerate(network.layers)
         ]
         chip = assemble(network, integer, Placement(tuple(parts)), VARIANTS[0])
-        spikes = emulate(chip, inputs, mode="events").output.astype(np.float64)
+        spikes = emulate(chip, inputs, mode="events").outputs.astype(np.float64)
         return [synchronous, _outputs(integer, network, spikes)]
 
     def affordable(self, integer: Program, start: Program) -> bool:

@@ -189,7 +189,7 @@ def emulate(
 ) -> Run:
     """Run spike counts (samples, steps, channels), each sample from the initial membranes.
 
-    ``Run.output`` (samples, steps, outputs) int64: spikes of the monitored cores by rising number,
+    ``Run.outputs`` (samples, steps, outputs) int64: spikes of the monitored cores by rising number,
     each map in C order. With ``record``: ``spikes["neurons"]`` and ``v["neurons"]`` int64, of all
     used cores in the same order. ``v`` is the membrane at the end of a step. ``progress`` gets the
     number of finished samples. Raises ``InputError`` (U604) if the raster does not fit,

@@ -67,9 +67,9 @@ def run(
     check_delivery(network, mapping.from_json(files[mapping.FILE], network), log)
     result = emulate(network, raster, record=record, progress=progress)
     if record:
-        silent = np.zeros(result.output.shape, np.int8)
+        silent = np.zeros(result.outputs.shape, np.int8)
         spikes = {**result.spikes, READOUT: silent}
-        return Run(result.output, spikes, {**result.v, READOUT: result.output})
+        return Run(result.outputs, spikes, {**result.v, READOUT: result.outputs})
     return result
 
 

@@ -41,7 +41,7 @@ def emulate(
     """Run ``raster`` (samples, steps, channels), integer spike counts.
 
     Every sample starts from the tables' v_init. A ``spike_list`` sends a spike for each entry of
-    its list, so a count of 2 is two spikes. ``Run.output`` (samples, steps, outputs): spikes,
+    its list, so a count of 2 is two spikes. ``Run.outputs`` (samples, steps, outputs): spikes,
     int32, or float32 if there is a readout, whose column is its v. With ``record``: ``spikes``
     (int8) and ``v`` (float32, after the reset) of every population by name, each (samples, steps,
     neurons). ``progress`` is called with the number of finished samples. Raises ``InputError``

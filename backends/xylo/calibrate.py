@@ -108,7 +108,7 @@ class _Xylo:
 
     def answers(self, integer: Program, inputs: Int) -> Sequence[Float]:
         """Run the integer form, which is the chip."""
-        return [run(integer, inputs).output]
+        return [run(integer, inputs).outputs]
 
     def affordable(self, integer: Program, start: Program) -> bool:
         """Return False if entries of self-inhibition make a variant too small."""

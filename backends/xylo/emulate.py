@@ -41,11 +41,11 @@ def emulate(
 ) -> Run:
     """Run ``raster`` (samples, steps, Nin), spike counts. Every sample starts from zero states.
 
-    Counts above 15 are clipped as the chip does. ``Run.output`` (samples, steps, Nout) int8 is 0 or
-    1. With ``record``: ``spikes`` (int8) and ``v`` (int32, after spiking) of "hidden" and
-    "readout", and in ``extra`` the synaptic states "isyn/hidden", "isyn2/hidden", "isyn/readout"
-    (int32, after decay). Each is (samples, steps, neurons). ``progress`` is called with the number
-    of samples done. Raises ``InputError`` (U604) if the raster does not fit.
+    Counts above 15 are clipped as the chip does. ``Run.outputs`` (samples, steps, Nout) int8 is 0
+    or 1. With ``record``: ``spikes`` (int8) and ``v`` (int32, after spiking) of "hidden"
+    and "readout", and in ``extra`` the synaptic states "isyn/hidden", "isyn2/hidden",
+    "isyn/readout" (int32, after decay). Each is (samples, steps, neurons). ``progress`` is
+    called with the number of samples done. Raises ``InputError`` (U604) if the raster does not fit.
     """
     inputs = spike_counts(raster, spec.weights_in.shape[0])
     if library() is not None and (spec.aliases < 0).all():

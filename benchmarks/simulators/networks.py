@@ -491,8 +491,8 @@ def main() -> None:
             inputs = inputs_for(model, program)
             flat = inputs.reshape(*inputs.shape[:2], -1)
             wanted = {
-                "output": run(as_stepped(program, Log()), flat).output,
-                "chip": run(program, flat).output,
+                "output": run(as_stepped(program, Log()), flat).outputs,
+                "chip": run(program, flat).outputs,
             }
             for name in names:
                 for simulator in ways(name):

@@ -114,7 +114,7 @@ def calibrate(legal: Program, start: Program, chip: Chip, calibration: Calibrati
     dynamics = chip.dynamics(legal)
     names = [n for n in dynamics.nodes(Population) if n in legal.graph]
     reference = _compact(run(legal, data.fit, record=names).spikes)
-    expected = run(legal, data.judge).output
+    expected = run(legal, data.judge).outputs
     parameters = {n: p for n in names if (p := chip.parameters(dynamics, n)) is not None}
     rounding = ByActivity({**reference, **_inputs(legal, data.fit)})
     task = _Task(start, chip, data, reference, expected, rounding)
@@ -187,7 +187,7 @@ def _counted_answers(program: Program, notify: Progress) -> Answers:
         nonlocal asked
         asked += 1
         notify(min(asked, PREPARED - 1))
-        return np.asarray(run(program, inputs).output.sum(axis=1))
+        return np.asarray(run(program, inputs).outputs.sum(axis=1))
 
     return answers
 

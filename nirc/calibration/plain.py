@@ -81,7 +81,7 @@ class _Plain:
 
     def answers(self, integer: Program, inputs: Int) -> Sequence[Float]:
         """Run the integer form, which equals the chip."""
-        output: Float = run(integer, inputs).output
+        output: Float = run(integer, inputs).outputs
         return [output]
 
     def affordable(self, integer: Program, start: Program) -> bool:

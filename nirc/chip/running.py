@@ -154,7 +154,7 @@ def _joined(runs: Sequence[Run]) -> Run:
         names = getattr(runs[0], kind)
         return {name: np.concatenate([getattr(run, kind)[name] for run in runs]) for name in names}
 
-    output = np.concatenate([run.output for run in runs])
+    output = np.concatenate([run.outputs for run in runs])
     return Run(output, join("spikes"), join("v"), join("extra"))
 
 
@@ -211,7 +211,7 @@ def _chip_inputs(
 
 def _model_rows(chip: Run, manifest: Mapping[str, Any], record: Collection[str], steps: int) -> Run:
     """Return outputs and recorded populations at the model's steps. Membranes are in volts."""
-    output = chip.output
+    output = chip.outputs
     columns: list[int] = manifest["output_map"]
     latencies: list[int] = manifest["output_latency_steps"]
     if manifest["output_kind"] == "membrane":

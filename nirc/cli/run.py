@@ -73,8 +73,8 @@ def run(
         output.stage("run")
         save_run(out, result, output.log, output.commit)
         output.stage("write")
-        samples, steps, outputs = result.output.shape
-        spikes = float(result.output.sum())
+        samples, steps, outputs = result.outputs.shape
+        spikes = float(result.outputs.sum())
         output.results |= {"out": str(out), "samples": samples, "steps": steps, "outputs": outputs}
         output.line(
             f"{samples} sample(s) x {steps} steps, {outputs} outputs, "
@@ -82,7 +82,7 @@ def run(
         )
         if rasters.labels is not None:
             check_labels(rasters.labels, outputs, output.log)
-            share = accuracy(result.output.sum(axis=1), rasters.labels)
+            share = accuracy(result.outputs.sum(axis=1), rasters.labels)
             output.results["accuracy"] = share
             output.line(f"accuracy {share:.4f}")
 

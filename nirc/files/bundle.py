@@ -339,7 +339,7 @@ def save_run(path: Path, run: Run, log: Log, commit: Commit = at_once) -> None:
 
     Raises ``UsageError`` (U608).
     """
-    arrays: dict[str, Any] = {"output": run.output.sum(axis=1), "spikes": run.output}
+    arrays: dict[str, Any] = {"output": run.outputs.sum(axis=1), "spikes": run.outputs}
     arrays |= {f"spikes/{name}": spikes for name, spikes in run.spikes.items()}
     arrays |= {f"v/{name}": v for name, v in run.v.items()}
     buffer = io.BytesIO()

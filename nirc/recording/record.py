@@ -194,7 +194,7 @@ def _compared(stages: Stages, data: Data, samples: int, again: SecondRun, log: L
     if kept is None or not len(some.inputs):
         return None
     raster = flat_raster(some.inputs, int(np.prod(some.inputs.shape[2:])), log, data.file)
-    computed = run(stages.reference, raster).output
+    computed = run(stages.reference, raster).outputs
     share, first = kept.share(computed), kept.first_difference(computed)
     if first is not None:
         log.add(

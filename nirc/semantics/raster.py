@@ -21,18 +21,18 @@ Progress = Callable[[int], None]  # gets the finished work: samples, or a percen
 class Run:
     """Result of running a network on a batch.
 
-    ``output`` (samples, steps, outputs): output spikes of each step, or the membrane of non-spiking
-    outputs. ``spikes`` and ``v``: recordings of populations (or chip blocks) by name, each
-    (samples, steps, neurons).
+    ``outputs`` (samples, steps, outputs): output spikes of each step, or the membrane of
+    non-spiking outputs. ``spikes`` and ``v``: recordings of populations (or chip blocks) by name,
+    each (samples, steps, neurons).
     """
 
-    output: Array
+    outputs: Array
     spikes: Mapping[str, Array] = field(default_factory=dict)
     v: Mapping[str, Array] = field(default_factory=dict)
     extra: Mapping[str, Array] = field(default_factory=dict)  # a chip's states: "isyn/hidden"
 
     def __repr__(self) -> str:
-        samples, steps, outputs = self.output.shape
+        samples, steps, outputs = self.outputs.shape
         recorded = f", {len(self.spikes)} population(s) recorded" if self.spikes else ""
         return f"<Run: {samples} sample(s) x {steps} step(s), {outputs} output(s){recorded}>"
 

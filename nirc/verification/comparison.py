@@ -57,7 +57,7 @@ def compare(
     raster = None if data is None else flat_raster(data.inputs, channels, log, data.file)
     sample = None if calibration is None else calibration_raster(calibration, channels, log)
     measured = activity(stages.discrete, sample if raster is None else raster)
-    reference = None if raster is None else run(stages.reference, raster).output.sum(axis=1)
+    reference = None if raster is None else run(stages.reference, raster).outputs.sum(axis=1)
     if data is not None and reference is not None:
         check_labels(data.labels, reference.shape[1], log)
 
@@ -73,7 +73,7 @@ def compare(
             return _refused(target, refusal)
         result = _fits(target, compiled, measured, attempt)
         if raster is not None and data is not None and reference is not None:
-            counts = compiled.bundle.run(raster, log=Log()).output.sum(axis=1)
+            counts = compiled.bundle.run(raster, log=Log()).outputs.sum(axis=1)
             result["agreement"] = float((counts.argmax(axis=1) == reference.argmax(axis=1)).mean())
             result["accuracy"] = None if data.labels is None else accuracy(counts, data.labels)
         return result

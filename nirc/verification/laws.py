@@ -59,8 +59,8 @@ def runs_its_files_as_the_integer_form(backend: Backend) -> None:
         inputs = _raster(compiled, seed, (2, 40))
         with TemporaryDirectory() as directory:
             opened = api.Bundle.open(compiled.bundle.save(Path(directory) / "bundle"))
-        device = opened.run(inputs).output
-        integer = run(compiled.integer, inputs).output
+        device = opened.run(inputs).outputs
+        integer = run(compiled.integer, inputs).outputs
         assert device.shape == integer.shape, f"shape {device.shape}, not {integer.shape}"
         different = int((device != integer).sum())
         assert not different, f"seed {seed}: {different} outputs differ"
@@ -81,10 +81,10 @@ def runs_in_every_mode(backend: Backend) -> None:
     bundle = compiled.bundle
     inputs = _raster(compiled, 1, (2, 40))
     modes = backend.modes
-    default = bundle.run(inputs).output
+    default = bundle.run(inputs).outputs
     assert modes and len(set(modes)) == len(modes), f"modes {modes}"
     for mode in modes:
-        first, second = (bundle.run(inputs, mode=mode).output for _ in range(2))
+        first, second = (bundle.run(inputs, mode=mode).outputs for _ in range(2))
         assert first.shape == default.shape, f"{mode}: shape {first.shape}, not {default.shape}"
         different = int((first != second).sum())
         assert not different, f"{mode}: {different} outputs differ the second time"
@@ -122,14 +122,14 @@ def names_its_approximations(backend: Backend) -> None:
         strange = [name for name in names if name.partition(":")[0] not in KINDS]
         assert not strange, f"{strange} begin with none of {', '.join(KINDS)}"
         inputs = _raster(compiled, seed, (16, 100))
-        exact = run(model, inputs).output
-        answers = {name: run(program, inputs).output for name, program in what_ifs}
+        exact = run(model, inputs).outputs
+        answers = {name: run(program, inputs).outputs for name, program in what_ifs}
         for (name, answer), (_, program) in zip(answers.items(), again, strict=True):
             assert answer.shape == exact.shape, f"{name}: shape {answer.shape}, not {exact.shape}"
             assert np.isfinite(answer).all(), f"{name}: answers that are not finite"
-            repeated = (answer == run(program, inputs).output).all()
+            repeated = (answer == run(program, inputs).outputs).all()
             assert repeated, f"{name}: another answer the second time"
-        if (run(compiled.integer, inputs).output != exact).any():
+        if (run(compiled.integer, inputs).outputs != exact).any():
             guilty = any((answer != exact).any() for answer in answers.values())
             assert guilty, f"seed {seed}: the chip differs from the model, and none of {names} does"
 

@@ -137,7 +137,7 @@ def _spikes(compiled: Compiled, data: Data) -> tuple[Spikes, Spikes, int]:
     model = run(reference, inputs, record=tuple(names))
     chip = compiled.bundle.run(inputs, record=names, log=Log())
     if not names:  # membranes only
-        return {"output": model.output[0]}, {"output": chip.output[0]}, sample
+        return {"output": model.outputs[0]}, {"output": chip.outputs[0]}, sample
     return (
         {name: model.spikes[name][0] for name in names},
         {name: chip.spikes[name][0] for name in names},

@@ -152,7 +152,7 @@ def compared_stage(
     if set(plain.graph) == set(stages.reference.graph):
         return with_readout
     before = ComparedStage(
-        replace(known, analog=is_analog(plain)), run(plain, raster).output, before_readout=True
+        replace(known, analog=is_analog(plain)), run(plain, raster).outputs, before_readout=True
     )
     return max(before, with_readout, key=lambda each: each.recording.active(each.output))
 

@@ -114,7 +114,7 @@ def _compared(
         _report_recorded(recorded, compiled.stages.reading, log)
     what_ifs = dict(compiled.backend.approximations(compiled.stages.discrete))
     rows = [
-        score(name, run(program, raster).output, reference, data.labels)
+        score(name, run(program, raster).outputs, reference, data.labels)
         for name, program in what_ifs.items()
     ]
     notify(85)
@@ -217,10 +217,10 @@ def _outputs(
         "discrete": compiled.stages.discrete,
         "integer": compiled.integer,
     }
-    outputs = {name: run(program, raster).output for name, program in programs.items()}
-    outputs["device"] = compiled.bundle.run(raster, log=log).output
+    outputs = {name: run(program, raster).outputs for name, program in programs.items()}
+    outputs["device"] = compiled.bundle.run(raster, log=log).outputs
     for mode in compiled.backend.modes[1:]:
-        outputs[f"device:{mode}"] = compiled.bundle.run(raster, mode=mode, log=log).output
+        outputs[f"device:{mode}"] = compiled.bundle.run(raster, mode=mode, log=log).outputs
     if on_chip is not None:
         outputs["board"] = board_outputs(
             on_chip,

@@ -72,7 +72,7 @@ class _Trials:
     def add(self, reading: Reading, program: Program, **more: bool) -> Row:
         """Run a rule and add its row. Raises ``InputError`` (U604) for outputs that do not fit."""
         recorded = self._recorded(program)
-        output = run(program, self.raster).output
+        output = run(program, self.raster).outputs
         row: Row = {
             "from": reading.text,
             "equal": recorded.share(output),
@@ -92,13 +92,13 @@ class _Trials:
             return -1.0
         recorded = self._recorded(program)
         recorded = replace(recorded, outputs=recorded.outputs[samples])
-        return recorded.active(run(program, self.raster[samples]).output)
+        return recorded.active(run(program, self.raster[samples]).outputs)
 
     def most_wrong(self, reading: Reading) -> list[int]:
         """Return the samples in which a rule differs most, as many as a search can afford."""
         program = self.program(reading)
         recorded = self._recorded(program)
-        wrong = (~recorded.equal(run(program, self.raster).output)).sum(axis=(1, 2))
+        wrong = (~recorded.equal(run(program, self.raster).outputs)).sum(axis=(1, 2))
         weights = sum(max((op.entries for op in p.ops), default=1) for _, _, p in program.edges())
         affordable = SEARCH_VALUES // max(1, self.raster.shape[1] * weights)
         return [int(k) for k in np.argsort(-wrong, kind="stable")[:affordable]]

@@ -59,7 +59,7 @@ class Subtracting:
         return program if program["a"].dynamics.rule.reset == "subtract" else self.dynamics(program)
 
     def answers(self, integer: Program, inputs: Int) -> Sequence[Float]:
-        return [run(integer, inputs).output]
+        return [run(integer, inputs).outputs]
 
     def affordable(self, integer: Program, start: Program) -> bool:
         return self.room or len(list(integer.edges())) == len(list(start.edges()))
@@ -81,7 +81,7 @@ def error(program: Program, legal: Program) -> float:
     unseen = (np.random.default_rng(8).random((64, 20, 4)) < 0.25).astype(np.int64)
     return float(
         np.abs(
-            run(program, unseen).output.sum(axis=1) - run(legal, unseen).output.sum(axis=1)
+            run(program, unseen).outputs.sum(axis=1) - run(legal, unseen).outputs.sum(axis=1)
         ).mean()
     )
 
@@ -246,4 +246,4 @@ def test_neurons_that_an_input_drives_by_wires_can_be_calibrated() -> None:
     model = chain(3, lif(3), n_out=3)
     inputs = np.ones((4, 20, 3), int)
     made = compile_model(model, "spinnaker2", Options(dt_s=1e-4), calibration=inputs)
-    assert made.bundle.run(inputs).output.any()
+    assert made.bundle.run(inputs).outputs.any()

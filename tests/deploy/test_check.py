@@ -177,7 +177,7 @@ def test_a_file_that_is_not_listed_is_found(bundle: Path, chip: Chip) -> None:
 @each_chip
 def test_answers_in_a_bundle_are_no_strangers(bundle: Path, chip: Chip, tmp_path: Path) -> None:
     """Those of `nirc run` and of deploy.py, whose names are free. Other archives are."""
-    save_run(bundle / "emulated", Run(output=np.zeros((1, 2, 3))), Log())
+    save_run(bundle / "emulated", Run(outputs=np.zeros((1, 2, 3))), Log())
     loaded(bundle).save(str(bundle / "out.npz"), {"output": np.zeros(3), "spikes": np.ones(3)})
     (bundle / "__pycache__").mkdir(exist_ok=True)
     assert script(bundle, "--check", bare=chip.bare).returncode == 0

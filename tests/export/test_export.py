@@ -34,7 +34,7 @@ def written(
 
 
 def spikes(model: object, inputs: np.ndarray, **options: Any) -> np.ndarray:
-    return run(lower(model, Options(**options), log=Log()).discrete, inputs).output
+    return run(lower(model, Options(**options), log=Log()).discrete, inputs).outputs
 
 
 @pytest.mark.parametrize("stage", ["float", "discrete"])
@@ -90,7 +90,7 @@ def test_the_integer_stage_holds_what_the_chip_uses(
         n: replace(p, dynamics=_stepping(p.dynamics, rules[n]))
         for n, p in _populations(read).items()
     }
-    got, chip = run(read.mapped(again), inputs).output, run(made.integer, inputs).output
+    got, chip = run(read.mapped(again), inputs).outputs, run(made.integer, inputs).outputs
     agreeing = (got.sum(axis=1).argmax(axis=1) == chip.sum(axis=1).argmax(axis=1)).mean()
     assert agreeing >= least
     assert chip.any()
@@ -120,7 +120,7 @@ def test_a_bias_a_delay_and_a_leak_survive(tmp_path: Path) -> None:
     for stage in ("float", "discrete"):
         path, _ = written(model, stage, tmp_path / f"{stage}.nir")
         got, expected = (
-            run(lower(m, Options(), log=Log()).discrete, inputs).output for m in (path, model)
+            run(lower(m, Options(), log=Log()).discrete, inputs).outputs for m in (path, model)
         )
         assert expected.any() and (got == expected).all()
 
@@ -154,7 +154,7 @@ def test_an_exported_step_gives_the_same_answer_or_a_warning_says_what_is_left_o
     path.write_bytes(made.data)
     discrete = lower(model, options, log=Log()).discrete
     again = lower(path, Options(dt_s=discrete.dt_s), log=Log()).discrete
-    asked, got = run(discrete, inputs).output, run(again, inputs).output
+    asked, got = run(discrete, inputs).outputs, run(again, inputs).outputs
     assert asked.any() and (what or np.allclose(asked, got, rtol=1e-6, atol=1e-9))
 
 

@@ -308,7 +308,7 @@ def test_nirc_reads_the_file_as_the_simulator_loads_it(
     assert [d.code for d in log.diagnostics if d.severity != "note" and d.code != "W205"] == []
     inputs = raster(RNG, 2, 30, 32 if raw.nodes["in"].fields["shape"].size == 3 else 6)
     wanted, got = (
-        run(p, inputs).output for p in (as_stepped(made.reference, Log()), stages.reference)
+        run(p, inputs).outputs for p in (as_stepped(made.reference, Log()), stages.reference)
     )
     assert wanted.any() and (np.isclose(wanted, got, atol=1e-4)).mean() > 0.99
 

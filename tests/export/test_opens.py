@@ -88,10 +88,10 @@ def test_every_kernel_opens_and_computes_the_same(kind: str, tmp_path: Path) -> 
     }
     made = lowered(graph(layers, "in c pop flat w last out"), dt=None)
     inputs = raster(RNG, 2, 20, 72)
-    expected = run(made.discrete, inputs).output
+    expected = run(made.discrete, inputs).outputs
     path = opened(made.discrete, tmp_path / "x.nir")
     assert expected.any()
-    assert (run(lower(path, Options(), log=Log()).discrete, inputs).output == expected).all()
+    assert (run(lower(path, Options(), log=Log()).discrete, inputs).outputs == expected).all()
 
 
 def test_a_map_behind_a_vector_is_written_as_a_vector(tmp_path: Path) -> None:
@@ -136,9 +136,9 @@ def test_a_map_behind_a_vector_is_written_as_a_vector(tmp_path: Path) -> None:
     path = opened(unrolled, tmp_path / "x.nir")
     assert [n.weight.ndim for n in nir.read(path).nodes.values() if hasattr(n, "weight")] == [2, 2]
     inputs = raster(RNG, 2, 15, 32)
-    expected = run(program, inputs).output
+    expected = run(program, inputs).outputs
     assert expected.any()
-    assert (run(lower(path, Options(), log=Log()).discrete, inputs).output == expected).all()
+    assert (run(lower(path, Options(), log=Log()).discrete, inputs).outputs == expected).all()
 
 
 def unroll(op: Any) -> Sparse:

@@ -43,7 +43,7 @@ def refusal(bundle: Path) -> str:
 def test_what_was_saved_is_what_is_opened(bundle: Path) -> None:
     opened = nirc.Bundle.open(bundle)
     inputs = np.ones((1, 5, 12), int)
-    assert opened.run(inputs).output.shape == (1, 5, 7)
+    assert opened.run(inputs).outputs.shape == (1, 5, 7)
 
 
 def test_a_changed_file_is_noticed(bundle: Path) -> None:
@@ -222,13 +222,13 @@ def test_counts_above_15_are_clipped_and_said(bundle: Path) -> None:
 
     log, opened = Log(), nirc.Bundle.open(bundle)
     many = opened.run(np.full((1, 20, 12), 99), log=log)
-    np.testing.assert_array_equal(many.output, opened.run(np.full((1, 20, 12), 15)).output)
+    np.testing.assert_array_equal(many.outputs, opened.run(np.full((1, 20, 12), 15)).outputs)
     assert [d.code for d in log.diagnostics] == ["X514"]
 
 
 @pytest.mark.parametrize("shape", [(0, 5, 12), (2, 0, 12)])
 def test_empty_batches_and_rasters_have_empty_answers(bundle: Path, shape: tuple[int, ...]) -> None:
-    assert nirc.Bundle.open(bundle).run(np.zeros(shape, int)).output.shape == (*shape[:2], 7)
+    assert nirc.Bundle.open(bundle).run(np.zeros(shape, int)).outputs.shape == (*shape[:2], 7)
 
 
 def test_a_list_of_plain_values_is_one_line() -> None:

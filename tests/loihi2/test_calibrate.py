@@ -46,8 +46,8 @@ def test_it_is_finer_with_sample_inputs_and_says_so() -> None:
     assert auto.bundle.manifest["options"]["chip"]["synapses"] == "auto"
     assert synapses_of(auto) > synapses_of(one)
     rest = INPUTS[8:]
-    model = run(auto.stages.reference, rest).output.sum(axis=1)
-    off = [np.abs(made.bundle.run(rest).output.sum(axis=1) - model).mean() for made in (auto, one)]
+    model = run(auto.stages.reference, rest).outputs.sum(axis=1)
+    off = [np.abs(made.bundle.run(rest).outputs.sum(axis=1) - model).mean() for made in (auto, one)]
     assert off[0] < off[1]
     assert "network.net" not in auto.bundle.files
 

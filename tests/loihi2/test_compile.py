@@ -37,8 +37,8 @@ RESETS = ("model", "zero", "subtract")
 
 def assert_answers_as_integers(made: Compiled, inputs: np.ndarray) -> np.ndarray:
     """The bundle's answer, once it is the integer form's."""
-    device = made.bundle.run(inputs).output
-    np.testing.assert_array_equal(device, run(made.integer, inputs).output)
+    device = made.bundle.run(inputs).outputs
+    np.testing.assert_array_equal(device, run(made.integer, inputs).outputs)
     return device
 
 
@@ -53,7 +53,7 @@ def test_the_recorded_runs_come_from_the_compiled_file(file: str) -> None:
         Emulation("synchronous", record=True),
         Log(),
     )
-    np.testing.assert_array_equal(answer.output.ravel(), spikes)
+    np.testing.assert_array_equal(answer.outputs.ravel(), spikes)
     np.testing.assert_array_equal(answer.v["neurons"].ravel(), np.where(spikes > 0, 0, voltage))
 
 
@@ -67,7 +67,7 @@ def test_the_papers_recurrent_networks_fit_a_core_and_agree_with_float(name: str
     inputs = (rng.random((60, 256, 12)) < rng.uniform(0, 0.3, (60, 1, 12))).astype(np.uint8)
     device, exact = (
         assert_answers_as_integers(made, inputs),
-        run(made.stages.discrete, inputs).output,
+        run(made.stages.discrete, inputs).outputs,
     )
     agree = device.sum(axis=1).argmax(axis=1) == exact.sum(axis=1).argmax(axis=1)
     assert agree.mean() >= 0.8  # of rasters that mean nothing; figures in docs/reference/loihi2.md
@@ -83,7 +83,7 @@ def test_the_papers_convolutional_network_fits_a_chip_and_agrees_with_float() ->
     inputs = (rng.random((8, 30, 2, 34, 34)) < patches).astype(np.uint8).reshape(8, 30, -1)
     device, exact = (
         assert_answers_as_integers(made, inputs),
-        run(made.stages.discrete, inputs).output,
+        run(made.stages.discrete, inputs).outputs,
     )
     assert (device.sum(axis=1).argmax(axis=1) == exact.sum(axis=1).argmax(axis=1)).mean() >= 0.7
 
@@ -111,10 +111,10 @@ def test_the_ten_digits_that_a_speck_saw_are_read_as_what_they_are() -> None:
     inputs = (step * counts // 60 != (step - 1) * counts // 60).astype(np.uint8)
     rest = behind(nir.read(PAPER / "cnn_sinabs.nir"), "2", (16, 16, 16))
     made = compile_model(rest, "loihi2", Options(dt_s=1e-3, writer="nir"))
-    device = made.bundle.run(inputs).output.sum(axis=1).argmax(axis=1)
+    device = made.bundle.run(inputs).outputs.sum(axis=1).argmax(axis=1)
     assert (
         device.tolist()
-        == run(made.stages.discrete, inputs).output.sum(axis=1).argmax(axis=1).tolist()
+        == run(made.stages.discrete, inputs).outputs.sum(axis=1).argmax(axis=1).tolist()
     )
     assert device.tolist() == list(range(10))
 
@@ -127,8 +127,8 @@ def test_what_a_xylo_recorded_of_a_braille_letter_is_read_as_float_reads_it() ->
     options = Options(dt_s=DT, writer="nir")
     made = compile_model(behind(nir.read(PAPER / f"{name}.nir"), "fc2", (40,)), "loihi2", options)
     device, exact = (
-        made.bundle.run(inputs).output.sum(axis=1),
-        run(made.stages.discrete, inputs).output.sum(axis=1),
+        made.bundle.run(inputs).outputs.sum(axis=1),
+        run(made.stages.discrete, inputs).outputs.sum(axis=1),
     )
     assert (
         device.argmax() == exact.argmax() and np.abs(device - exact).max() <= 2 and exact.min() > 0
@@ -161,11 +161,11 @@ def test_the_random_networks_fire_and_agree_with_float() -> None:
         inputs = np.random.default_rng(seed).poisson(
             0.3, (2, 60, len(made.bundle.manifest["input_map"]))
         )
-        device = made.bundle.run(inputs).output
+        device = made.bundle.run(inputs).outputs
         fired += bool(device.any())
         if made.bundle.manifest["output_kind"] == "spikes":
             agreements.append(
-                (run(made.stages.discrete, np.minimum(inputs, 1)).output == device).mean()
+                (run(made.stages.discrete, np.minimum(inputs, 1)).outputs == device).mean()
             )
     assert fired >= 8 and np.mean(agreements) > 0.95
 
@@ -204,7 +204,7 @@ def test_membranes_come_in_volts_beside_spikes() -> None:
     inputs = np.minimum(raster(rng, 2, 60, 3), 1)
     device, exact = (
         assert_answers_as_integers(made, inputs),
-        run(made.stages.discrete, inputs).output,
+        run(made.stages.discrete, inputs).outputs,
     )
     assert exact[..., :2].any() and set(np.unique(device[..., 2:])) == {0, 1}
     assert np.abs(device[..., :2] - exact[..., :2]).mean() < 0.1 * np.abs(exact[..., :2]).max()
@@ -216,7 +216,7 @@ def test_counts_above_one_are_one_spike_and_told() -> None:
     log = Log()
     many = made.run(inputs, log=log)
     assert {d.code for d in log.diagnostics} == {"L811"}
-    np.testing.assert_array_equal(many.output, made.run(np.minimum(inputs, 1)).output)
+    np.testing.assert_array_equal(many.outputs, made.run(np.minimum(inputs, 1)).outputs)
 
 
 def test_strict_refuses_what_the_chip_does_otherwise() -> None:
@@ -243,7 +243,7 @@ def test_names_of_any_kind() -> None:
         "loihi2",
         dt=DT,
     )
-    assert made.run(np.ones((1, 30, 2), int)).output.shape == (1, 30, 2)
+    assert made.run(np.ones((1, 30, 2), int)).outputs.shape == (1, 30, 2)
     names = [p.name for p in from_npz(made.files["network.npz"]).populations]
     assert len(set(names)) == 2 and max(map(len, names)) <= 255
 

@@ -136,8 +136,8 @@ def test_the_chip_gets_the_network_of_the_tables(
         arguments = ["--one-process-per-core"] if cut_up else []
         got = run(tmp_path, monkeypatch, inputs, "--record", *names, *arguments)
         want = emulate(tables, inputs, record=True)
-        np.testing.assert_array_equal(got["spikes"], want.output)
-        np.testing.assert_array_equal(got["output"], want.output.sum(axis=1))
+        np.testing.assert_array_equal(got["spikes"], want.outputs)
+        np.testing.assert_array_equal(got["output"], want.outputs.sum(axis=1))
         for name in names:
             np.testing.assert_array_equal(got[f"spikes/{name}"], want.spikes[name])
             np.testing.assert_array_equal(got[f"v/{name}"], want.v[name])
@@ -163,7 +163,7 @@ def test_a_population_becomes_a_process_a_core_unless_it_cannot(
         got = run(tmp_path, monkeypatch, np.ones((1, 5, 4)), "--one-process-per-core")
         assert (
             got["spikes"][0, :, 0].tolist()
-            == emulate(tables, np.ones((1, 5, 4))).output[0, :, 0].tolist()
+            == emulate(tables, np.ones((1, 5, 4))).outputs[0, :, 0].tolist()
         )
         cells = {p.name for wire in board.wires for p in (wire[0].process, wire[1].process)}
         assert (
@@ -250,7 +250,7 @@ def test_spikes_and_membranes_side_by_side(
     write(tmp_path, tables, populations={"o": block})
     inputs = np.ones((1, 6, 4))
     got = run(tmp_path, monkeypatch, inputs, "--adapter-steps", "0", "2")
-    np.testing.assert_array_equal(got["spikes"], emulate(tables, inputs).output / [64, 1])
+    np.testing.assert_array_equal(got["spikes"], emulate(tables, inputs).outputs / [64, 1])
 
 
 def test_each_way_to_a_board_is_asked_for_as_lava_wants_it(

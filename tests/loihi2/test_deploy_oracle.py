@@ -50,7 +50,7 @@ def assert_lava_says_the_same(
     assert done.returncode == 0, done.stdout + done.stderr
     want = emulate(tables, inputs, record=True)
     with np.load(out) as got:
-        np.testing.assert_array_equal(got["spikes"], want.output)
+        np.testing.assert_array_equal(got["spikes"], want.outputs)
         for name in names:
             np.testing.assert_array_equal(got[f"spikes/{name}"], want.spikes[name], err_msg=name)
             np.testing.assert_array_equal(got[f"v/{name}"], want.v[name], err_msg=name)

@@ -26,9 +26,9 @@ def test_weights_and_decays_together_are_nearly_what_the_integer_form_does(name:
     made = compile_model(model, "loihi2", Options(reset="zero"))
     alone = dict(approximations(made.stages.discrete))
     assert list(alone)[:2] == ["weights: 8 bits", "decays: multiples of 1/4096"]
-    chip = run(made.integer, inputs).output.sum(axis=1)
-    stored = run(alone["weights: 8 bits"], inputs).output.sum(axis=1)
-    model_ = run(made.stages.discrete, inputs).output.sum(axis=1)
+    chip = run(made.integer, inputs).outputs.sum(axis=1)
+    stored = run(alone["weights: 8 bits"], inputs).outputs.sum(axis=1)
+    model_ = run(made.stages.discrete, inputs).outputs.sum(axis=1)
     assert chip.any() and np.abs(stored - chip).mean() <= np.abs(model_ - chip).mean() + 0.05
 
 
@@ -37,9 +37,9 @@ def test_a_network_of_integers_loses_nothing() -> None:
     model = chain(2, nir.Linear(weight), nir.IF(np.ones(2), np.ones(2), np.zeros(2)), n_out=2)
     discrete = lower(model, Options(), log=Log()).discrete
     inputs = np.random.default_rng(0).poisson(0.5, (4, 60, 2)).clip(0, 1)
-    answers = {name: run(program, inputs).output for name, program in approximations(discrete)}
+    answers = {name: run(program, inputs).outputs for name, program in approximations(discrete)}
     for answer in answers.values():
-        assert answer.any() and (answer == run(discrete, inputs).output).all()
+        assert answer.any() and (answer == run(discrete, inputs).outputs).all()
 
 
 def test_a_reset_that_is_lost_is_named_first() -> None:
@@ -69,11 +69,13 @@ def test_a_membrane_that_wraps_around_is_shown() -> None:
     discrete = lower(model, Options(reset="subtract"), log=Log()).discrete
     inputs = np.ones((1, 150, 61), np.uint8)
     inputs[0, 100:, 1:] = 0
-    alone = run(dict(approximations(discrete))["saturation: membranes of 24 bits"], inputs).output
+    alone = run(dict(approximations(discrete))["saturation: membranes of 24 bits"], inputs).outputs
     made = compile_model(model, "loihi2", Options(reset="subtract"))
-    chip = made.bundle.run(inputs).output
+    chip = made.bundle.run(inputs).outputs
     assert (
-        not run(discrete, inputs).output.any() and alone.any() and np.abs(chip - alone).mean() < 0.1
+        not run(discrete, inputs).outputs.any()
+        and alone.any()
+        and np.abs(chip - alone).mean() < 0.1
     )
 
 
@@ -84,6 +86,7 @@ def test_a_synaptic_filter_keeps_its_gain() -> None:
     discrete = lower(model, Options(), log=Log()).discrete
     inputs = np.random.default_rng(2).poisson(0.3, (4, 80, 3)).clip(0, 1)
     stored, expected = (
-        run(p, inputs).output for p in (dict(approximations(discrete))["weights: 8 bits"], discrete)
+        run(p, inputs).outputs
+        for p in (dict(approximations(discrete))["weights: 8 bits"], discrete)
     )
     assert expected.any() and abs(stored.sum() / expected.sum() - 1) < 0.1

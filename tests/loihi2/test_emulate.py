@@ -62,7 +62,7 @@ def without_c(tables: Tables, raster: np.ndarray) -> Run:
 
 def assert_equals_reference(tables: Tables, raster: np.ndarray) -> Run:
     run, slow = emulate(tables, raster, record=True), without_c(tables, raster)
-    np.testing.assert_array_equal(slow.output, run.output)
+    np.testing.assert_array_equal(slow.outputs, run.outputs)
     for found, wanted in ((slow.v, run.v), (slow.spikes, run.spikes), (slow.extra, run.extra)):
         assert list(found) == list(wanted)
         for name, values in wanted.items():
@@ -86,7 +86,7 @@ def test_the_recorded_runs_of_the_paper(data: Path, file: str, in_the_step_of_a_
     given_, voltage, spikes = np.loadtxt(data / f"paper/lif_lava_{file}_fixed.csv", delimiter=",").T
     run = emulate(PAPER, given_[None, :, None], record=True)
     assert (
-        np.flatnonzero(run.output).tolist()
+        np.flatnonzero(run.outputs).tolist()
         == np.flatnonzero(spikes).tolist()
         == [461, 511, 711, 761]
     )
@@ -131,12 +131,12 @@ def test_a_convolution_in_parts_gives_the_same(monkeypatch: pytest.MonkeyPatch) 
     tables = random_convolutions(rng)
     raster = random_raster(rng, 5, 30, tables.channels)
     expected = emulate(tables, raster, record=True)
-    assert expected.spikes["pop0"].any() and expected.output.any()
+    assert expected.spikes["pop0"].any() and expected.outputs.any()
     for values in ({"MAX_VALUES": 8}, {"FLOAT32_INTEGERS": 0}):
         with monkeypatch.context() as patch:
             for name, value in values.items():
                 patch.setattr(machine, name, value)
-            np.testing.assert_array_equal(without_c(tables, raster).output, expected.output)
+            np.testing.assert_array_equal(without_c(tables, raster).outputs, expected.outputs)
 
 
 def test_a_convolution_goes_round_at_24_bits() -> None:
@@ -262,7 +262,7 @@ def test_a_chain_takes_a_step_a_synapse_and_counts_are_one_spike() -> None:
     raster = np.zeros((2, 10, 1), np.int64)
     raster[:, 3, 0] = 1, 7
     run = emulate(tables, raster)
-    assert [np.flatnonzero(sample).tolist() for sample in run.output] == [[5], [5]]
+    assert [np.flatnonzero(sample).tolist() for sample in run.outputs] == [[5], [5]]
     assert not run.spikes and not run.v and not run.extra
 
 
@@ -280,9 +280,9 @@ def test_outputs_stand_side_by_side_and_a_readout_gives_v() -> None:
     run = emulate(
         tables, random_raster(np.random.default_rng(0), 2, 9, tables.channels), record=True
     )
-    assert run.output.dtype == np.int32
-    np.testing.assert_array_equal(run.output[:, :, :1], run.v["readout"][:, :, :1])
-    np.testing.assert_array_equal(run.output[:, :, 1:], run.spikes[spiking.name][:, :, ::-1])
+    assert run.outputs.dtype == np.int32
+    np.testing.assert_array_equal(run.outputs[:, :, :1], run.v["readout"][:, :, :1])
+    np.testing.assert_array_equal(run.outputs[:, :, 1:], run.spikes[spiking.name][:, :, ::-1])
 
 
 def test_progress_is_told_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,7 +339,7 @@ def test_the_file_holds_the_network(flavour: str, seed: int) -> None:
     assert to_npz(read) == data
     raster = random_raster(np.random.default_rng(seed), 2, 20, tables.channels)
     got, want = (emulate(t, raster, record=True) for t in (read, tables))
-    np.testing.assert_array_equal(got.output, want.output)
+    np.testing.assert_array_equal(got.outputs, want.outputs)
     for name in want.extra:
         np.testing.assert_array_equal(got.extra[name], want.extra[name])
 

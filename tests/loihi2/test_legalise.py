@@ -45,9 +45,9 @@ def assert_same_meaning(model: nir.NIRGraph, *, steps: int = 60, reset: str = "m
         s.n for _, s in discrete.graph.nodes(data="payload") if type(s).__name__ == "Source"
     )
     inputs = binary(0, steps, channels)
-    expected = run(discrete, inputs).output
+    expected = run(discrete, inputs).outputs
     assert expected.any()
-    np.testing.assert_allclose(run(made, inputs).output, expected, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(run(made, inputs).outputs, expected, rtol=1e-6, atol=1e-9)
     return made
 
 
@@ -60,7 +60,7 @@ def test_random_networks_keep_their_meaning(seed: int) -> None:
     )
     inputs = binary(seed, 40, channels)
     np.testing.assert_allclose(
-        run(made, inputs).output, run(discrete, inputs).output, rtol=1e-6, atol=1e-9
+        run(made, inputs).outputs, run(discrete, inputs).outputs, rtol=1e-6, atol=1e-9
     )
 
 
@@ -153,7 +153,7 @@ def test_a_faster_filter_is_made_of_delays() -> None:
     assert max(p.delay_steps for _, p in made.into("p")) > 5
     discrete, made, _ = legal(two_receptors(12, 3))
     inputs = binary(1, 80, 3, samples=20)
-    expected, got = run(discrete, inputs).output, run(made, inputs).output
+    expected, got = run(discrete, inputs).outputs, run(made, inputs).outputs
     assert expected.any() and (expected == got).mean() > 0.995  # taps below 2^-14 are left out
 
 

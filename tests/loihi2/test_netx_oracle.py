@@ -63,7 +63,7 @@ def assert_netx_says_the_same(netx: Any, tables: Tables, raster: NDArray[Any], f
     want, last = emulate(tables, raster[None], record=True), tables.outputs[0].population
     np.testing.assert_array_equal(spikes, want.spikes[last][0])
     np.testing.assert_array_equal(v, want.v[last][0])
-    np.testing.assert_array_equal(spikes[:, tables.outputs[0].neurons], want.output[0])
+    np.testing.assert_array_equal(spikes[:, tables.outputs[0].neurons], want.outputs[0])
     assert 0 < spikes.mean() < 1
 
 

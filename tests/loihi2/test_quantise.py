@@ -78,7 +78,7 @@ def test_u_does_not_go_round_with_weights_of_any_size(neuron: nir.NIRNode, synap
         chain(100, nir.Linear(weight=np.full((2, 100), 1e6)), neuron, n_out=2), synapses=synapses
     )
     assert "D412" in said and max(largest_u(made.mapped.chip.tables).values()) < 2**23
-    assert made.bundle.run(np.ones((1, 20, 100), np.int64)).output.any()
+    assert made.bundle.run(np.ones((1, 20, 100), np.int64)).outputs.any()
 
 
 def test_weights_are_on_the_grid_that_the_chip_stores() -> None:

@@ -77,8 +77,8 @@ def test_outputs_and_records_are_in_the_order_of_the_model() -> None:
     plain, shuffled = (
         compiled(*case).bundle.run(inputs, record=["pop"]) for case in ((False, "index"), (True,))
     )
-    assert plain.output.any()
-    np.testing.assert_array_equal(shuffled.output[:, :, NUMBER], plain.output)
+    assert plain.outputs.any()
+    np.testing.assert_array_equal(shuffled.outputs[:, :, NUMBER], plain.outputs)
     np.testing.assert_array_equal(shuffled.spikes["pop"][:, :, NUMBER], plain.spikes["pop"])
     np.testing.assert_array_equal(shuffled.v["pop"][:, :, NUMBER], plain.v["pop"])
 
@@ -94,8 +94,8 @@ def test_deploy_py_runs_a_regrouped_network_in_the_order_of_the_model(
     call(tmp_path / "chip", monkeypatch, *given, "--hardware", "--record", "pop")
     want = bundle.run(inputs, record=["pop"])
     with np.load(tmp_path / "out.npz") as got:
-        assert want.output.any()
-        np.testing.assert_array_equal(got["spikes"], want.output)
+        assert want.outputs.any()
+        np.testing.assert_array_equal(got["spikes"], want.outputs)
         np.testing.assert_array_equal(got["spikes/pop"], want.spikes["pop"])
 
 

@@ -71,9 +71,9 @@ def test_every_spike_is_that_of_slayers_states(threshold: float, decays: tuple[i
     made = compiled(slayers(rng, threshold, decays, 1 / WEIGHT_UNIT))
     assert scales(made) == {float(UNITY)}
     raster = (rng.random((4, 80, 20)) < 0.1).astype(np.int64)
-    reference = run(made.stages.reference, raster).output
+    reference = run(made.stages.reference, raster).outputs
     assert reference.sum() > 20
-    np.testing.assert_array_equal(made.bundle.run(raster).output, reference)
+    np.testing.assert_array_equal(made.bundle.run(raster).outputs, reference)
 
 
 def test_a_chain_of_slayer_has_its_file_for_netx_however_small_the_threshold() -> None:

@@ -88,7 +88,7 @@ def test_a_network_whose_numbers_the_chip_can_store_fires_exactly_as_the_model(
         lost = np.abs(before).cumsum(axis=1) / 4096 if kind == 16 else 0
         clear &= (np.abs(before - threshold) > lost + 0.002).all(axis=(1, 2))
     assume(clear.any())
-    np.testing.assert_array_equal(made.bundle.run(inputs).output[clear], exact.output[clear])
+    np.testing.assert_array_equal(made.bundle.run(inputs).outputs[clear], exact.outputs[clear])
     assert "D401" not in said and ("D420" in said) == (16 in kinds)
 
 
@@ -99,9 +99,9 @@ def test_weights_of_any_size_come_near(threshold: float, steps: float) -> None:
     model = chain(6, linear(rng, 8, 6), lif(8, steps, threshold), n_out=8)
     made, _ = compiled(model)
     inputs = binary(1, 20, 60, 6)
-    expected, got = run(made.stages.discrete, inputs).output, made.bundle.run(inputs).output
+    expected, got = run(made.stages.discrete, inputs).outputs, made.bundle.run(inputs).outputs
     assert expected.any() and (expected == got).mean() > 0.96
-    zero = compiled(model, reset="zero")[0].bundle.run(inputs).output
+    zero = compiled(model, reset="zero")[0].bundle.run(inputs).outputs
     assert (expected == got).mean() > (expected == zero).mean()
 
 
@@ -124,7 +124,7 @@ def test_what_is_above_the_threshold_is_kept() -> None:
     made, _ = compiled(chain(1, nir.Linear(weight=np.array([[3.5]])), if_(1), n_out=1))
     inputs = np.zeros((1, 8, 1), np.uint8)
     inputs[0, 1] = 1
-    assert made.bundle.run(inputs).output.ravel().tolist() == [0, 1, 1, 1, 0, 0, 0, 0]
+    assert made.bundle.run(inputs).outputs.ravel().tolist() == [0, 1, 1, 1, 0, 0, 0, 0]
 
 
 def test_constants_reach_the_membrane() -> None:
@@ -136,7 +136,7 @@ def test_constants_reach_the_membrane() -> None:
     layers = nir.Affine(weight=np.eye(3) / 2, bias=np.array([0.3, 0.0, -0.1])), neurons
     made, _ = compiled(chain(3, linear(np.random.default_rng(0), 3, 3), lif(3), *layers, n_out=3))
     inputs = binary(0, 10, 60, 3)
-    expected, got = run(made.stages.discrete, inputs).output, made.bundle.run(inputs).output
+    expected, got = run(made.stages.discrete, inputs).outputs, made.bundle.run(inputs).outputs
     assert expected.any(axis=(0, 1)).all() and (expected == got).mean() > 0.98
     assert not made.legal["lif3"].dynamics.drift.any() and "always" in made.legal.graph
 
@@ -149,7 +149,7 @@ def test_a_convolutional_network_answers_as_the_model() -> None:
     made = compile_model(file, "loihi2", Options(reset="subtract"))
     answer, taught = (
         output.sum(axis=1).argmax(axis=1)
-        for output in (made.bundle.run(inputs).output, run(made.stages.discrete, inputs).output)
+        for output in (made.bundle.run(inputs).outputs, run(made.stages.discrete, inputs).outputs)
     )
     assert (answer == taught).mean() > 0.93
     assert abs((answer == labels).mean() - (taught == labels).mean()) < 0.01
@@ -170,12 +170,12 @@ def test_a_synaptic_filter_is_made_of_delays(synapse: float) -> None:
     model = graph(nodes, [("in", "w"), ("w", "p"), ("p", "own"), ("own", "p"), ("p", "out")])
     inputs = binary(0, 30, 60, 5)
     discrete, made = legal(model)
-    expected = run(discrete, inputs).output
-    assert expected.mean() > 0.02 and (run(made, inputs).output == expected).mean() > 0.98
+    expected = run(discrete, inputs).outputs
+    assert expected.mean() > 0.02 and (run(made, inputs).outputs == expected).mean() > 0.98
     exact, said = compiled(model)
     zero = compiled(model, reset="zero")[0]
     near, far = (
-        np.abs((m.bundle.run(inputs).output - expected).sum(axis=1)).mean() for m in (exact, zero)
+        np.abs((m.bundle.run(inputs).outputs - expected).sum(axis=1)).mean() for m in (exact, zero)
     )
     assert near < far / 2 and said["D425"] == "note" and "D401" not in said
     lags = [p.delay_steps for s, p in made.into("p") if s == "in"]
@@ -188,8 +188,8 @@ def test_filters_that_differ_from_neuron_to_neuron() -> None:
     neurons.w_in = np.ones(3)
     discrete, made = legal(chain(4, nir.Linear(weight=np.full((3, 4), 0.4)), neurons, n_out=3))
     inputs = binary(0, 20, 60, 4)
-    expected = run(discrete, inputs).output
-    assert expected.any(axis=(0, 1)).all() and (run(made, inputs).output == expected).mean() > 0.99
+    expected = run(discrete, inputs).outputs
+    assert expected.any(axis=(0, 1)).all() and (run(made, inputs).outputs == expected).mean() > 0.99
 
 
 def test_too_many_synapses_for_a_filter_are_not_made() -> None:
@@ -223,7 +223,7 @@ def test_a_slow_synaptic_filter_keeps_the_reset_to_zero_beside_others_that_subtr
         True,
     ]
     inputs = binary(0, 5, 60, 4)
-    np.testing.assert_allclose(run(made, inputs).output, run(discrete, inputs).output, atol=1e-9)
+    np.testing.assert_allclose(run(made, inputs).outputs, run(discrete, inputs).outputs, atol=1e-9)
     assert compiled(mixed())[1]["D401"] == "warning"
 
 
@@ -299,7 +299,7 @@ def test_lava_says_the_same_of_maps_constants_and_filters(seed: int) -> None:
     tables = made.mapped.chip.tables
     raster = binary(seed, 1, 40, tables.channels)
     assert (
-        any(p.kind == "conv" for p in tables.projections) and emulate(tables, raster).output.any()
+        any(p.kind == "conv" for p in tables.projections) and emulate(tables, raster).outputs.any()
     )
     assert_equals_lava(tables, raster[0])
 
@@ -372,7 +372,9 @@ def test_calibrated_networks_keep_their_self_inhibition(model: nir.NIRGraph) -> 
         if p.source == p.target in ("if1", "cubalif1")
     ]
     assert loops and all((p.rows == p.cols).all() for p in loops if p.rows is not None)
-    np.testing.assert_array_equal(made.bundle.run(inputs).output, run(made.integer, inputs).output)
+    np.testing.assert_array_equal(
+        made.bundle.run(inputs).outputs, run(made.integer, inputs).outputs
+    )
 
 
 def test_a_constant_of_one_neuron_comes_through_the_clock_too() -> None:
@@ -383,9 +385,9 @@ def test_a_constant_of_one_neuron_comes_through_the_clock_too() -> None:
     own = [p for s, t, p in made.edges() if s == t == "lif1"]
     assert [p.origins for p in own] == [made["lif1"].origins] and own[0].feedback
     inputs = binary(1, 2, 60, 2)
-    found = run(made, inputs).output
+    found = run(made, inputs).outputs
     assert found[..., 1].sum() > found[..., 0].sum() > 0
-    np.testing.assert_array_equal(found, run(discrete, inputs).output)
+    np.testing.assert_array_equal(found, run(discrete, inputs).outputs)
 
 
 @pytest.mark.parametrize("threshold", [[1.0, -1.0], [-1.0, 1.0], [1.0, 0.0]])

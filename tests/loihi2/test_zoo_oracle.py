@@ -86,11 +86,11 @@ def test_the_bundles_script_says_what_nirc_run_says(
     assert done.returncode == 0, done.stdout + done.stderr
     want = bundle.run(inputs, record=recorded)
     with np.load(out) as got:
-        np.testing.assert_array_equal(got["spikes"], want.output)
+        np.testing.assert_array_equal(got["spikes"], want.outputs)
         for population in recorded:
             np.testing.assert_array_equal(got[f"spikes/{population}"], want.spikes[population])
             np.testing.assert_array_equal(got[f"v/{population}"], want.v[population])
-    assert want.output.any()
+    assert want.outputs.any()
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -114,7 +114,7 @@ def test_netx_says_what_nirc_run_says(
         )
     spikes, _ = run_netx(netx, directory / "network.net", late[:, np.argsort(channels)], **reset)
     columns = tables.outputs[0].neurons[bundle.manifest["output_map"]]
-    want = bundle.run(inputs[None]).output[0]
+    want = bundle.run(inputs[None]).outputs[0]
     np.testing.assert_array_equal(spikes[latency:, columns], want)
 
 
@@ -143,7 +143,7 @@ def test_the_split_that_the_bundle_has_changes_nothing(
     raster = save(tmp_path / "in.npz", inputs)
     done = script(directory, "--data", raster, "--out", out, "--one-process-per-core")
     assert done.returncode == 0, done.stdout + done.stderr
-    np.testing.assert_array_equal(np.load(out)["spikes"], bundle.run(inputs).output)
+    np.testing.assert_array_equal(np.load(out)["spikes"], bundle.run(inputs).outputs)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -167,7 +167,7 @@ def test_membranes_of_a_readout_are_volts_of_the_model(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     want = bundle.run(inputs, record=recorded)
     with np.load(out) as got:
-        np.testing.assert_array_equal(got["spikes"], want.output)
+        np.testing.assert_array_equal(got["spikes"], want.outputs)
         for population in recorded:
             np.testing.assert_array_equal(got[f"v/{population}"], want.v[population])
-    assert bundle.manifest["output_kind"] == "membrane" and np.abs(want.output).max() > 0.1
+    assert bundle.manifest["output_kind"] == "membrane" and np.abs(want.outputs).max() > 0.1

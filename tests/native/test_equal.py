@@ -36,8 +36,8 @@ def assert_equal(emulate: Emulate, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv(SWITCH, "0")
     slow = emulate()
     monkeypatch.delenv(SWITCH)
-    assert fast.output.dtype == slow.output.dtype
-    np.testing.assert_array_equal(fast.output, slow.output)
+    assert fast.outputs.dtype == slow.outputs.dtype
+    np.testing.assert_array_equal(fast.outputs, slow.outputs)
     for kind in ("spikes", "v", "extra"):
         ours, theirs = getattr(fast, kind), getattr(slow, kind)
         assert ours.keys() == theirs.keys()

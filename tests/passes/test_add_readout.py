@@ -21,8 +21,8 @@ def network() -> object:
 
 def test_a_leaky_integrator_adds_up_what_the_layer_gives() -> None:
     inputs = raster(np.random.default_rng(1), 2, 30, 4)
-    plain = run(lower(network(), Options(), log=Log()).reference, inputs).output
-    read = run(lower(network(), Options(readout="li:4"), log=Log()).reference, inputs).output
+    plain = run(lower(network(), Options(), log=Log()).reference, inputs).outputs
+    read = run(lower(network(), Options(readout="li:4"), log=Log()).reference, inputs).outputs
     expected = np.zeros_like(plain)
     for t in range(30):
         expected[:, t] = plain[:, t] + (0.75 * expected[:, t - 1] if t else 0)
@@ -32,8 +32,8 @@ def test_a_leaky_integrator_adds_up_what_the_layer_gives() -> None:
 def test_integrate_and_fire_neurons_count_what_the_layer_gives() -> None:
     stages = lower(network(), Options(readout="if:2"), log=Log())
     inputs = raster(np.random.default_rng(1), 2, 30, 4)
-    spikes = run(stages.reference, inputs).output
-    layer = run(lower(network(), Options(), log=Log()).reference, inputs).output
+    spikes = run(stages.reference, inputs).outputs
+    layer = run(lower(network(), Options(), log=Log()).reference, inputs).outputs
     v = np.zeros_like(layer[:, 0])
     for t in range(30):
         v += layer[:, t]

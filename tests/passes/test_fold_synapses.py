@@ -44,7 +44,7 @@ def test_li_before_weights_and_lif_becomes_a_synapse() -> None:
     assert stages.discrete["lif2"].dynamics.decay_syn[0] == pytest.approx(0.75)
     inputs = raster(rng, 3, 40, 4)
     np.testing.assert_array_equal(
-        run(stages.reference, inputs).output, run(stages.discrete, inputs).output
+        run(stages.reference, inputs).outputs, run(stages.discrete, inputs).outputs
     )
 
 
@@ -55,7 +55,7 @@ def test_two_filters_use_two_receptors_and_keep_the_spikes() -> None:
     assert isinstance(pop, Discrete) and pop.decay_syn is None and pop.decay_syn_2 is not None
     inputs = raster(rng, 3, 40, 4)
     np.testing.assert_array_equal(
-        run(stages.reference, inputs).output, run(stages.discrete, inputs).output
+        run(stages.reference, inputs).outputs, run(stages.discrete, inputs).outputs
     )
 
 
@@ -92,7 +92,9 @@ def test_the_second_synapse_reaches_xylo_but_not_imu() -> None:
     made = compile_model(model, "xylo", Options(reset="subtract"))
     assert made.mapped.chip.uses_synapse_2
     inputs = raster(rng, 3, 40, 4, rate=0.05)
-    np.testing.assert_array_equal(made.bundle.run(inputs).output, run(made.integer, inputs).output)
+    np.testing.assert_array_equal(
+        made.bundle.run(inputs).outputs, run(made.integer, inputs).outputs
+    )
     with pytest.raises(nirc.CompileError, match="X509"):
         nirc.compile(model, "xylo:imu")
 
@@ -114,7 +116,7 @@ def test_a_constant_behind_the_filter_goes_into_the_neurons_leak(recurrent: bool
     stages = lower(graph(nodes, edges), Options(), log=Log())
     assert list(stages.discrete.nodes(Population)) == ["pop"]
     inputs = raster(rng, 3, 40, 4)
-    before, after = run(stages.reference, inputs).output, run(stages.discrete, inputs).output
+    before, after = run(stages.reference, inputs).outputs, run(stages.discrete, inputs).outputs
     np.testing.assert_array_equal(before, after)
     assert before.any()
     compile_model(graph(nodes, edges), "loihi2")

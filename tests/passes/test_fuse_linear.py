@@ -68,7 +68,7 @@ def test_fused_unfused_and_reference_answer_alike(seed: int) -> None:
     expected = by_definition(net, layers(net.graph))
     tolerance = 0 if net.exact else 1e-9
     for program in (slow, fast):
-        answer = run(program, net.inputs).output
+        answer = run(program, net.inputs).outputs
         np.testing.assert_allclose(answer, expected, rtol=tolerance, atol=tolerance)
     assert sum(len(p.ops) for *_, p in fast.edges()) <= sum(len(p.ops) for *_, p in slow.edges())
 
@@ -76,7 +76,7 @@ def test_fused_unfused_and_reference_answer_alike(seed: int) -> None:
 def test_the_random_networks_do_spike() -> None:
     """Else the comparison above would prove nothing."""
     nets = [network(seed) for seed in range(40)]
-    assert sum(bool(run(unfused(net.graph), net.inputs).output.any()) for net in nets) > 20
+    assert sum(bool(run(unfused(net.graph), net.inputs).outputs.any()) for net in nets) > 20
 
 
 @pytest.mark.parametrize("first", ["conv", "pool", "dense", "sparse", "diagonal"])

@@ -134,7 +134,7 @@ def test_a_neuron_that_fires_before_its_first_input_keeps_its_rule() -> None:
     program = alone(d)
     made = normalised(program)
     assert made["a"].dynamics is d and made["out"].delay_steps == 0
-    assert run(program, np.zeros((1, 2, N))).output[0, :, 0].tolist() == [1, 0]
+    assert run(program, np.zeros((1, 2, N))).outputs[0, :, 0].tolist() == [1, 0]
 
 
 # -- outputs ---------------------------------------------------------------------------------------
@@ -164,8 +164,8 @@ def test_a_bias_of_an_output_is_not_held_back() -> None:
     )
     x = np.zeros((1, 2, N))
     assert (
-        run(normalised(program), x).output.tolist()
-        == run(program, x).output.tolist()
+        run(normalised(program), x).outputs.tolist()
+        == run(program, x).outputs.tolist()
         == [[[3, 3], [3, 3]]]
     )
 
@@ -187,7 +187,7 @@ def test_any_two_populations_answer_as_before(data: st.DataObject) -> None:
     ]
     program = network({"a": a, "b": b}, edges, "first", "second", "both")
     x = data.draw(drives(N, most_steps=6))[None]
-    np.testing.assert_array_equal(run(normalised(program), x).output, run(program, x).output)
+    np.testing.assert_array_equal(run(normalised(program), x).outputs, run(program, x).outputs)
 
 
 # -- loops -----------------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ def test_a_recurrent_cell_of_spyx_hears_itself_in_the_same_step(
         "out",
     )
     expected = recurrent(d, dense(inward), dense(back), x)
-    np.testing.assert_array_equal(run(normalised(program), x[None]).output[0], expected)
+    np.testing.assert_array_equal(run(normalised(program), x[None]).outputs[0], expected)
 
 
 @settings(max_examples=100)
@@ -234,7 +234,7 @@ def test_other_loops_answer_as_before(data: st.DataObject) -> None:
     )
     program = alone(d, ("a", "a", back))
     x = data.draw(drives(N, most_steps=6))[None]
-    np.testing.assert_array_equal(run(normalised(program), x).output, run(program, x).output)
+    np.testing.assert_array_equal(run(normalised(program), x).outputs, run(program, x).outputs)
 
 
 def test_two_receptors_are_normalised_together() -> None:
@@ -244,5 +244,5 @@ def test_two_receptors_are_normalised_together() -> None:
     x = np.random.default_rng(0).integers(0, 3, (2, 6, N)) / 4
     made = normalised(program)
     assert made["a"].dynamics.gain_syn_2.tolist() == [3] * N
-    np.testing.assert_array_equal(run(made, x).output, run(program, x).output)
-    assert run(program, x).output.any()
+    np.testing.assert_array_equal(run(made, x).outputs, run(program, x).outputs)
+    assert run(program, x).outputs.any()

@@ -110,7 +110,7 @@ def taken(network: Any, inputs: NDArray[Any], where: Path, **options: Any) -> Ta
     assert stages.reading.confidence == "recorded" and not stages.reading.open_keys
     kept = recording(data, stages.reference, Log())
     assert kept is not None
-    computed = run(stages.reference, inputs.reshape(*inputs.shape[:2], -1)).output
+    computed = run(stages.reference, inputs.reshape(*inputs.shape[:2], -1)).outputs
     return Taken(recorded, kept.share(computed), tuple(str(w.message) for w in caught))
 
 

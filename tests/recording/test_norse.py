@@ -173,7 +173,7 @@ def test_parameters_are_in_float64_where_rounding_is_looked_for(tmp_path: Path) 
     runner.trace(inputs, Log())
     exact = runner.run_in_float64(inputs, (5,), Log())
     stages = lower(str(result.recorded.model), Options(), log=Log())
-    np.testing.assert_array_equal(exact, run(stages.reference, inputs).output)
+    np.testing.assert_array_equal(exact, run(stages.reference, inputs).outputs)
     assert exact.any() and network[1].p.v_th.dtype == torch.float32
 
 

@@ -132,7 +132,7 @@ def test_a_spike_acts_one_step_and_its_delay_later(monkeypatch: pytest.MonkeyPat
             if t >= 2:
                 b[:, t] = a[:, t - 2]
         v = np.cumsum(b, axis=1)
-        assert np.array_equal(found.output, np.concatenate([v[:, :, 1:], a], axis=2))
+        assert np.array_equal(found.outputs, np.concatenate([v[:, :, 1:], a], axis=2))
         assert set(found.spikes) == set(found.v) == ({"a", "b"} if record else set())
     assert done == [2, 4, 5] * 2 and cells["a"].resets == [2, 2, 1] * 2
 
@@ -147,7 +147,7 @@ def test_states_besides_spikes_and_membranes_are_extra() -> None:
         cell.u = np.array([[0.5, step]])  # type: ignore[attr-defined]
         recorder.write({"a": cell}, slice(0, 1), step)
     found = recorder.run()
-    assert found.output.tolist() == [[[1], [1]]] and found.output.dtype == np.int32
+    assert found.outputs.tolist() == [[[1], [1]]] and found.outputs.dtype == np.int32
     assert found.spikes["a"].tolist() == [[[0, 1], [1, 1]]]
     assert found.v["a"].tolist() == [[[7, 8], [7, 9]]]
     assert {k: x.tolist() for k, x in found.extra.items()} == {"u/a": [[[0.5, 0], [0.5, 1]]]}

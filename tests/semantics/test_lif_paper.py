@@ -26,7 +26,7 @@ def test_voltages_and_spikes_are_those_of_norse(data: Path) -> None:
     for program in (stages.reference, stages.discrete):
         ran = run(program, given.reshape(1, -1, 1), record=["1"])
         assert (
-            np.flatnonzero(ran.output).tolist()
+            np.flatnonzero(ran.outputs).tolist()
             == np.flatnonzero(spikes).tolist()
             == [460, 510, 710, 760]
         )
@@ -43,7 +43,7 @@ def test_the_exact_exponential_differs_by_less_than_a_twentieth_of_the_threshold
     options = api.Options(dt_s=1e-4, discretise="exponential")
     stages = api.lower(data / "paper/lif_norse.nir", options, log=Log())
     ran = run(stages.discrete, given.reshape(1, -1, 1), record=["1"])
-    np.testing.assert_array_equal(ran.output.ravel(), spikes)
+    np.testing.assert_array_equal(ran.outputs.ravel(), spikes)
     apart = np.abs(ran.v["1"].ravel() - voltage).max()
     assert FLOAT32 < apart < 0.005
 

@@ -88,7 +88,7 @@ def test_a_spike_needs_more_than_the_threshold() -> None:
 def test_the_three_resets(reset: str, after: float) -> None:
     item = changed(if_(1, 1.0), v_reset=[0.25])
     ran = run(alone(item, reset=reset).discrete, steps(2.5), record=["x"])
-    assert ran.output.item() == 1 and ran.v["x"].item() == after
+    assert ran.outputs.item() == 1 and ran.v["x"].item() == after
 
 
 def test_subtraction_leaves_several_spikes_for_later_steps() -> None:
@@ -110,7 +110,7 @@ def test_some_chips_send_them_all_at_once() -> None:
         [("in", "x", Projection()), ("x", "out", Projection())],
     )
     ran = run(program, steps(1, 0.5, 2, 9), record=["x"])
-    assert ran.output.ravel().tolist() == [
+    assert ran.outputs.ravel().tolist() == [
         0,
         1,
         2,
@@ -133,7 +133,7 @@ def test_neurons_of_one_population_have_their_own_parameters() -> None:
 
 def test_the_exponential_decays_more_slowly_than_euler() -> None:
     item = node("LI", tau=[2 * DT], r=[1.0], v_leak=[0.0])
-    v = run(alone(item, discretise="exponential").discrete, steps(1, 0)).output.ravel()
+    v = run(alone(item, discretise="exponential").discrete, steps(1, 0)).outputs.ravel()
     assert v[1] / v[0] == pytest.approx(np.exp(-0.5))
 
 
@@ -256,18 +256,18 @@ def test_recording_gives_spikes_and_membranes_of_each_step() -> None:
 def test_samples_are_independent_in_any_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     program = alone(lif(2), 2).discrete
     x = np.random.default_rng(0).integers(0, 3, (7, 9, 2))
-    whole, told = run(program, x).output, []
+    whole, told = run(program, x).outputs, []
     monkeypatch.setattr(interpreter, "CHUNK_BYTES", 2 * 9 * 2 * 8)
-    np.testing.assert_array_equal(run(program, x, progress=told.append).output, whole)
+    np.testing.assert_array_equal(run(program, x, progress=told.append).outputs, whole)
     assert told == [2, 4, 6, 7]
     for i in range(7):
-        np.testing.assert_array_equal(run(program, x[i : i + 1]).output[0], whole[i])
+        np.testing.assert_array_equal(run(program, x[i : i + 1]).outputs[0], whole[i])
 
 
 def test_nothing_in_nothing_out() -> None:
     program = alone(lif(2), 2).discrete
-    assert run(program, np.zeros((0, 5, 2))).output.shape == (0, 5, 2)
-    assert run(program, np.zeros((3, 0, 2))).output.shape == (3, 0, 2)
+    assert run(program, np.zeros((0, 5, 2))).outputs.shape == (0, 5, 2)
+    assert run(program, np.zeros((3, 0, 2))).outputs.shape == (3, 0, 2)
 
 
 def test_the_wrong_number_of_channels_is_a_bug_of_the_caller() -> None:
@@ -288,4 +288,4 @@ def test_folding_a_synapse_keeps_all_values() -> None:
     folded = FoldSynapses().run(program, Log())
     assert set(folded.graph) == {"in", "x", "out"}
     x = np.random.default_rng(1).integers(0, 2, (2, 20, 2))
-    np.testing.assert_array_equal(run(folded, x).output, run(program, x).output)
+    np.testing.assert_array_equal(run(folded, x).outputs, run(program, x).outputs)

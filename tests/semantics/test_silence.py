@@ -173,7 +173,7 @@ def test_no_input_fires_a_neuron_that_is_called_silent(
     program = lower(model, Options(), log=Log()).reference
     silent = silent_outputs(program)
     rasters = (rng.random((8, 30, 4)) < rng.random((8, 1, 4))).astype(int)
-    fired = run(program, rasters).output.any(axis=(0, 1))
+    fired = run(program, rasters).outputs.any(axis=(0, 1))
     assert not fired[silent].any()
 
 

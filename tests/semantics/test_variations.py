@@ -50,7 +50,7 @@ def test_words_without_rounding_and_bounds_are_the_model(rule: str) -> None:
     discrete = lower(VOWELS, Options(reset=rule, writer="nir"), log=Log()).discrete
     inputs = np.load(VOWELS.with_suffix(".npz"))["inputs"][:20]
     unchanged = altered(discrete, lambda _, d: FixedPoint(d, np.ones(d.decay_mem.size)))
-    got, exact = run(unchanged, inputs).output, run(discrete, inputs).output
+    got, exact = run(unchanged, inputs).outputs, run(discrete, inputs).outputs
     assert exact.any() and (got == exact).all()
 
 
@@ -81,9 +81,9 @@ def test_membranes_and_currents_saturate() -> None:
 def test_counts_of_an_input_are_capped_and_no_others() -> None:
     discrete = lower(VOWELS, Options(), log=Log()).discrete
     inputs = np.random.default_rng(0).poisson(0.8, (6, 40, 12))
-    got = run(capped_inputs(discrete, 2), inputs).output
-    assert (got == run(discrete, np.minimum(inputs, 2)).output).all() and (
-        got != run(discrete, inputs).output
+    got = run(capped_inputs(discrete, 2), inputs).outputs
+    assert (got == run(discrete, np.minimum(inputs, 2)).outputs).all() and (
+        got != run(discrete, inputs).outputs
     ).any()
 
 
@@ -91,9 +91,9 @@ def test_an_edge_comes_later() -> None:
     discrete = lower(VOWELS, Options(), log=Log()).discrete
     inputs = np.random.default_rng(0).poisson(0.3, (2, 40, 12))
     number = next(i for i, (s, _, _) in enumerate(discrete.edges()) if s == "input")
-    moved, exact = run(later(discrete, {number: 3}), inputs).output, run(discrete, inputs).output
+    moved, exact = run(later(discrete, {number: 3}), inputs).outputs, run(discrete, inputs).outputs
     assert exact[:, :-3].any() and not (moved == exact).all()
-    assert (run(later(discrete, {}), inputs).output == exact).all()
+    assert (run(later(discrete, {}), inputs).outputs == exact).all()
 
 
 def test_parts_of_a_chips_rule_go_into_populations_that_fire() -> None:

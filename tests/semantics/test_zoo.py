@@ -35,7 +35,7 @@ def assert_spikes(path: Path, options: Options, key: str) -> None:
     flat = recorded["inputs"].reshape(*recorded["inputs"].shape[:2], -1)
     stages = lower(path, options, log=Log())
     for program in (stages.reference, stages.discrete):
-        np.testing.assert_array_equal(run(program, flat).output, recorded[key])
+        np.testing.assert_array_equal(run(program, flat).outputs, recorded[key])
     assert recorded[key].any()
 
 

@@ -142,24 +142,24 @@ class Checks:
         ran = self.check("running", lambda: run(stages.reference, x), needed=True)
         if ran is None:
             return
-        got = ran.output
+        got = ran.outputs
         self.tally.spiking += bool(got.any())
         if case.writer == "nir":
             self.check("slow definition", lambda: _defined(got, case, stages.layers))
         else:
             self.check("slow rule", lambda: _same(got, by_rule(case, stages), exact=False))
-        self.check("discrete", lambda: _same(run(stages.discrete, x).output, got, exact=False))
+        self.check("discrete", lambda: _same(run(stages.discrete, x).outputs, got, exact=False))
         # BLAS sums real numbers in an order that depends on the number of samples.
         self.check(
             "batches",
-            lambda: _batches(case, lambda x: run(stages.reference, x).output, exact=case.exact),
+            lambda: _batches(case, lambda x: run(stages.reference, x).outputs, exact=case.exact),
         )
         self.check("file", lambda: _read_again(case, stages))
         for stage in ("float", "discrete"):
             self.check(f"export of {stage}", partial(_exported, case, stages, stage))
 
     def _related(self, stages: Stages) -> None:
-        got = run(stages.reference, self.case.inputs).output
+        got = run(stages.reference, self.case.inputs).outputs
         for relation, other in self._others():
             self.check(relation.name, partial(_related, other, got))
 
@@ -189,21 +189,21 @@ class Checks:
         )
         if ran is None:
             return
-        self._bundle(chip, made, ran.output)
+        self._bundle(chip, made, ran.outputs)
         for relation, other in self._others():
             if relation.chips and self.dice.random() <= self.share:
                 self.check(
-                    f"{chip}: {relation.name}", partial(_related_on, chip, other, ran.output)
+                    f"{chip}: {relation.name}", partial(_related_on, chip, other, ran.outputs)
                 )
 
     def _bundle(self, chip: str, made: Compiled, device: np.ndarray) -> None:
         case, bundle = self.case, made.bundle
 
         def answer(inputs: np.ndarray) -> np.ndarray:
-            return bundle.run(inputs, log=Log()).output
+            return bundle.run(inputs, log=Log()).outputs
 
         if not _acts_early(made):
-            integer = run(made.integer, case.inputs).output
+            integer = run(made.integer, case.inputs).outputs
             self.check(f"{chip}: integer form", lambda: _same(device, integer, exact=True))
             self.check(f"{chip}: batches", lambda: _batches(case, answer, exact=True))
         with mock.patch.dict(os.environ, {"NIRC_NATIVE": "0"}):
@@ -304,18 +304,18 @@ def _exported(case: Case, stages: Stages, stage: str) -> None:
         path = Path(folder) / "exported.nir"
         path.write_bytes(made.data)
         again = lower(str(path), Options(dt_s=case.dt_s), log=Log())
-    got, wanted = (run(s.reference, case.inputs).output for s in (again, stages))
+    got, wanted = (run(s.reference, case.inputs).outputs for s in (again, stages))
     _same(got, wanted, exact=False)
 
 
 def _related(other: Case, got: np.ndarray) -> None:
-    answer = run(lowered(other).reference, other.inputs).output
+    answer = run(lowered(other).reference, other.inputs).outputs
     _same(answer, _ordered(got, other), exact=other.exact)
 
 
 def _related_on(chip: str, other: Case, device: np.ndarray) -> None:
     made = compile_model(as_object(other.graph), chip, other.options(chip), log=Log())
-    _same(made.bundle.run(other.inputs, log=Log()).output, _ordered(device, other), exact=True)
+    _same(made.bundle.run(other.inputs, log=Log()).outputs, _ordered(device, other), exact=True)
 
 
 def _same_bytes(first: Bundle, second: Bundle) -> None:
@@ -354,11 +354,11 @@ def _named(made: Compiled, inputs: np.ndarray) -> None:
     """
     model = made.stages.discrete
     what_ifs = made.backend.approximations(model)
-    answers = {name: run(program, inputs).output for name, program in what_ifs}
+    answers = {name: run(program, inputs).outputs for name, program in what_ifs}
     wild = [name for name, answer in answers.items() if not np.isfinite(answer).all()]
     if wild:
         raise Mismatch(f"{wild} are not finite")
-    exact, integer = run(model, inputs).output, run(made.integer, inputs).output
+    exact, integer = run(model, inputs).outputs, run(made.integer, inputs).outputs
     if not answers and not np.allclose(integer, exact, rtol=1e-6, atol=1e-6):
         raise Mismatch("the integer form differs from the model, and no what-if says why")
 

@@ -49,8 +49,8 @@ def spikes(
     inputs = np.random.default_rng(0).poisson(
         rate, (samples, steps, len(result.bundle.manifest["input_map"]))
     )
-    device = result.bundle.run(inputs).output
-    np.testing.assert_array_equal(device, run(result.integer, inputs).output)
+    device = result.bundle.run(inputs).outputs
+    np.testing.assert_array_equal(device, run(result.integer, inputs).outputs)
     assert device.any(), "nothing fires, so nothing was compared"
     return device
 
@@ -96,7 +96,7 @@ def test_digits_keep_their_accuracy_on_the_chip_in_both_modes() -> None:
     data = np.load(DATA / "zoo/digits_if_cnn.npz")
     bundle = compiled(DIGITS)
     for mode in ("synchronous", "events"):
-        counts = bundle.run(data["inputs"], mode=mode).output.sum(axis=1)
+        counts = bundle.run(data["inputs"], mode=mode).outputs.sum(axis=1)
         accuracy = float(np.mean(counts.argmax(axis=1) == data["labels"]))
         assert accuracy > 0.7988 - 0.01, (
             mode
@@ -319,7 +319,7 @@ def test_the_readout_layer_gets_every_fourth_channel() -> None:
     assert core.shape_out == (17, 1, 1)
     assert not np.delete(core.kernel, np.s_[::4], axis=0).any()
     inputs = np.random.default_rng(1).poisson(0.4, (3, 12, 64))
-    np.testing.assert_array_equal(plain.run(inputs).output, voted.run(inputs).output)
+    np.testing.assert_array_equal(plain.run(inputs).outputs, voted.run(inputs).outputs)
 
 
 def test_the_readout_layer_has_15_classes() -> None:
@@ -391,7 +391,7 @@ def test_a_network_of_spyx_is_early_on_the_chip(name: str) -> None:
     inputs = np.random.default_rng(0).poisson(0.3, (4, 20, channels))
     device = result.bundle.run(inputs, record=list(blocks))
     integer = run(result.integer, inputs, record=list(blocks))
-    np.testing.assert_array_equal(device.output, integer.output)
+    np.testing.assert_array_equal(device.outputs, integer.outputs)
     for population in blocks:
         np.testing.assert_array_equal(device.spikes[population], integer.spikes[population])
         assert device.spikes[population].any()
@@ -404,7 +404,7 @@ def test_calibration_judges_a_network_of_spyx_at_the_models_steps() -> None:
     inputs = np.random.default_rng(0).integers(0, 2, (4, 9, 3))
     result = compile_model(model, "speck", Options(writer="spyx"))
     frames, events = SpeckChip(SpeckQuantise(), events=True).answers(result.integer, inputs)
-    np.testing.assert_array_equal(frames, run(result.stages.discrete, inputs).output)
+    np.testing.assert_array_equal(frames, run(result.stages.discrete, inputs).outputs)
     np.testing.assert_array_equal(frames, events)
     assert frames.any()
 

@@ -391,7 +391,7 @@ def raster(samples: int, steps: int, channels: int = 160) -> np.ndarray:
 def test_the_board_gives_what_the_emulator_gives(variant: str, tmp_path: Path) -> None:
     chip, inputs = configuration(variant), raster(3, 8)
     spikes, log = run_on_board(written(chip, tmp_path / "b"), inputs, variant=variant)
-    expected = emulate(chip, inputs, mode="events").output
+    expected = emulate(chip, inputs, mode="events").outputs
     assert expected.sum() > 20
     np.testing.assert_array_equal(spikes, expected[:, :, [2, 0, 1, 3]])
     assert len(applied(log)) == len(sent(log)) == 3  # initial states again for every sample
@@ -405,7 +405,7 @@ def test_outputs_are_the_neurons_of_monitored_cores_by_channel_row_and_column(
     chip = replace(chip, layers=(replace(chip.layers[0], monitor=True), chip.layers[1]))
     same = {"output_map": list(range(64)), "output_latency_steps": [0] * 64}
     spikes, _ = run_on_board(written(chip, tmp_path / "b", **same), inputs)
-    expected = emulate(chip, inputs, mode="events").output
+    expected = emulate(chip, inputs, mode="events").outputs
     assert expected[:, :, :60].any() and expected[:, :, 60:].any()
     np.testing.assert_array_equal(spikes, expected)
 
@@ -437,7 +437,7 @@ def test_inputs_that_nothing_listens_to_are_left_out(tmp_path: Path) -> None:
     directory = written(configuration(), tmp_path / "b", input_map=channels)
     inputs = raster(1, 4, 161)
     spikes, _ = run_on_board(directory, inputs)
-    expected = emulate(configuration(), inputs[:, :, :0:-1], mode="events").output
+    expected = emulate(configuration(), inputs[:, :, :0:-1], mode="events").outputs
     np.testing.assert_array_equal(spikes, expected[:, :, [2, 0, 1, 3]])
 
 
@@ -445,7 +445,7 @@ def test_outputs_that_come_later_are_moved_back(tmp_path: Path) -> None:
     directory = written(configuration(), tmp_path / "b", output_latency_steps=[1, 1, 1, 1])
     inputs = raster(1, 6)
     spikes, _ = run_on_board(directory, inputs, more=f"made.board.late = {STEP_US}")
-    expected = emulate(configuration(), inputs, mode="events").output
+    expected = emulate(configuration(), inputs, mode="events").outputs
     np.testing.assert_array_equal(spikes, expected[:, :, [2, 0, 1, 3]])
 
 
@@ -454,7 +454,7 @@ def test_spikes_after_the_last_step_are_told(tmp_path: Path) -> None:
     spikes, _ = run_on_board(
         written(configuration(), tmp_path / "b"), inputs, more=f"made.board.late = {STEP_US}"
     )
-    expected = emulate(configuration(), inputs, mode="events").output[:, :, [2, 0, 1, 3]]
+    expected = emulate(configuration(), inputs, mode="events").outputs[:, :, [2, 0, 1, 3]]
     np.testing.assert_array_equal(spikes[:, 1:], expected[:, :-1])
     late = int(expected[:, -1].sum())
     assert late and f"warning: {late} spikes came after" in on_board.said  # type: ignore[attr-defined]

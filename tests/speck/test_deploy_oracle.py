@@ -115,8 +115,8 @@ def test_a_trained_network_runs_on_sinabs_as_in_the_emulator(
     monkeypatch.setitem(sys.modules, "samna", samna)
     board = loaded(bundle).load(settle=0.0, step_us=STEP_US, chunk=chunk)
     got = board.run(inputs, record="all")
-    assert len(names) == 3 and want.output.sum() > 20
-    np.testing.assert_array_equal(got["spikes"], want.output)
+    assert len(names) == 3 and want.outputs.sum() > 20
+    np.testing.assert_array_equal(got["spikes"], want.outputs)
     for name in names:
         assert want.spikes[name].any()
         np.testing.assert_array_equal(got[f"spikes/{name}"], want.spikes[name], err_msg=name)

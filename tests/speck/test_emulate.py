@@ -20,7 +20,7 @@ from tests.speck.reference import one_neuron, random_configuration, random_raste
 def run(configuration: Configuration, *counts: int) -> tuple[list[int], list[int]]:
     """Spikes and membranes of a single neuron over the steps of one channel."""
     answer = emulate(configuration, np.array(counts).reshape(1, -1, 1), record=True)
-    return answer.output[0, :, 0].tolist(), answer.v["neurons"][0, :, 0].tolist()
+    return answer.outputs[0, :, 0].tolist(), answer.v["neurons"][0, :, 0].tolist()
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -30,10 +30,10 @@ def test_equal_to_the_slow_definition(seed: int) -> None:
     raster = random_raster(rng, configuration, samples=2, steps=3)
     answer = emulate(configuration, raster, record=True)
     expected = [reference.run_synchronous(configuration, sample) for sample in raster]
-    np.testing.assert_array_equal(answer.output, [trace.output for trace in expected])
+    np.testing.assert_array_equal(answer.outputs, [trace.output for trace in expected])
     np.testing.assert_array_equal(answer.spikes["neurons"], [trace.spikes for trace in expected])
     np.testing.assert_array_equal(answer.v["neurons"], [trace.v for trace in expected])
-    np.testing.assert_array_equal(emulate(configuration, raster).output, answer.output)
+    np.testing.assert_array_equal(emulate(configuration, raster).outputs, answer.outputs)
 
 
 def test_the_random_networks_are_busy() -> None:
@@ -42,7 +42,7 @@ def test_the_random_networks_are_busy() -> None:
         rng = np.random.default_rng(seed)
         configuration = random_configuration(rng)
         spikes.append(
-            emulate(configuration, random_raster(rng, configuration, samples=2, steps=3)).output
+            emulate(configuration, random_raster(rng, configuration, samples=2, steps=3)).outputs
         )
     assert sum(bool(s.any()) for s in spikes) > 30
     assert max(s.max() for s in spikes) > 1
@@ -56,7 +56,7 @@ def test_small_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(emulation, "BLOCK_BYTES", 1)
     finished: list[int] = []
     parts = emulate(configuration, raster, record=True, progress=finished.append)
-    np.testing.assert_array_equal(parts.output, at_once.output)
+    np.testing.assert_array_equal(parts.outputs, at_once.outputs)
     np.testing.assert_array_equal(parts.v["neurons"], at_once.v["neurons"])
     assert len(finished) == 35 and finished == sorted(finished) and finished[-1] == 5  # samples
 
@@ -77,7 +77,7 @@ def test_the_lower_bound_comes_after_the_sum() -> None:
 
 def test_order_within_a_step_does_not_matter() -> None:
     for weights in ((5, -5), (-5, 5)):
-        assert not emulate(one_neuron(*weights, threshold=4), [[[1, 1]]]).output.any()
+        assert not emulate(one_neuron(*weights, threshold=4), [[[1, 1]]]).outputs.any()
 
 
 def test_a_bias_is_added_once_a_step() -> None:
@@ -110,7 +110,7 @@ def test_outputs_are_monitored_cores_by_rising_number() -> None:
     routes = (InputRoute(0, (1, 1, 1), 7), InputRoute(1, (1, 1, 1), 2))
     second = one_neuron(5, threshold=5, core=2).layers[0]
     both = Configuration("2f", (second, first), routes)
-    assert emulate(both, [[[1, 0]]]).output.tolist() == [[[0, 1]]]
+    assert emulate(both, [[[1, 0]]]).outputs.tolist() == [[[0, 1]]]
 
 
 def test_a_loop_of_cores_is_refused() -> None:
@@ -142,7 +142,7 @@ def test_a_raster_that_does_not_fit_is_refused(raster: object) -> None:
 @pytest.mark.parametrize("shape", [(0, 3), (2, 0), (0, 0)])
 def test_nothing_in_nothing_out(mode: str, shape: tuple[int, int]) -> None:
     answer = emulate(one_neuron(5, threshold=4), np.zeros((*shape, 1)), mode=mode, record=True)
-    assert answer.output.shape == answer.v["neurons"].shape == (*shape, 1)
+    assert answer.outputs.shape == answer.v["neurons"].shape == (*shape, 1)
 
 
 @pytest.mark.parametrize(("high", "fits"), [((1 << 30) - 1 - 5 - 21 - 9, True), (1 << 30, False)])

@@ -17,7 +17,7 @@ from tests.speck.reference import one_neuron, random_configuration, random_raste
 def run(configuration: Configuration, *frames: list[int]) -> tuple[list[int], list[int]]:
     """Spikes and membranes of a single neuron over steps."""
     answer = emulate(configuration, [frames], mode="events", record=True)
-    return answer.output[0, :, 0].tolist(), answer.v["neurons"][0, :, 0].tolist()
+    return answer.outputs[0, :, 0].tolist(), answer.v["neurons"][0, :, 0].tolist()
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -27,11 +27,11 @@ def test_equal_to_the_slow_definition(seed: int) -> None:
     raster = random_raster(rng, configuration, samples=2, steps=3)
     answer = emulate(configuration, raster, mode="events", record=True)
     expected = [reference.run_events(configuration, sample) for sample in raster]
-    np.testing.assert_array_equal(answer.output, [trace.output for trace in expected])
+    np.testing.assert_array_equal(answer.outputs, [trace.output for trace in expected])
     np.testing.assert_array_equal(answer.spikes["neurons"], [trace.spikes for trace in expected])
     np.testing.assert_array_equal(answer.v["neurons"], [trace.v for trace in expected])
     np.testing.assert_array_equal(
-        emulate(configuration, raster, mode="events").output, answer.output
+        emulate(configuration, raster, mode="events").outputs, answer.outputs
     )
 
 
@@ -43,8 +43,8 @@ def test_the_random_networks_tell_the_modes_apart() -> None:
         raster = random_raster(rng, configuration, samples=2, steps=3)
         differ += bool(
             (
-                emulate(configuration, raster, mode="events").output
-                != emulate(configuration, raster).output
+                emulate(configuration, raster, mode="events").outputs
+                != emulate(configuration, raster).outputs
             ).any()
         )
     assert differ > 30
@@ -82,8 +82,10 @@ def test_more_rows_than_sixteen_bits() -> None:
     )
     configuration = Configuration("2f", (wide,), (InputRoute(0, (1, 40, 40), 0),))
     raster = rng.poisson(0.5, (64, 1, 1600))
-    together = emulate(configuration, raster, mode="events").output
-    alone = [emulate(configuration, sample[None], mode="events").output[0] for sample in raster[:3]]
+    together = emulate(configuration, raster, mode="events").outputs
+    alone = [
+        emulate(configuration, sample[None], mode="events").outputs[0] for sample in raster[:3]
+    ]
     assert 64 * 1600 > 1 << 16
     np.testing.assert_array_equal(together[:3], alone)
 
@@ -137,9 +139,11 @@ def test_pooling_merges_four_addresses_and_drops_the_remainder() -> None:
     )
     second = replace(layer, core=1)
     configuration = Configuration("2f", (first, second), (InputRoute(0, (1, 3, 3), 0),))
-    each = emulate(configuration, np.eye(9, dtype=int)[:, None], mode="events").output.reshape(3, 3)
+    each = emulate(configuration, np.eye(9, dtype=int)[:, None], mode="events").outputs.reshape(
+        3, 3
+    )
     assert each.tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
-    assert emulate(configuration, np.ones((1, 1, 9), int), mode="events").output.item() == 4
+    assert emulate(configuration, np.ones((1, 1, 9), int), mode="events").outputs.item() == 4
 
 
 def test_one_event_takes_all_its_routes_before_the_next() -> None:
@@ -150,7 +154,7 @@ def test_one_event_takes_all_its_routes_before_the_next() -> None:
         InputRoute(0, (1, 1, 1), 0, feature_shift=1),
     )
     assert (
-        emulate(Configuration("2f", (neuron,), routes), [[[2]]], mode="events").output.item() == 0
+        emulate(Configuration("2f", (neuron,), routes), [[[2]]], mode="events").outputs.item() == 0
     )
 
 
@@ -162,7 +166,7 @@ def test_a_tick_that_is_passed_on_comes_before_the_events() -> None:
     neuron = replace(one_neuron(-5, 5, threshold=5, low=-1).layers[0], core=1)
     both = Configuration("2f", (clock, neuron), (InputRoute(0, (1, 1, 1), 1, feature_shift=1),))
     answer = emulate(both, [[[1]]], mode="events", record=True)
-    assert (answer.output.item(), answer.v["neurons"][0, 0].tolist()) == (0, [0, 4])
+    assert (answer.outputs.item(), answer.v["neurons"][0, 0].tolist()) == (0, [0, 4])
 
 
 @pytest.mark.parametrize(

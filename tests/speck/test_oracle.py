@@ -52,7 +52,7 @@ def assert_equals_oracle(configuration: Configuration, raster: np.ndarray) -> in
     np.testing.assert_array_equal(
         run.v["neurons"], np.concatenate([membranes[core] for core in cores], axis=2)
     )
-    np.testing.assert_array_equal(run.output, oracle.run(raster))
+    np.testing.assert_array_equal(run.outputs, oracle.run(raster))
     return int(run.spikes["neurons"].sum())
 
 
@@ -65,7 +65,7 @@ def assert_equals_sinabs(given: Discretised, raster: np.ndarray) -> int:
     expected = given.run(raster)
     np.testing.assert_array_equal(network(configuration).run(raster), expected)
     np.testing.assert_array_equal(
-        emulate(configuration, raster, mode="synchronous").output, expected
+        emulate(configuration, raster, mode="synchronous").outputs, expected
     )
     return int(expected.sum())
 
@@ -348,7 +348,7 @@ def test_a_network_of_sinabs_is_its_dynapcnn_network_on_the_chip(
         with s.torch.no_grad():
             expected.append(theirs(shown).reshape(15, -1).numpy())
     assert np.sum(expected) > 10
-    np.testing.assert_array_equal(bundle.run(raster).output, expected)
+    np.testing.assert_array_equal(bundle.run(raster).outputs, expected)
 
 
 def _trained(s: SimpleNamespace, rng: np.random.Generator, floor: float, bias: float) -> Any:
@@ -412,7 +412,7 @@ def test_compiled_networks_run_as_in_sinabs(compiled: tuple[Path, Any, Configura
     raster = random_raster(np.random.default_rng(4), 20, 20, configuration.input_channels)
     expected = network(configuration).run(raster)
     shape = bundle.manifest["input_shape"][0]
-    found = bundle.run(raster.reshape(*raster.shape[:2], *shape), mode="synchronous").output
+    found = bundle.run(raster.reshape(*raster.shape[:2], *shape), mode="synchronous").outputs
     np.testing.assert_array_equal(
         found.reshape(*found.shape[:2], -1), expected[..., bundle.manifest["output_map"]]
     )

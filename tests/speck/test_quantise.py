@@ -153,8 +153,8 @@ def test_integers_are_exact_up_to_the_strict_threshold(
     # Where the model would need several spikes in a step the chip fires them: a difference in kind,
     # not of numbers.
     if zero or (expected.v["n1"] <= threshold * unit).all():
-        got = run(made, inputs).output
-        assert ((got > 0) == expected.output).all()
+        got = run(made, inputs).outputs
+        assert ((got > 0) == expected.outputs).all()
         assert zero or (got <= 1).all()
 
 
@@ -219,8 +219,8 @@ def test_a_threshold_of_sinabs_is_reached_and_not_only_passed() -> None:
     """Two inputs of half a threshold fire a neuron of Sinabs, and none by the letter of NIR."""
     model = dense(np.array([[0.5, 0.5]]))
     ones = np.ones((1, 1, 2))
-    assert run(of_sinabs(model), ones).output.sum() == 1
-    assert run(quantised(model)[1], ones).output.sum() == 0
+    assert run(of_sinabs(model), ones).outputs.sum() == 1
+    assert run(quantised(model)[1], ones).outputs.sum() == 0
 
 
 def test_biases_of_sinabs_have_8_bits_unless_that_costs_much() -> None:

@@ -65,7 +65,7 @@ def expected(tables: Tables, inputs: np.ndarray, directory: Path) -> np.ndarray:
     samples, steps, _ = inputs.shape
     raster = np.zeros((samples, steps + LATE + 1, tables.channels))
     raster[:, :steps] = inputs[:, :, : tables.channels]
-    chip = emulate(tables, raster).output
+    chip = emulate(tables, raster).outputs
     columns = zip(tree["output_map"], tree["output_latency_steps"], strict=True)
     answer = np.stack(
         [chip[:, latency : latency + steps, column] for column, latency in columns], axis=2

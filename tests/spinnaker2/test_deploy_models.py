@@ -81,9 +81,9 @@ def assert_deploys(bundle: nirc.Bundle, inputs: np.ndarray, tmp_path: Path) -> N
     )
     assert done.returncode == 0, done.stdout + done.stderr
     wanted = bundle.run(inputs, record=every)
-    assert wanted.output.any()
+    assert wanted.outputs.any()
     with np.load(tmp_path / "o") as saved:
-        np.testing.assert_array_equal(saved["spikes"], wanted.output)
+        np.testing.assert_array_equal(saved["spikes"], wanted.outputs)
         for population in every:
             np.testing.assert_array_equal(saved[f"spikes/{population}"], wanted.spikes[population])
             np.testing.assert_array_equal(saved[f"v/{population}"], wanted.v[population])
@@ -107,5 +107,5 @@ def test_a_network_over_several_chips_is_for_the_board_only(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     with np.load(tmp_path / "o") as saved:
         np.testing.assert_array_equal(
-            saved["spikes"], bundle.run(np.load(tmp_path / "in.npy")).output
+            saved["spikes"], bundle.run(np.load(tmp_path / "in.npy")).outputs
         )

@@ -106,7 +106,7 @@ def test_a_network_too_large_for_a_chip_goes_to_the_board() -> None:
     assert made.mapped.target.name == "spinnaker2:board"
     assert "N901" in {d.code for d in made.bundle.diagnostics}
     assert codes(wide, "spinnaker2:chip") == {"N901"}
-    assert made.bundle.run(np.ones((1, 3, 1), int)).output.shape == (1, 3, 400)
+    assert made.bundle.run(np.ones((1, 3, 1), int)).outputs.shape == (1, 3, 400)
 
 
 def test_one_neuron_with_too_many_inputs() -> None:

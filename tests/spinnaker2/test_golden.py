@@ -29,14 +29,14 @@ def test_the_chips_spikes(field: Field) -> None:
     assert recorded.sum() == field.spikes
     assert np.count_nonzero(field.kernel()) == 18_000
     run = emulate(from_npz(to_npz(field.tables())), field.raster()[None])
-    assert int((run.output[0] != recorded).sum()) == 0
+    assert int((run.outputs[0] != recorded).sum()) == 0
 
 
 def differing(field: Field, monkeypatch: pytest.MonkeyPatch, name: str, wrong: object) -> int:
     """Entries that differ from the chip's with another rule."""
     monkeypatch.setenv(SWITCH, "0")
     monkeypatch.setattr(rule, name, wrong)
-    return int((emulate(field.tables(), field.raster()[None]).output[0] != field.recorded()).sum())
+    return int((emulate(field.tables(), field.raster()[None]).outputs[0] != field.recorded()).sum())
 
 
 def test_the_recordings_distinguish_equality(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +53,7 @@ def test_the_recordings_distinguish_the_reset() -> None:
     cells, inhibitor = tables.populations
     zero = replace(cells, reset="reset_to_v_reset", v_reset=np.zeros(1, np.float32))
     run = emulate(replace(tables, populations=(zero, inhibitor)), field.raster()[None])
-    assert int((run.output[0] != field.recorded()).sum()) == 17_545
+    assert int((run.outputs[0] != field.recorded()).sum()) == 17_545
 
 
 def test_the_recordings_distinguish_the_delay() -> None:
@@ -61,7 +61,7 @@ def test_the_recordings_distinguish_the_delay() -> None:
     first, *others = tables.projections
     delayed = replace(first, delay=np.ones(N, np.int64))
     run = emulate(replace(tables, projections=(delayed, *others)), field.raster()[None])
-    assert run.output[0].any() and (run.output[0] != field.recorded()).any()
+    assert run.outputs[0].any() and (run.outputs[0] != field.recorded()).any()
     assert int(first.weight[0]) == INPUT
 
 
@@ -73,7 +73,7 @@ def test_the_chips_spikes_from_a_nir_file(field: Field, tmp_path: Path) -> None:
     bundle = nirc.compile(tmp_path / "field.nir", "spinnaker2", dt=field_nir.DT_S, reset=reset)
     bundle.save(tmp_path / "bundle")
     opened = nirc.Bundle.open(tmp_path / "bundle")
-    answer = opened.run(field.raster()[None]).output[
+    answer = opened.run(field.raster()[None]).outputs[
         0
     ]  # aligned with the inputs: a step earlier than on the chip
     recorded = field.recorded()
@@ -98,7 +98,7 @@ def test_the_neuron_spikes_at_the_vendors_steps() -> None:
     run = bundle.run(inputs.astype(int).reshape(1, -1, 1), record=["1"])
     assert (
         np.flatnonzero(spikes).tolist()
-        == np.flatnonzero(run.output[0, :, 0]).tolist()
+        == np.flatnonzero(run.outputs[0, :, 0]).tolist()
         == [460, 510, 710, 760]
     )
     # The same voltages but for the unit: their weight of 102.02 became 102, ours is 1, and both are

@@ -44,7 +44,7 @@ def answers(
     assert {d.code for d in log.diagnostics if d.code[0] in "DN"} == (codes or set())
     channels = len(made.bundle.manifest["input_map"])
     inputs = (np.random.default_rng(1).random((6, STEPS, channels)) < rate).astype(int)
-    model, device = run(made.stages.discrete, inputs).output, made.bundle.run(inputs).output
+    model, device = run(made.stages.discrete, inputs).outputs, made.bundle.run(inputs).outputs
     np.testing.assert_allclose(device, model, rtol=1e-5, atol=1e-5)
     assert (model != 0).any(axis=(0, 1)).mean() >= 0.5, "most outputs are silent"
     return from_npz(made.bundle.files["network.npz"])
@@ -198,8 +198,8 @@ def test_a_membrane_that_two_outputs_show() -> None:
         Options(dt_s=DT_S),
     )
     inputs = (np.random.default_rng(1).random((6, STEPS, 3)) < 0.4).astype(int)
-    device = made.bundle.run(inputs).output
-    np.testing.assert_allclose(device, run(made.integer, inputs).output, rtol=1e-6, atol=1e-6)
+    device = made.bundle.run(inputs).outputs
+    np.testing.assert_allclose(device, run(made.integer, inputs).outputs, rtol=1e-6, atol=1e-6)
     assert device.any() and (device[:, :, :2] == device[:, :, 2:]).all()
 
 
@@ -511,7 +511,9 @@ def test_a_loop_of_two_populations_takes_longer() -> None:
     made = api.compile_model(graph(nodes, edges), "spinnaker2:chip", Options(dt_s=DT_S), log=log)
     assert [d.code for d in log.diagnostics if d.code[0] == "D"] == ["D406"]
     inputs = (np.random.default_rng(1).random((2, STEPS, 2)) < 0.4).astype(int)
-    np.testing.assert_array_equal(made.bundle.run(inputs).output, run(made.integer, inputs).output)
+    np.testing.assert_array_equal(
+        made.bundle.run(inputs).outputs, run(made.integer, inputs).outputs
+    )
 
 
 def test_an_input_that_is_an_output() -> None:

@@ -108,8 +108,8 @@ def test_outputs_and_records_are_in_the_order_of_the_model() -> None:
         compiled(*case).bundle.run(raster(), record=["pop"]) for case in ((True, "index"), (True,))
     )
     assert compiled(True).mapped.blocks["pop"].index != tuple(range(N))
-    assert plain.output.any()
-    np.testing.assert_array_equal(regrouped.output, plain.output)
+    assert plain.outputs.any()
+    np.testing.assert_array_equal(regrouped.outputs, plain.outputs)
     np.testing.assert_array_equal(regrouped.spikes["pop"], plain.spikes["pop"])
     np.testing.assert_array_equal(regrouped.v["pop"], plain.v["pop"])
 
@@ -125,7 +125,7 @@ def test_a_lab_gets_answers_in_the_order_of_the_model(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     wanted = compiled(True, "index").bundle.run(raster()[:1], record=["pop"])
     with np.load(tmp_path / "o") as saved:
-        np.testing.assert_array_equal(saved["spikes"], wanted.output)
+        np.testing.assert_array_equal(saved["spikes"], wanted.outputs)
         np.testing.assert_array_equal(saved["spikes/pop"], wanted.spikes["pop"])
         np.testing.assert_array_equal(saved["v/pop"], wanted.v["pop"])
 
@@ -144,7 +144,7 @@ def test_membranes_of_a_regrouped_readout_are_in_volts_and_in_order() -> None:
             ("order", order),
         )
         made = compile_model(model, "spinnaker2:chip", Options(dt_s=DT, reset="zero", chip=chip))
-        runs.append((traffic(made), made.bundle.run(raster()).output))
+        runs.append((traffic(made), made.bundle.run(raster()).outputs))
     assert runs[1][0] < runs[0][0]
     assert runs[0][1].any()
     np.testing.assert_array_equal(runs[0][1], runs[1][1])
@@ -174,7 +174,7 @@ def test_any_order_gives_the_same_answers(native: str, seed: int) -> None:
         data = to_npz(other)
         assert data == to_npz(in_order(tables, order))
         regrouped = emulate(from_npz(data), raster, record=True)
-    np.testing.assert_array_equal(regrouped.output, plain.output)
+    np.testing.assert_array_equal(regrouped.outputs, plain.outputs)
     for population in tables.populations:
         name = population.name
         np.testing.assert_array_equal(regrouped.spikes[name], plain.spikes[name][:, :, order[name]])

@@ -26,5 +26,5 @@ def test_device_and_integer_form_are_one(seed: int, reset: str, delays: str) -> 
     chip = {"spinnaker2": (("delays", delays),)}
     made = compiled(replace(case, reset=reset, chip=chip), "spinnaker2")
     assume(not isinstance(made, str))  # an output of a membrane that also feeds neurons
-    integer = run(made.integer, case.inputs).output
-    np.testing.assert_array_equal(made.bundle.run(case.inputs).output, integer)
+    integer = run(made.integer, case.inputs).outputs
+    np.testing.assert_array_equal(made.bundle.run(case.inputs).outputs, integer)

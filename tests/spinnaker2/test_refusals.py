@@ -111,7 +111,7 @@ def test_several_spikes_of_an_input_are_a_warning_of_the_run() -> None:
     )
     log = Log()
     run = made.bundle.run(np.array([[[1, 2]]]), log=log)
-    assert run.output.tolist() == [[[0, 1]]]
+    assert run.outputs.tolist() == [[[0, 1]]]
     assert [d.code for d in log.diagnostics] == ["N911"]
 
 

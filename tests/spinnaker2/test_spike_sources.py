@@ -107,8 +107,8 @@ def test_device_and_integer_form_are_one(seed: int, reset: str, delays: str, cop
     chip = {"spinnaker2": (("copies", copies), ("delays", delays))}
     made = smithed(replace(case, reset=reset, chip=chip), "spinnaker2")
     assume(not isinstance(made, str))  # an output of a membrane that also feeds neurons
-    integer = run(made.integer, case.inputs).output
-    np.testing.assert_array_equal(made.bundle.run(case.inputs).output, integer)
+    integer = run(made.integer, case.inputs).outputs
+    np.testing.assert_array_equal(made.bundle.run(case.inputs).outputs, integer)
 
 
 def test_a_channel_has_the_copies_that_its_weights_need() -> None:
@@ -162,11 +162,11 @@ def _error(compilation: Compiled, copies: int) -> float:
 
 def test_the_what_if_counts_what_is_lost_with_copies() -> None:
     discrete = compiled().stages.discrete
-    exact = run(discrete, INPUTS).output
+    exact = run(discrete, INPUTS).outputs
     wrong = []
     for copies in (1, 8):
         named = dict(approximations(discrete, Spinnaker2Quantise(copies=copies)))
-        wrong.append(np.abs(run(named["weights: 8 bits"], INPUTS).output - exact).sum())
+        wrong.append(np.abs(run(named["weights: 8 bits"], INPUTS).outputs - exact).sum())
     assert wrong[1] < wrong[0]
 
 
@@ -178,9 +178,9 @@ def test_deploy_py_plays_copies_as_nirc_runs_them(tmp_path: Path) -> None:
     done = deploy(directory, "--chip", "a", "--data", tmp_path / "in.npz", "--out", tmp_path / "o")
     assert done.returncode == 0, done.stdout + done.stderr
     wanted = bundle.run(INPUTS[:2])
-    assert wanted.output.any()
+    assert wanted.outputs.any()
     with np.load(tmp_path / "o") as saved:
-        np.testing.assert_array_equal(saved["spikes"], wanted.output)
+        np.testing.assert_array_equal(saved["spikes"], wanted.outputs)
 
 
 def test_weights_that_vanish_are_counted_as_they_are_stored() -> None:
@@ -212,8 +212,8 @@ def test_with_sample_inputs_a_small_network_gets_as_many_as_it_may_have() -> Non
     assert auto.bundle.manifest["calibration"]["copies"] == 8
     assert "copies" not in one.bundle.manifest["calibration"]
     rest = INPUTS[8:]
-    model = run(auto.stages.reference, rest).output.sum(axis=1)
-    off = [np.abs(made.bundle.run(rest).output.sum(axis=1) - model).mean() for made in (auto, one)]
+    model = run(auto.stages.reference, rest).outputs.sum(axis=1)
+    off = [np.abs(made.bundle.run(rest).outputs.sum(axis=1) - model).mean() for made in (auto, one)]
     assert off[0] < off[1]
 
 

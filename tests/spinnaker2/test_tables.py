@@ -30,7 +30,7 @@ def test_what_is_written_reads_back(tables: Tables) -> None:
     again = from_npz(data)
     assert to_npz(again) == data
     raster = (np.random.default_rng(0).random((2, 20, tables.channels)) < 0.4).astype(int)
-    np.testing.assert_array_equal(emulate(again, raster).output, emulate(tables, raster).output)
+    np.testing.assert_array_equal(emulate(again, raster).outputs, emulate(tables, raster).outputs)
 
 
 def test_numpy_reads_it_without_nirc() -> None:

@@ -48,7 +48,7 @@ def test_law_of_a_chip_with_options_and_modes(
 def test_a_strangers_chip_is_compiled_for_and_listed(toychip: Backend, tmp_path: Path) -> None:
     bundle = nirc.compile(network(), "toychip", reset="subtract")
     bundle.save(tmp_path / "b")
-    assert nirc.Bundle.open(tmp_path / "b").run(np.ones((1, 9, 3))).output.sum() > 0
+    assert nirc.Bundle.open(tmp_path / "b").run(np.ones((1, 9, 3))).outputs.sum() > 0
     listed = command(tmp_path, "targets", "--format", "json")
     assert "toychip:one" in {t["name"] for t in json.loads(listed.stdout)["targets"]}
     model, data = DATA / "zoo/basicmotions_lif_ff.nir", DATA / "zoo/basicmotions_lif_ff.npz"
@@ -146,7 +146,7 @@ def test_the_laws_catch_modes_that_cannot_be_relied_on(
         whole = backend.emulate
 
         def emulate(self: Backend, files: Any, raster: Any, asked: Emulation, log: Any) -> Run:
-            return Run(answer(whole(files, raster, asked, log).output, asked.mode))
+            return Run(answer(whole(files, raster, asked, log).outputs, asked.mode))
 
         monkeypatch.setattr(type(backend), "emulate", emulate)
         with pytest.raises(AssertionError, match=message):

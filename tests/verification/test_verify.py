@@ -188,7 +188,7 @@ def test_answers_of_a_board_are_a_stage(tmp_path: Path) -> None:
     inputs = np.zeros((2, 20, 2), int)
     inputs[0, :, 0] = inputs[1, ::2, 1] = 1
     labels = np.array([0, 1])
-    emulated = library.compile(model, "xylo", reset="subtract").run(inputs).output
+    emulated = library.compile(model, "xylo", reset="subtract").run(inputs).outputs
     rows = {}
     for name, answer in (("good", emulated), ("dead", 0 * emulated)):
         np.savez(tmp_path / "out.npz", output=answer.sum(axis=1), spikes=answer)

@@ -37,7 +37,7 @@ def alone(model: object, chip: str, **options: Any) -> dict[str, np.ndarray]:
     channels = sum(p.n for p in discrete.nodes(object).values() if type(p).__name__ == "Source")
     inputs = np.random.default_rng(3).poisson(0.3, (4, 60, channels))
     programs = {"": discrete} | dict(registry.backend(chip).approximations(discrete))
-    return {name: run(p, inputs).output for name, p in programs.items()}
+    return {name: run(p, inputs).outputs for name, p in programs.items()}
 
 
 def branched(
@@ -172,9 +172,9 @@ def test_each_difference_of_spinnaker2s_update_rule_has_a_row(rule: str) -> None
     named = {n: p for n, p in rows.items() if n.startswith(("reset", "saturation"))}
     assert named.keys() == RULES[rule]
     inputs = np.random.default_rng(0).poisson(0.5, (9, 60, 2))
-    answer = run(ruled_by, inputs).output
+    answer = run(ruled_by, inputs).outputs
     for name, program in named.items():
-        other = run(program, inputs).output
+        other = run(program, inputs).outputs
         assert (other != answer).any(), name
         assert "one spike" not in name or (answer.max() > 1 and other.max() == 1)
 

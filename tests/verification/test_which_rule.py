@@ -51,7 +51,7 @@ def as_read(model: Path, rule: str) -> Any:
     """What a rule gives for the recorded inputs of a model."""
     inputs = inputs_of(model)
     program = lower(model, Options(writer=rule), log=Log()).reference
-    return run(program, inputs.reshape(*inputs.shape[:2], -1)).output
+    return run(program, inputs.reshape(*inputs.shape[:2], -1)).outputs
 
 
 def compared(model: Path, data: Path) -> Comparison:

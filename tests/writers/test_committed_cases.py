@@ -24,7 +24,9 @@ def share(case: Case, options: Options, log: Log) -> float:
     data = read_data(case.recorded, Log())
     kept = recording(data, stages.reference, Log())
     assert kept is not None
-    return kept.share(run(stages.reference, data.inputs.reshape(*data.inputs.shape[:2], -1)).output)
+    return kept.share(
+        run(stages.reference, data.inputs.reshape(*data.inputs.shape[:2], -1)).outputs
+    )
 
 
 def name(case: Case) -> str:

@@ -515,7 +515,7 @@ class Board:
         self.past += counts.tolist()
         run = emulate(read_config(self.as_json()), np.array([self.past]), record=True)
         for i in range(len(self.past) - len(counts), len(self.past)):
-            spikes_out = [int(x) for x in run.output[0, i]]
+            spikes_out = [int(x) for x in run.outputs[0, i]]
             hidden, v, v_out = (
                 [int(x) for x in states[0, i]]
                 for states in (run.spikes["hidden"], run.v["hidden"], run.v["readout"])

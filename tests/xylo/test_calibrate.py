@@ -34,8 +34,8 @@ def made(model: nir.NIRGraph, inputs: np.ndarray | None, target: str = "xylo") -
 
 
 def counts_off(compiled: Compiled, inputs: np.ndarray) -> float:
-    taught = run(compiled.stages.reference, inputs).output.sum(axis=1)
-    return float(np.abs(compiled.bundle.run(inputs).output.sum(axis=1) - taught).mean())
+    taught = run(compiled.stages.reference, inputs).outputs.sum(axis=1)
+    return float(np.abs(compiled.bundle.run(inputs).outputs.sum(axis=1) - taught).mean())
 
 
 def test_the_emitted_files_answer_more_like_the_model_on_samples_not_seen() -> None:
@@ -52,7 +52,7 @@ def test_the_emulator_equals_the_integer_form_with_self_inhibition() -> None:
     done = made(recurrent(rng, 4, 12, 3), spikes(16, 4, seed=2))
     assert done.bundle.manifest["calibration"]["kept"] == "distillation"
     unseen = spikes(20, 4, seed=3)
-    assert np.array_equal(done.bundle.run(unseen).output, run(done.integer, unseen).output)
+    assert np.array_equal(done.bundle.run(unseen).outputs, run(done.integer, unseen).outputs)
 
 
 def test_the_manifest_tells_what_was_chosen_and_the_notes_name_each_population() -> None:

@@ -73,8 +73,8 @@ def test_the_emitted_configuration_runs_in_xylosim_as_nirc_runs_it(
     late = bundle.manifest["latency_steps"]
     padded = np.concatenate([inputs, np.zeros((len(inputs), late, inputs.shape[2]), int)], axis=1)
     theirs = np.stack([np.asarray(oracle.run_sample(sample.tolist())) for sample in padded])
-    assert ours.output.sum() > 0
-    np.testing.assert_array_equal(ours.output, theirs[:, late:])
+    assert ours.outputs.sum() > 0
+    np.testing.assert_array_equal(ours.outputs, theirs[:, late:])
 
 
 def test_fan_out_of_80_is_too_much_for_audio2_and_the_finding_says_so() -> None:
@@ -126,9 +126,9 @@ def test_a_single_population_gets_relay_neurons_for_its_outputs() -> None:
     inputs = np.zeros((1, 80, 3), int)
     inputs[0, ::5] = 1
     result = bundle.run(inputs, record=["lif1"])
-    assert result.output.sum() > 4 and result.spikes["lif1"].max() == 1
+    assert result.outputs.sum() > 4 and result.spikes["lif1"].max() == 1
     np.testing.assert_array_equal(
-        result.output, result.spikes["lif1"]
+        result.outputs, result.spikes["lif1"]
     )  # isolated spikes pass one to one
 
 
@@ -145,7 +145,7 @@ def test_more_than_128_neurons_with_inputs_and_outputs_are_relayed_by_aliases_ex
     free, ruled = nirc.compile(model, "xylo:audio2"), nirc.compile(model, "xylo:audio3")
     assert "X515" in codes(ruled)
     inputs = raster(np.random.default_rng(3), 4, 50, 6)
-    np.testing.assert_array_equal(free.run(inputs).output, ruled.run(inputs).output)
+    np.testing.assert_array_equal(free.run(inputs).outputs, ruled.run(inputs).outputs)
 
 
 def test_129_neurons_that_inputs_reach_do_not_fit_audio3() -> None:
@@ -165,7 +165,7 @@ def test_a_leaky_integrator_is_read_as_a_membrane_in_the_models_volts() -> None:
     made = compile_model(model, "xylo", Options(reset="subtract"), log=log)
     assert made.bundle.manifest["output_kind"] == "membrane"
     inputs = raster(rng, 4, 60, 4, rate=0.05)
-    chip, model_v = made.bundle.run(inputs).output, run(made.stages.reference, inputs).output
+    chip, model_v = made.bundle.run(inputs).outputs, run(made.stages.reference, inputs).outputs
     # The chip's shortest synapse delays by about a step, so traces agree in their mean rather than
     # step by step.
     assert np.corrcoef(chip.mean(axis=1).ravel(), model_v.mean(axis=1).ravel())[0, 1] > 0.95
@@ -291,7 +291,7 @@ def test_the_device_is_the_integer_form_shifted_by_the_latency(
         max(s.max() for s in device.spikes.values()) <= 8
     )  # beyond, synapses may saturate within a step
     integer = run(made.integer, inputs, record=names)
-    np.testing.assert_array_equal(device.output, integer.output)
+    np.testing.assert_array_equal(device.outputs, integer.outputs)
     for name in names:
         np.testing.assert_array_equal(device.spikes[name], integer.spikes[name])
         np.testing.assert_array_equal(device.v[name], integer.v[name])
@@ -327,11 +327,11 @@ def test_unused_inputs_need_no_channel_and_even_none_at_all_runs() -> None:
     weight = np.zeros((4, 20))
     model = chain(20, nir.Linear(weight), lif(4), nir.Linear(np.ones((2, 4))), lif(2), n_out=2)
     silent = nirc.compile(model, "xylo", allow_silent=True)
-    assert silent.run(np.ones((1, 5, 20), int)).output.sum() == 0
+    assert silent.run(np.ones((1, 5, 20), int)).outputs.sum() == 0
     weight[:, [3, 19]] = 1
     bundle = nirc.compile(model, "xylo")
     assert [i for i, c in enumerate(bundle.manifest["input_map"]) if c is not None] == [3, 19]
-    assert bundle.run(np.ones((1, 20, 20), int)).output.sum() > 0
+    assert bundle.run(np.ones((1, 20, 20), int)).outputs.sum() > 0
 
 
 def test_too_many_neurons_are_named_although_their_synapses_are_too_many_to_list(

@@ -261,7 +261,7 @@ def test_two_runs_on_the_board_are_what_nirc_run_gives(
     for seed in (1, 2):  # the board's time goes on
         samna.board.past = []  # as after a reset: only Audio 2 can clear its states by itself
         inputs = raster(np.random.default_rng(seed), 1, 20, 3, rate=0.5)
-        expected = nirc.Bundle.open(directory).run(inputs).output
+        expected = nirc.Bundle.open(directory).run(inputs).outputs
         assert expected.sum() > 0
         np.testing.assert_array_equal(run_on_board(directory, inputs, monkeypatch), expected)
     assert samna.board.step > 40
@@ -272,7 +272,7 @@ def test_every_sample_starts_from_cleared_states(
 ) -> None:
     directory = compiled("audio2", tmp_path / "b")
     inputs = raster(np.random.default_rng(1), 3, 20, 3, rate=0.5)
-    expected = nirc.Bundle.open(directory).run(inputs).output
+    expected = nirc.Bundle.open(directory).run(inputs).outputs
     np.testing.assert_array_equal(run_on_board(directory, inputs, monkeypatch), expected)
 
 
@@ -291,7 +291,7 @@ def test_where_states_cannot_be_cleared_samples_in_a_row_must_be_asked_for(
     assert samna.board.written == [] and not (tmp_path / "out").exists()
     found = run_on_board(directory, inputs, monkeypatch, "--keep-state")
     assert capsys.readouterr().err.count("cannot clear the neurons' states") == 1
-    expected = nirc.Bundle.open(directory).run(inputs).output
+    expected = nirc.Bundle.open(directory).run(inputs).outputs
     np.testing.assert_array_equal(
         found[0], expected[0]
     )  # the board was new. Then the samples differ
@@ -308,7 +308,7 @@ def test_a_samna_that_can_clear_states_is_asked_to(
     configuration.XyloConfiguration._fields["clear_network_state"] = (samna_mock.boolean, False)
     directory = compiled(variant, tmp_path / "b")
     inputs = raster(np.random.default_rng(1), 3, 20, 3, rate=0.5)
-    expected = nirc.Bundle.open(directory).run(inputs).output
+    expected = nirc.Bundle.open(directory).run(inputs).outputs
     np.testing.assert_array_equal(run_on_board(directory, inputs, monkeypatch), expected)
 
 
@@ -332,7 +332,7 @@ def test_outputs_that_do_not_fire_are_read_in_volts(
 ) -> None:
     directory = membranes(variant, tmp_path / "b")
     inputs = raster(np.random.default_rng(1), 1, 20, 3, rate=0.5)
-    expected = nirc.Bundle.open(directory).run(inputs).output
+    expected = nirc.Bundle.open(directory).run(inputs).outputs
     assert np.abs(expected).sum() > 0
     np.testing.assert_allclose(run_on_board(directory, inputs, monkeypatch), expected)
 
@@ -368,7 +368,7 @@ def test_a_stream_of_chunks_is_one_long_sample(
     parts = (inputs[0, i : i + size] for i in range(0, 20, size))
     got = list(loaded(directory).load().stream(parts, record=name))
     assert len(got) >= 20 // size and len(samna.board.uploads) == 1
-    for key, rows in (("spikes", want.output), (f"v/{name}", want.v[name])):
+    for key, rows in (("spikes", want.outputs), (f"v/{name}", want.v[name])):
         np.testing.assert_array_equal(np.concatenate([part[key] for part in got]), rows[0])
 
 

@@ -135,10 +135,10 @@ def test_output_without_recording_is_the_same() -> None:
     spec = random_network(rng, inputs=4, hidden=20, outputs=3, flavour="ties")
     raster = random_raster(rng, 6, 15, 4)
     plain, recorded = emulate(spec, raster), emulate(spec, raster, record=True)
-    assert plain.output.shape == (6, 15, 3)
-    assert plain.output.any()
-    assert set(np.unique(plain.output)) <= {0, 1}
-    np.testing.assert_array_equal(plain.output, recorded.output)
+    assert plain.outputs.shape == (6, 15, 3)
+    assert plain.outputs.any()
+    assert set(np.unique(plain.outputs)) <= {0, 1}
+    np.testing.assert_array_equal(plain.outputs, recorded.outputs)
     assert not plain.spikes
     assert not plain.v
 
@@ -146,8 +146,8 @@ def test_output_without_recording_is_the_same() -> None:
 def test_whole_floats_are_counts() -> None:
     raster = np.array([[[1, 2]]])
     np.testing.assert_array_equal(
-        emulate(relays(2, {}), raster.astype(np.float64)).output,
-        emulate(relays(2, {}), raster).output,
+        emulate(relays(2, {}), raster.astype(np.float64)).outputs,
+        emulate(relays(2, {}), raster).outputs,
     )
 
 

@@ -38,7 +38,7 @@ def assert_equals_oracle(run: Run, oracle: Oracle, raster: IntArray) -> None:
     assert sorted(states) == sorted(expected)
     for name, values in expected.items():
         np.testing.assert_array_equal(states[name], values, err_msg=name)
-    np.testing.assert_array_equal(run.output, expected["readout"])
+    np.testing.assert_array_equal(run.outputs, expected["readout"])
 
 
 @settings(max_examples=600, deadline=None, derandomize=True, database=None)

@@ -93,8 +93,8 @@ def test_rockpools_simulator_runs_the_specification_as_the_emulator(
         simulator = module.XyloSim.from_specification(**arguments)
         output, _, record = simulator(inputs[0], record=True)
     want = emulate(spec, inputs, record=True)
-    assert want.output.any()
-    np.testing.assert_array_equal(np.asarray(output).reshape(30, -1), want.output[0])
+    assert want.outputs.any()
+    np.testing.assert_array_equal(np.asarray(output).reshape(30, -1), want.outputs[0])
     np.testing.assert_array_equal(np.asarray(record["Vmem"]).reshape(30, -1), want.v["hidden"][0])
 
 

@@ -63,14 +63,14 @@ def differences(made: Compiled, inputs: np.ndarray) -> Iterator[str]:
             got = compiled.parsed(chip, text, counts.shape[:2])
             emulated = BACKEND.emulate(files, counts, Emulation("synchronous", record=True), Log())
             integer = run(made.integer, counts, record=list(parts))
-            if (got.output != emulated.output).any():
+            if (got.outputs != emulated.outputs).any():
                 yield "outputs of program and emulator"
             for name, part in parts.items():
                 if (got.v[part] != emulated.v[part]).any():
                     yield f"membranes of {name}, program and emulator"
                 if (integer.v[name] != emulated.v[part]).any():
                     yield f"membranes of {name}, integer program and emulator"
-            if (_delayed(made, emulated.output) != integer.output).any():
+            if (_delayed(made, emulated.outputs) != integer.outputs).any():
                 yield "outputs of integer program and emulator"
 
 
@@ -103,7 +103,7 @@ def main() -> int:
         for each in found:
             failed += 1
             print(f"graph {seed}: {each}", flush=True)
-        spiking += bool(made.bundle.run(grown.inputs, log=Log()).output.any())
+        spiking += bool(made.bundle.run(grown.inputs, log=Log()).outputs.any())
         done += 1
         if done == asked.networks:
             break

@@ -103,7 +103,7 @@ def rows() -> Iterator[str]:
             program, flash, states, outputs = of_program(made, counts)
             chip = tables.from_npz(bundle.files[tables.FILE])
             emulated = tables.program_of(chip)
-            assert int(run(emulated, counts).output.sum()) == outputs, "the outputs differ"
+            assert int(run(emulated, counts).outputs.sum()) == outputs, "the outputs differ"
             batch = spent_us(lambda: run(emulated, counts), total)  # noqa: B023
             single = spent_us(lambda: run(emulated, counts[:1]), counts.shape[1])  # noqa: B023
             other = _other(path, writer, counts, total)

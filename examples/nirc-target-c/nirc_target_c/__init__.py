@@ -111,11 +111,11 @@ class C(Backend):
         else:
             record = list(program.nodes(Population)) if asked.record else ()
             done = run(program, counts, record=record, progress=asked.progress)
-        silent = np.zeros(done.output.shape, np.int8)
+        silent = np.zeros(done.outputs.shape, np.int8)
         return Run(
-            done.output,
+            done.outputs,
             {**done.spikes, tables.READOUT: silent},
-            {**done.v, tables.READOUT: done.output},
+            {**done.v, tables.READOUT: done.outputs},
         )
 
     def input_finding(self, most: int) -> Finding | None:

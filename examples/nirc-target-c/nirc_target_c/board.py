@@ -86,13 +86,13 @@ class Program:
             run = compiled.parsed(self.network, done.stdout, (1, len(counts)), states=bool(wanted))
         except ValueError as error:
             raise DeployError(f"the program prints something else: {error}") from None
-        v = {**run.v, tables.READOUT: run.output}
+        v = {**run.v, tables.READOUT: run.outputs}
         parts = {}
         for part, neurons in wanted.items():
             parts[part] = {"v": v[part][0][:, neurons]}
             if part in run.spikes:
                 parts[part]["spikes"] = run.spikes[part][0][:, neurons]
-        return run.output[0], parts
+        return run.outputs[0], parts
 
 
 def ends_of(trees: Mapping[str, Tree]) -> dict[str, Any]:

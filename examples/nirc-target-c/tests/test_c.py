@@ -174,7 +174,7 @@ def test_program_emulator_and_integer_program_are_equal(
     program = compiled.build(tmp_path, chip.files, *SANITIZERS)
     read = tables.from_npz(chip.files[tables.FILE])
     got = compiled.parsed(read, compiled.started(program, counts), counts.shape[:2])
-    assert (got.output == emulated.output).all()
+    assert (got.outputs == emulated.outputs).all()
     names = [n for n, p in chip.integer.nodes(Population).items()]
     integer = run(chip.integer, counts, record=names)
     for name in names:
@@ -208,7 +208,7 @@ def test_binary_fractions_stay_what_they_are() -> None:
     counts = dice.poisson(1, (4, 200, 3))
     for bits in (8, 16):
         assert (
-            run(made(program, bits).integer, counts).output == run(program, counts).output
+            run(made(program, bits).integer, counts).outputs == run(program, counts).outputs
         ).all()
 
 
@@ -280,7 +280,7 @@ def test_what_the_program_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     counts = np.full((1, 5, 3), 256)
     with pytest.warns(UserWarning, match="K101"):
         over = bundle.run(counts)
-    assert (over.output == bundle.run(np.minimum(counts, 255)).output).all()
+    assert (over.outputs == bundle.run(np.minimum(counts, 255)).outputs).all()
     monkeypatch.setattr(compiled, "COMPILER", None)
     with pytest.raises(nirc.UsageError, match="C compiler"):
         bundle.run(counts[:, :, :3], mode="compiled")
@@ -302,7 +302,7 @@ def test_a_program_is_a_board(tmp_path: Path) -> None:
     local = board.script(where).load(None, {})
     answer = local.run(counts, record="all")
     wanted = bundle.run(counts, record=["hidden", "last"])
-    assert (answer["spikes"] == wanted.output).all() and wanted.output.any()
+    assert (answer["spikes"] == wanted.outputs).all() and wanted.outputs.any()
     assert (answer["v/hidden"] == wanted.v["hidden"]).all()
     for command, message in (("true", "prints something else"), ("false", "status 1")):
         other = board.script(where).load(None, {"program": command})
