@@ -100,7 +100,7 @@ class Bundle:
         return f"<Bundle {model} -> {target}: {len(self.files)} files{findings}>"
 
     @staticmethod
-    def open(directory: str | Path) -> Bundle:
+    def open(directory: str | os.PathLike[str]) -> Bundle:
         """Read a bundle from disk, with its findings. Raises ``InputError`` (U605)."""
         if not isinstance(directory, str | os.PathLike):
             raise WrongType(argument="directory", value=directory, limit="a path").refusal()

@@ -17,6 +17,8 @@ from textwrap import dedent
 import pytest
 import setuptools
 
+from tests.recording.networks import require
+
 ROOT = Path(__file__).parents[1]
 PAGES = [
     *sorted((ROOT / "docs/how-to").glob("*.md")),
@@ -116,8 +118,9 @@ class Reader:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_what_the_page_says_works(page: Path, tmp_path: Path) -> None:
     found = list(blocks(page.read_text()))
-    if any("import snntorch" in block.text for block in found):
-        pytest.importorskip("snntorch")
+    for package in ("snntorch", "neurobench"):
+        if any(f"import {package}" in b.text or f"from {package}" in b.text for b in found):
+            require(package)
     assert any(block.kind == "sh" for block in found)
     if any(block.text.startswith("cc ") for block in found) and shutil.which("cc") is None:
         pytest.skip("there is no C compiler")

@@ -461,25 +461,30 @@ class UnclearSimulator(UnknownSimulator):
         )
 
 
-class RecordingPackageMissing(Finding):
+class PackageMissing(Finding):
     code = "U614"
-    title = "a package that recording needs is not installed"
+    title = "a package that a function of the library needs is not installed"
     raises = UsageError
-    meaning = "`nirc.record` runs the network itself, and torch is missing in this environment."
+    meaning = """
+    `nirc.record` runs the network itself and needs torch. `nirc.neurobench` is measured by
+    NeuroBench, which needs torch and snnTorch. A package is missing in this environment.
+    """
     example = "`nirc.record(...)` in an environment that has nirc and numpy only."
     what_to_do = """
     Call it in the environment in which the network runs, with nirc installed there: `pip install
-    -e '.[record]'` in nirc's directory.
+    -e '.[record]'` in nirc's directory, or `.[neurobench]`.
     """
-    sources = "The extra `record` in `pyproject.toml`."
+    sources = "The extras `record` and `neurobench` in `pyproject.toml`."
 
+    function: str
+    extra: str
     reason: str  # of the failed import
 
     def words(self) -> Words:
         return Words(
-            f"nirc.record needs torch: {self.reason}",
-            help="pip install -e '.[record]' in nirc's directory, into the environment of the "
-            "simulator",
+            f"{self.function} needs a package that is missing: {self.reason}",
+            help=f"pip install -e '.[{self.extra}]' in nirc's directory, into the environment of "
+            "the simulator",
         )
 
 

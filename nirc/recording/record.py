@@ -18,7 +18,7 @@ from nirc.diagnostics.errors import Diagnostic, NircError, warn
 from nirc.diagnostics.finding import Words
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.outcome import NoAnswers
-from nirc.diagnostics.usage import OptionMakesNoSense, RecordingPackageMissing
+from nirc.diagnostics.usage import OptionMakesNoSense, PackageMissing
 from nirc.diagnostics.writer import RuleDisagreesWithRecording
 from nirc.files.bundle import save_bytes
 from nirc.files.data import Data, data_of
@@ -121,7 +121,7 @@ def _runner(
     try:
         import torch  # noqa: F401
     except ImportError as error:
-        log.add(RecordingPackageMissing(reason=str(error)))
+        log.add(PackageMissing(function="nirc.record", extra="record", reason=str(error)))
         log.raise_if_errors()
     from nirc.recording.running import LAYOUTS, Runner
     from nirc.recording.simulator import modules_of, simulator_of
