@@ -176,7 +176,7 @@ def compile_model(
     log.strict = options.strict
     options.checked(log)
     backend, candidates = registry.resolve(target)
-    backend = backend.with_options(options.chip, log)
+    backend = backend.with_options(options.chip, log).with_weight_bits(options.weight_bits, log)
     raw, name = load_to_fit(model, backend, candidates, options, log)
     layers, reading = read_as(raw, name, options, log=log, observe=observe)
     stages = lower_layers(layers, reading, options, log=log, observe=observe)

@@ -52,6 +52,7 @@ class Asked(TypedDict, total=False):
     seed: int
     effort: Effort
     time_limit: float | None
+    weight_bits: int | None
     calibrate: ArrayLike | None
     chip: Mapping[str, str] | None
     sample: ArrayLike | None
@@ -90,7 +91,8 @@ def compile(
     as ``"snntorch,reset=zero"``, None for what the file shows. ``readout``: neurons behind a linear
     output, such as ``"li:8"``. ``strict``: refuse where the chip's dynamics differ in kind.
     ``allow_silent``: also where no output can ever fire (P325). ``effort``: quick, normal or
-    thorough. ``time_limit``: of CP-SAT, s. ``calibrate``: input spikes (samples, steps, channels).
+    thorough. ``time_limit``: of CP-SAT, s. ``weight_bits``: at most, from 2 to 8.
+    ``calibrate``: input spikes (samples, steps, channels).
     ``chip``: as ``nirc targets`` lists. ``progress`` gets the percentage of a calibration.
 
     Raises ``NircError`` with ``diagnostics``. Warnings are Python warnings: ``ChipWarning``,

@@ -15,6 +15,7 @@ from nirc.diagnostics.usage import OptionMakesNoSense, WrongType
 from nirc.files.data import Data
 from nirc.mapping.effort import EFFORTS, Effort
 from nirc.passes.add_readout import Readout
+from nirc.rounding.rule import LEAST_BITS, OWN_BITS
 
 RESETS = ("model", "zero", "subtract", "none")
 DISCRETISATIONS = ("euler", "exponential")
@@ -27,6 +28,7 @@ TEXT: Kind = ((str,), "a str")
 TEXT_OR_NONE: Kind = ((str, type(None)), "a str, or None")
 SWITCH: Kind = ((bool, np.bool_), "True or False")
 INTEGER: Kind = ((Integral,), "an int")
+INTEGER_OR_NONE: Kind = ((Integral, type(None)), "an int, or None")
 
 
 def is_finite(value: float) -> bool:
@@ -51,6 +53,7 @@ class Options:
     seed: int = 0
     effort: Effort = "normal"
     time_limit_s: float | None = None
+    weight_bits: int | None = None  # at most, None for as many as the chip has
     chip: tuple[tuple[str, str], ...] = ()  # (name, value) of the chip's own options, sorted
     data_dt_s: float | None = None  # of the data at hand, for a file that has no step
 
@@ -76,6 +79,7 @@ class Options:
             "dt": self.dt_s,
             "effort": self.effort,
             "time_limit": self.time_limit_s,
+            "weight_bits": self.weight_bits,
         }
 
     def checked(self, log: Log) -> Options:
@@ -100,6 +104,7 @@ class Options:
             ("strict", self.strict, SWITCH),
             ("allow_silent", self.allow_silent, SWITCH),
             ("seed", self.seed, INTEGER),
+            ("weight_bits", self.weight_bits, INTEGER_OR_NONE),
         ]
         for name, text in self.chip:
             given += [("chip", name, TEXT), (f"chip[{name!r}]", text, TEXT)]
@@ -125,5 +130,8 @@ class Options:
             is_finite(self.time_limit_s) and self.time_limit_s > 0
         ):
             yield "--time-limit must be a positive number of seconds", self.time_limit_s, "> 0"
+        if self.weight_bits is not None and not LEAST_BITS <= self.weight_bits <= OWN_BITS:
+            limit = f"{LEAST_BITS} to {OWN_BITS}, which all chips have"
+            yield "--weight-bits is out of range", self.weight_bits, limit
         if not 0 <= self.seed <= MAX_SEED:
             yield "--seed is out of range", self.seed, f"0 to {MAX_SEED}"

@@ -40,6 +40,7 @@ class Loihi2(Backend):
             "pip install lava-nc==0.10.0, with Python 3.10",
         ),
     )
+    has_weight_bits = True
     most_input_spikes = 1  # messages carry no number
 
     constants: str = option(
@@ -89,7 +90,10 @@ class Loihi2(Backend):
         from nirc.backends.loihi2.quantise import LoihiQuantise
 
         return LoihiQuantise(
-            self.constants == "paper", self.netx == "chains", self.synapses == "two"
+            self.constants == "paper",
+            self.netx == "chains",
+            self.synapses == "two",
+            bits=self.weight_bits,
         )
 
     def calibrate(self, calibration: Calibration) -> Sequence[Pass]:
@@ -109,7 +113,8 @@ class Loihi2(Backend):
         cannot_fit(discrete, targets, log)
         if self.constants == "rounded" and has_large_matrix(discrete):
             with contextlib.suppress(CompileError):  # which the passes themselves report
-                part = surely_stored(run_passes(discrete, self.legalise(), log.attempt()))
+                legal = run_passes(discrete, self.legalise(), log.attempt())
+                part = surely_stored(legal, self.weight_bits)
                 integer = run_passes(part, [self.quantise()], log.attempt())
                 report_first_neurons(integer, targets[0], log)  # all variants have the same cores
         return bool(log.errors)

@@ -182,7 +182,7 @@ def approximations(
 
     programs = [
         (
-            "weights: twice 8 bits" if quantise.twice else "weights: 8 bits",
+            f"weights: {'twice ' if quantise.twice else ''}{quantise.bits} bits",
             _with_weights(legal, integer),
         ),
         ("decays: multiples of 1/4096", altered(legal, lambda _, d: _with_decays(d))),

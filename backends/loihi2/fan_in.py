@@ -11,12 +11,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from nirc.backends.loihi2.plan import LARGEST, TINY, Drive, Plan
+from nirc.backends.loihi2.drive import LARGEST, TINY, Drive
+from nirc.backends.loihi2.plan import Plan
 from nirc.backends.loihi2.soft_reset import self_inhibition_of
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Dense, Sparse, Weighted
 from nirc.ir.populations import Discrete, Population, Projection, populations_of
 from nirc.ir.program import Program
+from nirc.rounding.rule import OWN_BITS
 
 # Weights of a matrix from which on a rounding takes long (benchmarks/scale.py).
 LARGE = 1 << 22
@@ -30,14 +32,14 @@ def has_large_matrix(program: Program) -> bool:
     return any(_is_large(projection) for _, _, projection in program.edges())
 
 
-def surely_stored(legal: Program) -> Program:
+def surely_stored(legal: Program, bits: int = OWN_BITS) -> Program:
     """Return the part of a legal program that has no synapse which may round to zero.
 
-    Of each large matrix the part has synapses of the first neuron. A weight of one step of the grid
-    or more is stored. No other synapses are in the part.
+    ``bits``: of a weight. Of each large matrix the part has synapses of the first neuron. A weight
+    of one step of the grid or more is stored. No other synapses are in the part.
     """
     edges = []
-    kept = {name: _kept(legal, name) for name in populations_of(legal, Discrete)}
+    kept = {name: _kept(legal, name, bits) for name in populations_of(legal, Discrete)}
     for number, (source, target, p) in enumerate(legal.edges()):
         if not isinstance(legal[target], Population):
             edges.append((source, target, p))
@@ -56,7 +58,7 @@ def _is_large(projection: Projection) -> bool:
     return isinstance(op, Dense) and op.weight.size >= LARGE
 
 
-def _kept(legal: Program, name: str) -> dict[int, Float]:
+def _kept(legal: Program, name: str, bits: int) -> dict[int, Float]:
     """Return the sure weights of the first neuron by the number of a large projection."""
     into = [(i, p) for i, (_, t, p) in enumerate(legal.edges()) if t == name]
     population = legal[name]
@@ -64,7 +66,7 @@ def _kept(legal: Program, name: str) -> dict[int, Float]:
         return {}
     weighted = [(i, p) for i, p in into if isinstance(p.ops[0], Weighted)]
     ops = [p.ops[0] for _, p in weighted]
-    plan = Plan(population, ops, 0, self_inhibition=self_inhibition_of(legal, name))
+    plan = Plan(population, ops, 0, self_inhibition=self_inhibition_of(legal, name), bits=bits)
     if plan.reduce_weights():
         return {}
     most = plan.largest_k()
@@ -83,6 +85,6 @@ def _stored(drive: Drive, least_k: float) -> NDArray[np.bool_]:
     A grid with steps of more than one unit has at least a quarter of ``LARGEST`` steps for the
     largest weight.
     """
-    step = max(drive.largest * 4 / LARGEST, 1 / least_k, TINY)
+    step = max(drive.largest * 4 / LARGEST, 1 / least_k, TINY) * drive.coarse
     stored: NDArray[np.bool_] = np.abs(drive.value[0]) >= step
     return stored

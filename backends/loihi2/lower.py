@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nirc.backends.loihi2 import rule
+from nirc.backends.loihi2.drive import grid
 from nirc.backends.loihi2.kernels import geometry_of
 from nirc.backends.loihi2.limits import STATE_SHIFT, WRAP
 from nirc.backends.loihi2.neuron import BinaryInput, LoihiNeuron
-from nirc.backends.loihi2.plan import grid
 from nirc.backends.loihi2.rule import SignMode
 from nirc.backends.loihi2.tables import Input, Kind, Population, Projection, Tables
 from nirc.files.bounds import MAX_NAME, printable

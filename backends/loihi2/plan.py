@@ -9,12 +9,12 @@ the plan takes the one with the least rounding error.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
 import numpy as np
 
 from nirc.backends.loihi2 import rule
+from nirc.backends.loihi2.drive import LARGEST_ONE_SIGN, TINY, Sums, drive_of, scaled
 from nirc.backends.loihi2.limits import (
     BIAS_EXP,
     BIAS_MANT,
@@ -27,16 +27,12 @@ from nirc.backends.loihi2.limits import (
 )
 from nirc.backends.loihi2.neuron import START_ROOM, shifted, start_before
 from nirc.ir.arrays import Float, Int
-from nirc.ir.linear import Conv, Dense, Weighted
+from nirc.ir.linear import Weighted
 from nirc.ir.populations import Discrete, Population
+from nirc.rounding.rule import OWN_BITS
 
-# Sums of the weights of either sign into each neuron, as magnitudes: all sources fire.
-Sums = tuple[Float, Float]
 UNIT = 1 << STATE_SHIFT
-LARGEST = 254  # mantissa of a mixed weight, which is even
-LARGEST_ONE_SIGN = 255
 CANDIDATES = 48  # values of k that are tried, between the largest and half of it
-JUDGED = 1 << 14  # weights of a projection that its error is judged by
 SLOWEST_READ = 1024.0  # steps of full input that the readout of an integrator has room for
 EXACT = 1e-18  # sum of squares, in thresholds, that float32 weights leave where nothing is rounded
 REDUCED = 0.9  # of the range of u, at a threshold of one unit. Rounding may add some.
@@ -47,90 +43,6 @@ REDUCED = 0.9  # of the range of u, at a threshold of one unit. Rounding may add
 # reset to zero).
 ROOMS = ((64.0, 64), (48.0, 64), (32.0, 64), (32.0, 16), (24.0, 16), (16.0, 16))
 TOGETHER = 1 << 16  # errors of weights at all units that are tried
-TINY = 1e-30  # instead of a division by zero
-
-
-@dataclass(frozen=True)
-class Drive:
-    """A projection into the population.
-
-    ``value``: its weights in thresholds of their targets at gain 1, a kernel's weights each once.
-    ``positive`` and ``negative`` (n,): the most that all sources together bring each neuron.
-    ``even``: weights of one sign are even, too.
-    """
-
-    op: Weighted
-    value: Float
-    positive: Float
-    negative: Float
-    even: bool = False
-
-    @property
-    def shared(self) -> bool:
-        """True for a kernel. There Lava knows no exponent and drops no bits."""
-        return isinstance(self.op, Conv)
-
-    @cached_property
-    def mixed(self) -> bool:
-        """True if weights of both signs, or the even ones of a kernel, are to be stored."""
-        both_signs = bool(self.value.size and self.value.min() < 0 < self.value.max())
-        return self.shared or self.even or both_signs
-
-    @cached_property
-    def largest(self) -> float:
-        """Magnitude of the largest weight."""
-        return float(np.abs(self.value).max(initial=0.0))
-
-    @cached_property
-    def judged(self) -> Float:
-        """Weights that errors are judged by."""
-        return self.value.ravel()[:: max(1, self.value.size // JUDGED)]
-
-    def largest_k(self, exponent: int) -> float:
-        """Return the largest ``k`` at which exponents up to ``exponent`` can store the weights."""
-        if self.shared:
-            exponent = 0
-        top = (LARGEST if self.mixed else LARGEST_ONE_SIGN) * 2.0**exponent
-        return top / max(self.largest, TINY)
-
-    def step(self, k: float) -> float:
-        """Return the grid of the weights in units."""
-        return 2.0 if self.shared else grid(self.largest * k, mixed=self.mixed)
-
-    def rounded(self, k: float | Float, value: Float, *, floor: bool = False) -> Float:
-        """Return ``value`` on that grid, each weight alone: to nearest, or towards zero.
-
-        ``k`` may be a column of values.
-        """
-        if isinstance(k, np.ndarray):
-            step: float | Float = np.array([[self.step(each)] for each in k.ravel().tolist()])
-        else:
-            step = self.step(k)
-        exact = value * k / step
-        integers = np.trunc(exact) if floor else np.rint(exact)
-        return np.clip(integers, -self.top, self.top) * step
-
-    @cached_property
-    def top(self) -> float:
-        """The largest weight that can be stored, in steps of its grid."""
-        return float(LARGEST // 2 if self.mixed else LARGEST_ONE_SIGN)
-
-    def sums_of(self, value: Float) -> Sums:
-        """Return the sums of ``value``, other weights of the same operator."""
-        n = self.positive.size
-        above, below = (_sum(self.op, np.maximum(sign * value, 0), n) for sign in (1, -1))
-        return above, below
-
-
-def grid(largest: float, *, mixed: bool) -> float:
-    """Return the finest grid on which weights up to ``largest`` can be stored.
-
-    It is 2^exponent with an exponent of at most 7. Mixed weights are even, so theirs is twice that.
-    """
-    top, exponent = (LARGEST, -1) if mixed else (LARGEST_ONE_SIGN, 0)
-    while largest > top * 2.0**exponent * (1 + 1e-9) and exponent < WEIGHT_EXP[1]:
-        exponent += 1
-    return 2.0**exponent * (2 if mixed else 1)
 
 
 class Plan:
@@ -150,6 +62,7 @@ class Plan:
         *,
         for_netx: bool = False,
         self_inhibition: int | None = None,
+        bits: int = OWN_BITS,
     ) -> None:
         d = population.dynamics
         self.d = d
@@ -166,7 +79,7 @@ class Plan:
         self.du, self.dv = self._decays()
         self.drift = self.drift * self._leak_gain()
         even = for_netx and len(ops) > 1  # netx has one number of bits for them all
-        self.drives = [replace(_drive(op, self.unit), even=even) for op in ops]
+        self.drives = [replace(drive_of(op, self.unit), even=even, bits=bits) for op in ops]
         self.self_inhibition = self_inhibition
         self.steps = self._steps()
 
@@ -198,7 +111,8 @@ class Plan:
         u has room for ``steps`` steps of full input.
         """
         drives = [drive for i, drive in enumerate(self.drives) if i != self.self_inhibition]
-        heaviest = max((drive.largest / drive.step(0.0) for drive in drives), default=0.0)
+        steps_of = (drive.largest * drive.coarse / drive.step(0.0) for drive in drives)
+        heaviest = max(steps_of, default=0.0)
         return WRAP / UNIT * heaviest >= levels * float(self._reach(steps).max())
 
     def reach(self, k: float = 1.0, sums: Sequence[Sums] | None = None) -> Float:
@@ -227,7 +141,7 @@ class Plan:
         factor = np.minimum(1.0, REDUCED * WRAP / UNIT / np.maximum(self.reach(), TINY))
         if (factor == 1).all():
             return False
-        self.drives = [replace(_scaled(drive, factor), even=drive.even) for drive in self.drives]
+        self.drives = [scaled(drive, factor) for drive in self.drives]
         return True
 
     def largest_k(self) -> float:
@@ -339,41 +253,6 @@ class Plan:
             if ks[-1] >= ks[-2]:
                 break
         return ks
-
-
-def _drive(op: Weighted, unit: Float) -> Drive:
-    if isinstance(op, Dense):
-        value = op.weight / unit[:, None]
-    elif isinstance(op, Conv):
-        value = op.weight / unit.reshape(op.shape_out[0], -1)[:, 0].reshape(-1, 1, 1, 1)
-    else:
-        value = op.value / unit[op.target]
-    above, below = (_sum(op, np.maximum(sign * value, 0), unit.size) for sign in (1, -1))
-    return Drive(op, value, above, below)
-
-
-def _sum(op: Weighted, value: Float, n: int) -> Float:
-    """Return the sum (n,) of the weights ``value`` of ``op`` into each neuron."""
-    if isinstance(op, Dense):
-        return np.asarray(value.sum(axis=1))
-    if isinstance(op, Conv):
-        return np.repeat(value.sum(axis=(1, 2, 3)), op.shape_out[1] * op.shape_out[2])
-    return np.bincount(op.target, value, minlength=n).astype(np.float64)
-
-
-def _scaled(drive: Drive, factor: Float) -> Drive:
-    """Return the drive with the weights into each neuron times ``factor`` (n,).
-
-    A kernel takes the least factor of a channel.
-    """
-    op = drive.op
-    if isinstance(op, Conv):
-        per_channel = factor.reshape(op.shape_out[0], -1).min(axis=1)
-        factor = np.repeat(per_channel, factor.size // per_channel.size)
-        value = drive.value * per_channel.reshape(-1, 1, 1, 1)
-    else:
-        value = drive.value * (factor[:, None] if isinstance(op, Dense) else factor[op.target])
-    return Drive(op, value, drive.positive * factor, drive.negative * factor)
 
 
 def split_bias(bias: Int) -> tuple[Int, Int]:

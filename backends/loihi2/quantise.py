@@ -10,12 +10,13 @@ import numpy as np
 from nirc.analysis.operators import MAX_ENTRIES, as_matrix
 from nirc.analysis.retiming import Timing, retimed
 from nirc.backends.loihi2 import rule
+from nirc.backends.loihi2.drive import TINY
 from nirc.backends.loihi2.findings import PaperConstantsWrap, WeightsClipped, WeightsReduced
 from nirc.backends.loihi2.kernels import KernelCannotBeShared
 from nirc.backends.loihi2.limits import LIF_MODELS, STATE, VTH, WRAP
 from nirc.backends.loihi2.netx import is_line, netx_holds
 from nirc.backends.loihi2.neuron import BinaryInput, LoihiNeuron, run_without_input, start_value
-from nirc.backends.loihi2.plan import SLOWEST_READ, TINY, UNIT, Plan
+from nirc.backends.loihi2.plan import SLOWEST_READ, UNIT, Plan
 from nirc.backends.loihi2.soft_reset import inhibits_itself, self_inhibition_of, taps_of_a_filter
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.numbers import ReadoutMayFire, ThresholdsClipped, WeightsVanish
@@ -23,7 +24,7 @@ from nirc.ir.arrays import Float, Int, frozen, frozen_integers
 from nirc.ir.linear import Conv, Weighted, weights_of, with_weights
 from nirc.ir.populations import Discrete, Population, Projection, Role, Sink, Source, populations_of
 from nirc.ir.program import Form, Program
-from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
+from nirc.rounding.rule import KEEPING_SUMS, OWN_BITS, Rounding, Weights
 
 Arc = tuple[str, str, Projection]
 
@@ -51,6 +52,7 @@ class LoihiQuantise:
     netx: bool = True
     twice: bool = False
     rounding: Rounding = KEEPING_SUMS
+    bits: int = OWN_BITS  # of a weight
     name: ClassVar[str] = "loihi2-quantise"
 
     def rounding_by(self, rounding: Rounding) -> LoihiQuantise:
@@ -93,6 +95,7 @@ class LoihiQuantise:
                     timing.latency_steps[name],
                     for_netx=for_netx,
                     self_inhibition=None if self.paper else self_inhibition_of(program, name),
+                    bits=self.bits,
                 ),
                 self,
             )
@@ -177,6 +180,7 @@ class _Population:
         self.sources = [source for source, _ in into]
         self.plan = plan
         self.twice = options.twice
+        self.bits = options.bits
         self.rounding = KEEPING_SUMS if options.twice else options.rounding
         self.taps = taps_of_a_filter(into, plan.self_inhibition)
         self.share = 1.0  # of a readout's sources that may fire in every step
@@ -284,7 +288,7 @@ class _Population:
                     lost=before - after,
                     of=before,
                     which=f"into `{self.name}`",
-                    limit="8 bits, one scale a population",
+                    limit=f"{self.bits} bits, one scale a population",
                 )
             )
         largest = float(np.abs(kept).max(initial=0.0))

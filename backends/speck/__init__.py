@@ -42,6 +42,7 @@ class Speck(Backend):
     )
     modes = ("synchronous", "events")
     law_neuron = "IF"
+    has_weight_bits = True
 
     input: str = option(("host", "dvs"), "events from the host, or from the chip's own camera")
     readout: str = option(
@@ -83,7 +84,7 @@ class Speck(Backend):
         from nirc.backends.speck.quantise import Measured, SpeckQuantise
 
         nearest = None if self.rounding == "auto" else self.rounding == "nearest"
-        return SpeckQuantise(Measured(), self.floor == "threshold", nearest)
+        return SpeckQuantise(Measured(), self.floor == "threshold", nearest, bits=self.weight_bits)
 
     def calibrate(self, calibration: Calibration) -> Sequence[Pass]:
         """Return the pass to integers with which the chip answers as the model does."""

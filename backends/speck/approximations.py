@@ -28,7 +28,7 @@ def approximations(
     exact = populations_of(legal, Discrete)
     leaky = {n for n, p in exact.items() if (p.dynamics.decay_mem != 1).any()}
     programs = [
-        ("weights: 8 bits, one scale a layer", _weights(legal, integer, neurons)),
+        (f"weights: {quantise.bits} bits, one scale a layer", _weights(legal, integer, neurons)),
         ("constants: integer thresholds and biases", _constants(legal, neurons, leaky)),
         ("saturation: several spikes a step", with_chip_rule(discrete, chip_rule, spikes=True)),
     ]

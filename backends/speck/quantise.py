@@ -27,7 +27,7 @@ from nirc.diagnostics.numbers import WeightsVanish
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.populations import Discrete, Population, Projection, populations_of
 from nirc.ir.program import Form, Program
-from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
+from nirc.rounding.rule import KEEPING_SUMS, OWN_BITS, Rounding, Weights, narrowed
 
 MOST_THRESHOLD = STATE[1] - WEIGHT[1]  # so that an event cannot take a membrane out of 16 bits
 DEFAULT_RATE = 0.1  # events per step of a neuron or input, for the load of the cores
@@ -56,6 +56,7 @@ class SpeckQuantise:
         None  # round each weight alone. None: if the model fires at its threshold
     )
     rounding: Rounding = KEEPING_SUMS  # unless to the nearest
+    bits: int = OWN_BITS  # of a weight
     name: ClassVar[str] = "speck-quantise"
 
     def run(self, program: Program, log: Log) -> Program:
@@ -65,7 +66,7 @@ class SpeckQuantise:
         early = leads(program)
         for name, population in populations_of(program, Discrete).items():
             rounding = self._rounding(population.dynamics)
-            layer = _Layer(name, population, program, rounding, early[name])
+            layer = _Layer(name, population, program, rounding, early[name], self.bits)
             neuron = layer.neuron(self.measured, log, bounded=self.bounded)
             nodes[name] = population.with_dynamics(neuron)
             edges += [(s, name, p) for s, p in layer.projections(log)]
@@ -92,6 +93,7 @@ class _Layer:
         program: Program,
         rounding: Rounding | None,  # None: each to the nearest
         lead: int,  # steps before its first input, in which it does not fire
+        bits: int,  # of a weight
     ) -> None:
         assert population.dynamics.threshold is not None
         self.name = name
@@ -101,6 +103,8 @@ class _Layer:
         self.dynamics = population.dynamics
         self.rounding = rounding
         self.lead = lead
+        self.bits = bits
+        self.range = narrowed(WEIGHT, bits)
         self.threshold = float(population.dynamics.threshold[0])
         self.bias = bias_of(self.into, population.n)
         self.leaky = bool((self.dynamics.decay_mem != 1).any())
@@ -138,9 +142,9 @@ class _Layer:
         _, conv = parts_of(projection)
         exact = self._units(conv.weight)
         if self.rounding is None:
-            weight = np.clip(np.rint(exact), *WEIGHT)
+            weight = np.clip(np.rint(exact), *self.range)
         else:
-            weights = Weights(source, self.dynamics, conv, exact, *WEIGHT, projection.ops[:-1])
+            weights = Weights(source, self.dynamics, conv, exact, *self.range, projection.ops[:-1])
             weight = self.rounding.integers(weights)
         lost = int(((weight == 0) & (conv.weight != 0)).sum())
         if lost:
@@ -150,7 +154,7 @@ class _Layer:
                     lost=lost,
                     of=int(np.count_nonzero(conv.weight)),
                     which=f"from `{source}` to `{self.name}`",
-                    limit="8 bits, one scale a layer",
+                    limit=f"{self.bits} bits, one scale a layer",
                 )
             )
         kernel = replace(conv, weight=frozen(weight))
@@ -159,7 +163,9 @@ class _Layer:
     def _scale(self) -> tuple[float, bool]:
         """Return chip units per volt, and True if all numbers become integers without rounding."""
         weights = np.concatenate([parts_of(p)[1].weight.ravel() for _, p in self.into])
-        most = min(_most(weights, WEIGHT), _most(self.drive, BIAS), MOST_THRESHOLD / self.threshold)
+        most = min(
+            _most(weights, self.range), _most(self.drive, BIAS), MOST_THRESHOLD / self.threshold
+        )
         if not self.leaky:
             exact = _exact_scale(np.concatenate([weights, self.drive, [self.threshold]]), most)
             if exact is not None:
@@ -173,7 +179,7 @@ class _Layer:
         bits.
         """
         bound = np.zeros(0) if self.dynamics.v_least is None else self.dynamics.v_least
-        limits = ((weights, WEIGHT), (self.bias, WEIGHT), (bound, THRESHOLD_LOW))
+        limits = ((weights, self.range), (self.bias, WEIGHT), (bound, THRESHOLD_LOW))
         theirs = min(_most_in_single_precision(values, allowed) for values, allowed in limits)
         return theirs if COARSEST * most <= theirs <= most * (1 + SINGLE) else most
 

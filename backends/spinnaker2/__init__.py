@@ -87,6 +87,7 @@ class Spinnaker2(Backend):
 
     name = "spinnaker2"
     targets = VARIANTS
+    has_weight_bits = True
     packages = (
         Package(
             "spinnaker2",
@@ -176,7 +177,7 @@ class Spinnaker2(Backend):
         from nirc.backends.spinnaker2.quantise import Spinnaker2Quantise
 
         copies = 1 if self.copies == AUTO else int(self.copies)
-        return Spinnaker2Quantise(self.delays == "relays", copies)
+        return Spinnaker2Quantise(self.delays == "relays", copies, bits=self.weight_bits)
 
     def calibrate(self, calibration: Calibration) -> Sequence[Pass]:
         """Return the pass that quantises so that the chip answers as the model does."""

@@ -38,7 +38,11 @@ def approximations(discrete: Program, quantise: Spinnaker2Quantise) -> list[tupl
     narrow = any(q.delayed for q in populations.values())
     weights = _driven(legal, populations, lambda q, d: replace(d.projection, ops=q.in_volts(d)))
     programs = [
-        ("weights: 8 bits" + (", or 4 and a sign where delays differ" if narrow else ""), weights),
+        (
+            f"weights: {quantise.bits} bits"
+            + (", or 4 and a sign where delays differ" if narrow else ""),
+            weights,
+        ),
         ("states: single precision", altered(legal, lambda _, d: _single(d))),
     ]
     if (clocked := _clocked(legal, populations)) is not None:

@@ -37,7 +37,7 @@ from nirc.ir.arrays import Float, frozen, size
 from nirc.ir.linear import Conv, LinearOp, Pool, Sparse
 from nirc.ir.populations import Discrete, Population, Sink, Source
 from nirc.ir.program import Form, Program
-from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
+from nirc.rounding.rule import KEEPING_SUMS, OWN_BITS, Rounding, Weights, narrowed
 from nirc.semantics.variations import inverse, times
 
 TINY = np.float32(1e-30)  # the least threshold, far above what the processor may round to 0
@@ -54,6 +54,7 @@ class Spinnaker2Quantise:
     relays: bool = False
     copies: int = 1
     rounding: Rounding = KEEPING_SUMS
+    bits: int = OWN_BITS  # of a weight
     name: ClassVar[str] = "spinnaker2-quantise"
 
     def rounding_by(self, rounding: Rounding) -> Spinnaker2Quantise:
@@ -131,7 +132,7 @@ class Quantised:
         self.into = plan.into.get(name, [])
         self.convolves = any(d.kernel is not None for d in self.into)
         self.delayed = any(d.extra for d in self.into)
-        self.limit = (DELAYED_WEIGHT if self.delayed else WEIGHT)[1]
+        self.limit = narrowed(DELAYED_WEIGHT if self.delayed else WEIGHT, quantise.bits)[1]
         self.receptors = receptors(name, population, self.into, log)
         self.filtered = self.receptors.decays is not None
         self.clocked: list[Clocked] = []
@@ -251,7 +252,7 @@ class Quantised:
         integers = self.rounding.integers(weights)
         lost = int(((integers == 0) & (exact != 0)).sum())
         if lost:
-            bits = "4" if self.delayed else "7"
+            bits = self.limit.bit_length()
             self.log.add(
                 WeightsVanish(
                     where=(drive.projection.origins or self.population.origins)[0],

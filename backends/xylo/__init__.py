@@ -40,6 +40,7 @@ class Xylo(Backend):
         Package("rockpool", "rockpool", "Rockpool's simulator XyloSim", "pip install rockpool"),
     )
     most_input_spikes = MAX_INPUT_SPIKES
+    has_weight_bits = True
 
     def findings(self) -> Sequence[type[Finding]]:
         """Return the limits of the chip as diagnostics."""
@@ -58,13 +59,13 @@ class Xylo(Backend):
         """Return the pass to integer weights and thresholds, and decays as shifts."""
         from nirc.backends.xylo.quantise import XyloQuantise
 
-        return XyloQuantise()
+        return XyloQuantise(bits=self.weight_bits)
 
     def calibrate(self, calibration: Calibration) -> Sequence[Pass]:
         """Return the pass that quantises and imitates the model on samples."""
         from nirc.backends.xylo.calibrate import XyloCalibrate
 
-        return (XyloCalibrate(calibration),)
+        return (XyloCalibrate(calibration, self.quantise()),)
 
     def cannot_fit(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Return True if the network is above a limit of each target that rounding cannot mend."""
@@ -118,7 +119,7 @@ class Xylo(Backend):
         """Return the model with one difference of the chip at a time, in floating point."""
         from nirc.backends.xylo.approximations import approximations
 
-        return approximations(discrete)
+        return approximations(discrete, self.weight_bits)
 
 
 BACKEND = Xylo()

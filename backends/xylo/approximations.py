@@ -15,22 +15,22 @@ from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete, populations_of
 from nirc.ir.program import Program
-from nirc.rounding.rule import KEEPING_SUMS
+from nirc.rounding.rule import KEEPING_SUMS, OWN_BITS
 from nirc.semantics.variations import FixedPoint, altered, capped_inputs, inverse, with_chip_rule
 
 Plans = dict[str, tuple[Plan, Shifts]]
 
 
-def approximations(discrete: Program) -> list[tuple[str, Program]]:
-    """Return programs by name, each with one approximation of the chip.
+def approximations(discrete: Program, bits: int = OWN_BITS) -> list[tuple[str, Program]]:
+    """Return programs by name, each with one approximation of the chip. ``bits``: of weights.
 
     Reset and several spikes a step are also turned on together.
     """
     legal = XyloLegalise().run(discrete, Log())
-    plans = planned(legal, Log())
+    plans = planned(legal, Log(), bits)
     chip = chip_rule(discrete)
     programs = [
-        ("weights: 8 bits, common bit shifts", _weights(legal, plans)),
+        (f"weights: {bits} bits, common bit shifts", _weights(legal, plans)),
         (
             "constants: integer thresholds and biases",
             altered(legal, lambda n, d: _constants(d, *plans[n])),

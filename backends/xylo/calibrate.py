@@ -46,21 +46,25 @@ class XyloCalibrate:
     """Quantise, then search gains, decays and weights whose spikes are nearest to the model's."""
 
     calibration: Calibration
+    quantise: XyloQuantise
     report: dict[str, Any] = field(default_factory=dict, compare=False)  # what was chosen
     name: ClassVar[str] = "xylo-calibrate"
 
     def run(self, program: Program, log: Log) -> Program:
         """Raises ``CompileError`` (P307) if a projection is too large to unroll."""
         start_log = Log()
-        start = XyloQuantise().run(program, start_log)
-        done = calibrate(program, start, _Xylo(), self.calibration)
+        start = self.quantise.run(program, start_log)
+        done = calibrate(program, start, _Xylo(self.quantise), self.calibration)
         self.report.update(done.report)
         done.log_findings(program, start_log, log)
         return done.integer
 
 
+@dataclass(frozen=True)
 class _Xylo:
     """The chip for the calibration (``nirc.calibration.chip``)."""
+
+    quantise: XyloQuantise
 
     def dynamics(self, legal: Program) -> Program:
         """Return the model with the chip's decays, synapses, reset and spikes a step."""
@@ -104,7 +108,7 @@ class _Xylo:
 
     def quantised(self, program: Program, rounding: Rounding, log: Log) -> Program:
         """Quantise as without calibration, but with ``rounding``."""
-        return XyloQuantise(rounding).run(program, log)
+        return replace(self.quantise, rounding=rounding).run(program, log)
 
     def answers(self, integer: Program, inputs: Int) -> Sequence[Float]:
         """Run the integer form, which is the chip."""

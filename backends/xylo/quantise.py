@@ -43,7 +43,7 @@ from nirc.ir.arrays import Float, Int, frozen, frozen_integers
 from nirc.ir.linear import Sparse, sparse
 from nirc.ir.populations import Discrete, Population, Projection, Source, populations_of
 from nirc.ir.program import Form, Program
-from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
+from nirc.rounding.rule import KEEPING_SUMS, OWN_BITS, Rounding, Weights, narrowed
 
 # Thresholds stay this far below the largest state, so that membranes can rise above them.
 THRESHOLD_ROOM = 4
@@ -71,11 +71,12 @@ class XyloQuantise:
     """Choose dashes, scales and bit shifts, and round weights to integers."""
 
     rounding: Rounding = KEEPING_SUMS
+    bits: int = OWN_BITS  # of a weight
     name: ClassVar[str] = "xylo-quantise"
 
     def run(self, program: Program, log: Log) -> Program:
         """Raises ``CompileError`` (P307) if a projection is too large to unroll."""
-        plans = planned(program, log)
+        plans = planned(program, log, self.bits)
         nodes = dict(program.graph.nodes(data="payload"))
         edges = [(s, t, p) for s, t, p in program.edges() if t not in plans]  # into sinks
         for name, (plan, shifts) in plans.items():
@@ -86,15 +87,17 @@ class XyloQuantise:
         return begun(integer, latencies(program))
 
 
-def planned(program: Program, log: Log) -> dict[str, tuple[Plan, Shifts]]:
-    """Return each population's plan with the bit shifts of its weights.
+def planned(program: Program, log: Log, bits: int = OWN_BITS) -> dict[str, tuple[Plan, Shifts]]:
+    """Return each population's plan with the bit shifts of its weights, which have ``bits`` bits.
 
     Raises ``CompileError`` (P307).
     """
     outputs = set(readouts(program))
     connections = _connections(program, log)
     plans = {
-        n: Plan(n, p, output=n in outputs, into=[c for c in connections if c.target == n])
+        n: Plan(
+            n, p, output=n in outputs, into=[c for c in connections if c.target == n], bits=bits
+        )
         for n, p in populations_of(program, Discrete).items()
     }
     hidden = _best_shifts([p for p in plans.values() if not p.output])
@@ -168,10 +171,18 @@ class Plan:
     """
 
     def __init__(
-        self, name: str, population: Population[Discrete], *, output: bool, into: list[Connection]
+        self,
+        name: str,
+        population: Population[Discrete],
+        *,
+        output: bool,
+        into: list[Connection],
+        bits: int,
     ) -> None:
         d = population.dynamics
         self.name = name
+        self.range = narrowed(WEIGHT, bits)
+        self.bits = bits
         self.population = population
         self.d = d
         self.output = output
@@ -215,7 +226,7 @@ class Plan:
         bounds = []
         total = np.zeros(self.population.n)
         for drive in self.drives:
-            bounds.append(WEIGHT[1] * 2.0 ** drive.shift(shifts) / at_least(drive.largest))
+            bounds.append(self.range[1] * 2.0 ** drive.shift(shifts) / at_least(drive.largest))
             # isyn if every source fires once in each step
             total += drive.total * np.minimum(
                 2.0 ** self.receptors[drive.synapse].dash - 1, STEPS_ROOM
@@ -323,7 +334,7 @@ class Plan:
             op = drive.connection.op
             source = drive.connection.source
             exact = drive.value * scale[drive.target] / step
-            value = rounding.integers(Weights(source, self.d, op, exact, *WEIGHT)) * step
+            value = rounding.integers(Weights(source, self.d, op, exact, *self.range)) * step
             keep = value != 0
             lost = op.entries - int(np.count_nonzero(keep))
             if lost:
@@ -333,7 +344,7 @@ class Plan:
                         lost=lost,
                         of=op.entries,
                         which=f"from `{source}` to `{self.name}`",
-                        limit="8 bits, one scale a neuron",
+                        limit=f"{self.bits} bits, one scale a neuron",
                     )
                 )
             rounded = Sparse(op.target[keep], op.source[keep], value[keep], op.n_in, op.n_out)

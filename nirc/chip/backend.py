@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -18,6 +18,7 @@ from nirc.diagnostics.usage import OptionMakesNoSense
 from nirc.ir.program import Program
 from nirc.mapping.effort import SOLVER_WORK, Effort
 from nirc.passes.pipeline import Calibration, Pass
+from nirc.rounding.rule import OWN_BITS
 from nirc.semantics.raster import Progress, Run
 
 if TYPE_CHECKING:
@@ -148,16 +149,20 @@ class Backend(ABC):
     law_neuron: ClassVar[str] = "CubaLIF"
     # What a bundle's deploy.py needs, for `nirc doctor`.
     packages: ClassVar[tuple[Package, ...]] = ()
+    # True if ``quantise`` obeys ``weight_bits``.
+    has_weight_bits: ClassVar[bool] = False
+
+    weight_bits: int = OWN_BITS  # of each weight, at most. No option of this family
 
     @property
     def options(self) -> tuple[ChipOption, ...]:
         """The options of this family."""
-        return tuple(ChipOption(f.name, **f.metadata) for f in fields(self))
+        return tuple(ChipOption(f.name, **f.metadata) for f in fields(self) if f.metadata)
 
     @property
     def settings(self) -> dict[str, str]:
         """The value of each option."""
-        return asdict(self)
+        return {each.name: getattr(self, each.name) for each in self.options}
 
     def with_options(self, chosen: Sequence[tuple[str, str]], log: Log) -> Self:
         """Return the backend with the options ``chosen``, (name, value) pairs.
@@ -183,7 +188,27 @@ class Backend(ABC):
                 problem = f"{self.name}'s option `{name}` is given several values"
                 log.add(OptionMakesNoSense(problem=problem, limit="one value"))
         log.raise_if_errors()
-        return replace(self, **dict(chosen))
+        values: dict[str, Any] = dict(chosen)
+        return replace(self, **values)
+
+    def with_weight_bits(self, bits: int | None, log: Log) -> Self:
+        """Return the backend whose weights have at most ``bits`` bits, None for the chip's own.
+
+        Raises ``UsageError`` (U607) if the chip cannot be asked for so many.
+        """
+        if bits is None:
+            return self
+        if not self.has_weight_bits:
+            log.add(
+                OptionMakesNoSense(
+                    problem=f"{self.name} cannot be asked for a number of weight bits",
+                    found=bits,
+                    limit="its own",
+                    help="leave --weight-bits out",
+                )
+            )
+            log.raise_if_errors()
+        return replace(self, weight_bits=bits)
 
     def findings(self) -> Sequence[type[Finding]]:
         """Return the diagnostics that only this chip reports. Default: none."""

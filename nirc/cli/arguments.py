@@ -231,6 +231,12 @@ LOWERING = _options(
         "machine.",
     ),
     click.option(
+        "--weight-bits",
+        metavar="N",
+        type=int,
+        help="Bits of a weight, sign included: 2 to 8. Default: as many as the chip has.",
+    ),
+    click.option(
         "--set",
         "chip",
         metavar="NAME=VALUE",
@@ -294,6 +300,7 @@ def asked_options(options: dict[str, Any]) -> Options:
         seed=options["seed"],
         effort=options["effort"],
         time_limit_s=options["time_limit"],
+        weight_bits=options["weight_bits"],
         chip=tuple(sorted({*options["chip"], *camera})),
     )
 

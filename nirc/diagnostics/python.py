@@ -16,6 +16,7 @@ ARGUMENTS = {
     "seed": ("seed", NUMBER),
     "effort": ("effort", r"(?:quick|normal|thorough)\b"),
     "time-limit": ("time_limit", NUMBER),
+    "weight-bits": ("weight_bits", NUMBER),
     "reset": ("reset", r"(?:model|zero|subtract|none)\b"),
     "discretise": ("discretise", r"(?:euler|exponential)\b"),
     "readout": ("readout", r"(?:li|if)(?::[\w.]+)?\b"),

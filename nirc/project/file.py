@@ -41,6 +41,7 @@ OPTIONS: dict[str, tuple[str, tuple[type, ...]]] = {
     "seed": ("seed", (int,)),
     "effort": ("effort", (str,)),
     "time-limit": ("time_limit_s", NUMBER),
+    "weight-bits": ("weight_bits", (int,)),
 }
 PATHS = ("path", "data", "calibrate", "baseline")
 LISTS = ("targets", "allow", "refuse")

@@ -17,6 +17,18 @@ from nirc.ir.populations import Discrete
 # benchmarks/scale.py recurrent-8000 shows the gain of both.
 BLOCK = 1 << 16  # entries that are rounded together
 LONG = 64  # entries of a row that is not sorted, but searched for its largest losses
+OWN_BITS = 8  # of a weight on every chip: `--weight-bits` asks for fewer
+LEAST_BITS = 2  # a sign, and a weight or none
+
+
+def narrowed(own: tuple[int, int], bits: int) -> tuple[int, int]:
+    """Return the part of the range ``own`` that two's complement of ``bits`` bits holds.
+
+    A range that is symmetric stays symmetric.
+    """
+    most = (1 << (bits - 1)) - 1
+    least = -most if own[0] == -own[1] else -most - 1
+    return max(own[0], least), min(own[1], most)
 
 
 @dataclass(frozen=True)

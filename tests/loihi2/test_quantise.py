@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from nirc.api import Compiled, Options, compile_model
 from nirc.backends.loihi2 import rule
+from nirc.backends.loihi2.drive import grid
 from nirc.backends.loihi2.limits import STATE, VTH
 from nirc.backends.loihi2.lower import largest_u, stored
 from nirc.backends.loihi2.neuron import start_value
-from nirc.backends.loihi2.plan import Plan, grid, split_bias
+from nirc.backends.loihi2.plan import Plan, split_bias
 from nirc.backends.loihi2.quantise import _Population
 from nirc.backends.loihi2.tables import Projection, Tables
 from nirc.diagnostics.log import Log
@@ -321,7 +322,7 @@ def test_kernels_have_final_weights() -> None:
 
 
 def test_weights_that_vanish_and_weights_that_are_clipped_are_counted() -> None:
-    population: Any = SimpleNamespace(where="nodes/a", name="a", k=2.0)
+    population: Any = SimpleNamespace(where="nodes/a", name="a", k=2.0, bits=8)
     exact, kept = np.array([1.0, 0.1, 40.0, 0.0]), np.array([2.0, 0.0, 50.0, 0.0])
     log = Log()
     _Population._report_lost(population, exact, kept, log)
