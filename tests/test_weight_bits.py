@@ -48,8 +48,8 @@ def test_weights_have_at_most_so_many_bits(chip: str, bits: int) -> None:
     rng = np.random.default_rng(0)
     inputs = rng.integers(0, 2, (2, 12, *done.bundle.manifest["input_shape"][0]))
     raster = inputs.reshape(2, 12, -1)
-    emulated = done.bundle.run(inputs).output
-    assert np.array_equal(emulated, run(done.integer, raster).output)
+    emulated = done.bundle.run(inputs).outputs
+    assert np.array_equal(emulated, run(done.integer, raster).outputs)
 
 
 @pytest.mark.filterwarnings("ignore::nirc.diagnostics.errors.NircWarning")
