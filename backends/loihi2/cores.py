@@ -40,6 +40,7 @@ from nirc.chip.backend import Search
 from nirc.chip.target import Target
 from nirc.ir.arrays import Float
 from nirc.mapping import partition as parts_
+from nirc.mapping.distinct import distinct
 from nirc.mapping.floorplan import Core, Floorplan, Link, Part, Point
 from nirc.mapping.partition import Cores, Explicit, Partition, Problem, Resource
 from nirc.mapping.partition.boxes import Boxes, Ints, lengths, three_axes, volume
@@ -76,7 +77,7 @@ class Placed:
     partition: Partition
     cell: Ints
     floorplan: Floorplan
-    targets: tuple[tuple[int, ...], ...]
+    targets: tuple[Ints, ...]
     deadlock: str
 
 
@@ -221,19 +222,12 @@ def _points(cells: Cells, numbers: Ints) -> list[Point]:
 
 def _routed(
     partition: Partition, cells: Cells, at: Ints
-) -> tuple[tuple[Link, ...], tuple[tuple[int, ...], ...], str]:
+) -> tuple[tuple[Link, ...], tuple[Ints, ...], str]:
     """Return links with their spikes a step, the cores each part sends to, and a sentence.
 
     The sentence tells if routes may wait for one another.
     """
-    edges = partition.hyperedges
-    targets: list[set[int]] = [set() for _ in partition.core]
-    inner = edges.source[edges.edge_of] >= 0
-    senders = edges.source[edges.edge_of][inner]
-    pairs = np.unique(np.stack([senders, partition.core[edges.target[inner]]]), axis=1)
-    for part, core in pairs.T.tolist():
-        targets[part].add(core)
-    reached = tuple(tuple(sorted(cores)) for cores in targets)
+    reached = _reached(partition)
     ordered = "x, then y, then z: such ways never wait for one another in a circle"
     if partition.count == 1:
         return (), reached, ordered
@@ -255,8 +249,19 @@ def _routed(
     return loaded_links(graph, routes), reached, check(graph, routes).text
 
 
+def _reached(partition: Partition) -> tuple[Ints, ...]:
+    """Return for each part the cores that its spikes go to, rising."""
+    edges = partition.hyperedges
+    sender = edges.source[edges.edge_of]
+    inner = sender >= 0
+    key = sender[inner] * partition.count + partition.core[edges.target[inner]]
+    parts = len(partition.core)
+    sender, core = np.divmod(distinct(key, parts * partition.count), partition.count)
+    return tuple(np.split(core, np.searchsorted(sender, np.arange(1, parts))))
+
+
 def _by_hand(
-    partition: Partition, cells: Cells, at: Ints, targets: tuple[tuple[int, ...], ...]
+    partition: Partition, cells: Cells, at: Ints, targets: tuple[Ints, ...]
 ) -> tuple[Link, ...]:
     """Return dimension-ordered trees of a few cores, without compiled code.
 

@@ -10,6 +10,8 @@ import json
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from nirc.backends.loihi2.checks import check_mapping
 from nirc.backends.loihi2.cores import Chip
 from nirc.backends.loihi2.findings import ValueOutsideRange
@@ -133,7 +135,8 @@ def mapping_json(chip: Chip, dt_s: float | None) -> bytes:
     populations = partition.problem.populations
     plan = placed.floorplan
     order = sorted(range(len(plan.cores)), key=lambda i: plan.cores[i].at[::-1])
-    rank = {core: i for i, core in enumerate(order)}
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
     parts = zip(
         partition.population.tolist(),
         partition.boxes.tolist(),
@@ -145,8 +148,8 @@ def mapping_json(chip: Chip, dt_s: float | None) -> bytes:
         {
             "population": populations[population].name,
             "box": box[: len(populations[population].shape)],
-            "core": rank[core],
-            "targets": sorted(rank[target] for target in targets),
+            "core": int(rank[core]),
+            "targets": np.sort(rank[targets]),
         }
         for population, box, core, targets in parts
     ]
@@ -198,4 +201,4 @@ def _rows(value: Any) -> str:
 
 
 def _line(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
+    return json.dumps(value, sort_keys=True, default=np.ndarray.tolist)

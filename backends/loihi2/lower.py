@@ -29,6 +29,7 @@ from nirc.ir.program import Program
 
 FULL = 2  # a matrix with fewer than one synapse in so many places is a list
 SMALL = 4096  # places of a matrix that is never a list
+BLOCK = 1 << 16  # weights that are added together (benchmarks/scale.py recurrent-8000)
 
 
 @dataclass(frozen=True)
@@ -270,11 +271,30 @@ def _is_self_inhibition(p: Projection) -> bool:
 
 def _sums(p: Projection, n: int) -> Float:
     """Return (2, n) sums of the positive and of the negative weights, as magnitudes."""
+    if p.geometry is None and p.rows is None:
+        sums: Float = _row_sums(p) * 2.0**p.weight_exp
+        return sums
     weights = rule.effective_weights(p.weights, p.sign_mode, p.num_weight_bits) * 2.0**p.weight_exp
     signed = np.stack([np.maximum(weights, 0), np.maximum(-weights, 0)])
     if p.geometry is not None:
         totals: Float = np.repeat(signed.sum(axis=(2, 3, 4)), p.geometry.positions, axis=1)
         return totals
-    if p.rows is None:
-        return np.asarray(signed.sum(axis=2))
+    assert p.rows is not None
     return np.stack([np.bincount(p.rows, part, minlength=n) for part in signed]).astype(np.float64)
+
+
+def _row_sums(p: Projection) -> Int:
+    """Return (2, n) sums of the positive and negative integers of a matrix, as magnitudes.
+
+    Each block of rows stays in the cache of the processor.
+    """
+    rows, columns = p.weights.shape
+    at_once = max(1, BLOCK // max(1, columns))
+    sums = np.zeros((2, rows), np.int64)
+    for first in range(0, rows, at_once):
+        here = slice(first, first + at_once)
+        stored = rule.effective_weights(p.weights[here], p.sign_mode, p.num_weight_bits)
+        total = stored.sum(axis=1, dtype=np.int64)
+        magnitude = np.abs(stored).sum(axis=1, dtype=np.int64)
+        sums[:, here] = (magnitude + total) // 2, (magnitude - total) // 2
+    return sums

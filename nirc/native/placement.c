@@ -107,23 +107,49 @@ static void end_stage(Schedule *s, const Board *q, int64_t stage, int64_t gain, 
         for (int64_t k = 0; k < n; k++) row[k] += weight * step[k];                                \
     }                                                                                              \
                                                                                                    \
-    FAST static void fill_##NAME(const Board *q, T *table, const T *far, int64_t columns) {        \
+    /* The cost of edges of weight[k] to coordinate k, added to a row: see fill. */                \
+    FAST static void spread_##NAME(T *restrict row, const T *weight, const T *far, int64_t n) {    \
+        for (int64_t k = 0; k < n; k++)                                                            \
+            if (weight[k]) ADD(row, weight[k], far + k * n, n);                                    \
+    }                                                                                              \
+                                                                                                   \
+    /* here: as long as a row. */                                                                  \
+    FAST static void fill_##NAME(const Board *q, T *table, const T *far, int64_t columns,          \
+                                 T *here) {                                                        \
         memset(table, 0, (size_t)(q->nodes * columns) * sizeof(T));                                \
-        for (int64_t v = 0; v < q->nodes; v++)                                                     \
+        for (int64_t v = 0; v < q->nodes; v++) {                                                   \
+            memset(here, 0, (size_t)columns * sizeof(T));                                          \
             for (int64_t j = q->indptr[v]; j < q->indptr[v + 1]; j++) {                            \
                 const int64_t *at = q->at + 3 * (int64_t)q->neighbours[j];                         \
                 T weight = (T)q->weights[j];                                                       \
-                ADD(table + v * columns, weight, far + at[0] * columns, columns);                  \
-                ADD(table + v * columns, weight, far + (q->width + at[1]) * columns, columns);     \
-                ADD(table + v * columns, weight,                                                   \
-                    far + (q->width + q->height + at[2]) * columns, columns);                      \
+                here[at[0]] += weight;                                                             \
+                here[q->width + at[1]] += weight;                                                  \
+                here[q->width + q->height + at[2]] += weight;                                      \
             }                                                                                      \
+            spread_##NAME(table + v * columns, here, far, columns);                                \
+        }                                                                                          \
+    }                                                                                              \
+                                                                                                   \
+    /* Neighbours of both `a` and `b` with equal weights keep their costs when both change places. \
+       Rows of neighbours rise. */                                                                 \
+    FAST static void update_##NAME(const Board *q, T *table, const T *step, int64_t columns,       \
+                                   int64_t a, int64_t b) {                                         \
+        int64_t i = q->indptr[a], last = q->indptr[a + 1];                                         \
+        int64_t j = b < 0 ? 0 : q->indptr[b], end = b < 0 ? 0 : q->indptr[b + 1];                  \
+        while (i < last || j < end) {                                                              \
+            int64_t of_a = i < last ? q->neighbours[i] : q->nodes;                                 \
+            int64_t of_b = j < end ? q->neighbours[j] : q->nodes;                                  \
+            int64_t node = least(of_a, of_b), weight = 0;                                          \
+            if (of_a == node) weight += q->weights[i++];                                           \
+            if (of_b == node) weight -= q->weights[j++];                                           \
+            if (weight) ADD(table + node * columns, (T)weight, step, columns);                     \
+        }                                                                                          \
     }                                                                                              \
                                                                                                    \
     static int64_t NAME(Board *q, Schedule *s, T *table, const T *far, T *step) {                  \
         int64_t column_y = q->width, column_z = q->width + q->height;                              \
         int64_t columns = column_z + q->depth;                                                     \
-        fill_##NAME(q, table, far, columns);                                                       \
+        fill_##NAME(q, table, far, columns, step);                                                 \
         for (int64_t stage = 0; stage < s->stages; stage++) {                                      \
             int64_t accepted = 0, gain = 0, reach = most((int64_t)(s->window + 0.5), 1);           \
             for (int64_t move = 0; move < s->per_stage; move++) {                                  \
@@ -159,11 +185,7 @@ static void end_stage(Schedule *s, const Board *q, int64_t stage, int64_t gain, 
                     int64_t from = k < column_y ? ax : k < column_z ? ay : az;                     \
                     step[k] = far[to * columns + k] - far[from * columns + k];                     \
                 }                                                                                  \
-                for (int64_t j = q->indptr[a]; j < q->indptr[a + 1]; j++)                          \
-                    ADD(table + q->neighbours[j] * columns, (T)q->weights[j], step, columns);      \
-                if (b >= 0)                                                                        \
-                    for (int64_t j = q->indptr[b]; j < q->indptr[b + 1]; j++)                      \
-                        ADD(table + q->neighbours[j] * columns, (T)-q->weights[j], step, columns); \
+                update_##NAME(q, table, step, columns, a, b);                                      \
             }                                                                                      \
             end_stage(s, q, stage, gain, accepted);                                                \
         }                                                                                          \
@@ -263,4 +285,22 @@ API int64_t map_anneal_by_edges(const Argument *arguments) {
         end_stage(&s, &q, stage, gain, accepted);
     }
     return leave(&room, 0);
+}
+
+/* indptr, neighbours, weights, places, total: see _cost. Every edge stands in the rows of both. */
+API int64_t map_placement_cost(const Argument *a) {
+    const int64_t *indptr = a[0].data, *weights = a[2].data, *at = a[3].data;
+    const int32_t *neighbours = a[1].data;
+    int64_t total = 0;
+    for (int64_t v = 0; v < a[3].rows; v++) {
+        const int64_t *here = at + 3 * v;
+        for (int64_t j = indptr[v]; j < indptr[v + 1]; j++) {
+            if (neighbours[j] <= v) continue;
+            const int64_t *there = at + 3 * (int64_t)neighbours[j];
+            total += weights[j] * (llabs(here[0] - there[0]) + llabs(here[1] - there[1]) +
+                                   llabs(here[2] - there[2]));
+        }
+    }
+    *(int64_t *)a[4].data = total;
+    return 0;
 }

@@ -20,7 +20,8 @@ from tests.frontend.files import found, refusal, small
 
 PACKINGS: dict[str, dict[str, Any]] = {
     "chunks": {},
-    "gzip": {"compression": "gzip", "shuffle": True, "fletcher32": True},
+    "gzip": {"compression": "gzip"},
+    "all filters": {"compression": "gzip", "shuffle": True, "fletcher32": True},
     "lzf": {"compression": "lzf", "shuffle": True, "fletcher32": True},
     "szip": {"compression": "szip", "fletcher32": True},
     "fletcher32": {"fletcher32": True},
@@ -60,11 +61,23 @@ def test_what_h5py_packs_is_read(tmp_path: Path, packing: str, dtype: str, conte
     np.testing.assert_array_equal(graph.nodes["fc"].fields["x"], values.astype(dtype), strict=True)
 
 
+def test_a_packed_chunk_that_was_never_written_reads_as_the_fill_value(tmp_path: Path) -> None:
+    with h5py.File(small(tmp_path / "m.nir"), "r+") as file:
+        options: dict[str, Any] = {"chunks": (40,), "compression": "gzip", "fillvalue": 7.0}
+        field = file["node/nodes/fc"].create_dataset("x", (100,), "f8", **options)
+        field[40:80] = np.arange(40)
+    graph, _ = found(tmp_path / "m.nir")
+    assert graph is not None
+    expected = np.concatenate([np.full(40, 7.0), np.arange(40), np.full(20, 7.0)])
+    np.testing.assert_array_equal(graph.nodes["fc"].fields["x"], expected)
+
+
 @pytest.mark.parametrize(
     ("packing", "raw"),
     [
         ({"compression": "gzip"}, zlib.compress(bytes(SIZE - 8))),
         ({"compression": "gzip"}, zlib.compress(bytes(SIZE))[:-9]),
+        ({"compression": "gzip"}, zlib.compress(bytes(SIZE))[:-4]),
         ({"compression": "gzip"}, b"not gzip"),
         ({"compression": "lzf"}, b"\x00a" * (SIZE - 8)),
         ({"compression": "lzf"}, b"\x1fshort"),
@@ -72,7 +85,17 @@ def test_what_h5py_packs_is_read(tmp_path: Path, packing: str, dtype: str, conte
         ({"compression": "szip"}, (SIZE - 8).to_bytes(4, "little") + b"stream"),
         ({"fletcher32": True}, b"abc"),
     ],
-    ids=["gzip", "cut", "garbage", "lzf", "lzf cut", "lzf repeat cut", "szip", "checksum only"],
+    ids=[
+        "gzip",
+        "cut",
+        "no checksum",
+        "garbage",
+        "lzf",
+        "lzf cut",
+        "lzf repeat cut",
+        "szip",
+        "checksum only",
+    ],
 )
 def test_a_chunk_that_yields_too_little_is_damage_and_never_read_past_its_end(
     tmp_path: Path, packing: dict[str, Any], raw: bytes

@@ -16,7 +16,7 @@ from nirc.mapping.partition.hypergraph import hypergraph
 from nirc.mapping.partition.improve import annealed
 from nirc.mapping.partition.regroup import regroup
 from nirc.mapping.partition.result import Hyperedges
-from nirc.mapping.placement import Cells, Traffic
+from nirc.mapping.placement import Cells, Traffic, cost
 from nirc.mapping.placement.anneal import anneal, cooling
 from nirc.mapping.placement.multilevel import coarsen, spectral, spread_over
 from nirc.mapping.routing import Nets, deadlock
@@ -71,11 +71,14 @@ def placed() -> list[Any]:
     heavy = Traffic.from_edges(50, *rng.integers(0, 50, (2, 150)), rng.integers(1, 1 << 40, 150))
     cells = Cells.chips((2, 2, 1), (4, 3, 2), chip_link=4, excluded=[3, 20])
     start = rng.permutation(np.flatnonzero(cells.usable))[:50]
+    pairs = np.triu_indices(50, 1)  # both ends of a swap have all other nodes as neighbours
+    dense = Traffic.from_edges(50, *pairs, rng.integers(3, 5, pairs[0].size))
     found: list[Any] = [spectral(traffic, cells, lambda at: int(at[0]))]
-    for each in (traffic, heavy):
+    for each in (traffic, heavy, dense):
         hot = float(each.weights.max())
         result = anneal(each, cells, start, cooling(hot, hot / 50, 20), 3000, seed=4)
         found += [result.cell_of_node, result.cost, result.rates]
+        found.append(np.array(cost(each, cells, result.cell_of_node)))
     found += [level.group for level in coarsen(traffic, 12)]
     return [*found, spread_over(rng.integers(0, 9, (50, 3)), cells)]
 

@@ -13,9 +13,12 @@ import math
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import h5py
+import numpy as np
+from numpy.typing import NDArray
 
 from nirc.diagnostics.file import DamagedFile, NotNumbersOrText, StoredElsewhere, TooMuchAsked
 from nirc.files.bounds import (
@@ -73,10 +76,13 @@ def check_storage(
     budget: Budget,
     *,
     first_row: bool = False,
-) -> None:
+    array: NDArray[np.generic] | None = None,
+) -> bool:
     """Refuse values in other files, unknown filters, and bytes that do not match the shape.
 
     ``first_row``: look at the chunks of the first row only, since no others are read.
+    ``array``: room for the values in the stored type. Return True if the values are in it now.
+    This spares the library to unpack them again.
     """
     with damage():
         plist = dataset.get_create_plist()
@@ -94,38 +100,63 @@ def check_storage(
             help=help_,
         )
     if layout == h5py.h5d.CHUNKED:
-        _check_chunks(dataset, plist, shape, itemsize, limit, budget, first_row=first_row)
-        return
+        with damage():
+            chunk = plist.get_chunk()
+        _check_grid(shape, chunk, itemsize, limit)
+        packing = filters(plist, itemsize)
+        size = math.prod(chunk) * itemsize
+        every = chunks(dataset, packing, budget, size, first_row=first_row)
+        if array is not None and packing == (GZIP,):
+            return _filled(array, chunk, every, size, budget)
+        for one in every:
+            _check_length(unpacked_length(one, size, budget), size)
+        return False
     with damage():
         stored = int(dataset.get_storage_size())
     if stored not in (0, math.prod(shape) * itemsize):  # 0: never written, reads as zeros
         raise _wrong_size(stored, math.prod(shape) * itemsize)
+    return False
 
 
-def _check_chunks(
-    dataset: Any,
-    plist: Any,
-    shape: Sequence[int],
-    itemsize: int,
-    limit: int,
-    budget: Budget,
-    *,
-    first_row: bool,
-) -> None:
-    with damage():
-        chunk = plist.get_chunk()
+def _check_grid(shape: Sequence[int], chunk: tuple[int, ...], itemsize: int, limit: int) -> None:
+    """Refuse chunks that are too large or too many."""
     check_size(chunk, itemsize, limit)
     if math.prod(-(-n // c) for n, c in zip(shape, chunk, strict=True)) > MAX_CHUNKS:
         found = f"chunks of {chunk}"
         raise refused(
             TooMuchAsked, "the field is cut into too many chunks", found, f"{MAX_CHUNKS} chunks"
         )
-    packing = filters(plist, itemsize)
-    size = math.prod(chunk) * itemsize
-    for one in chunks(dataset, packing, budget, size, first_row=first_row):
-        length = unpacked_length(one, size, budget)
-        if length != size:
-            raise _wrong_size(length, size)
+
+
+def _check_length(length: int, size: int) -> None:
+    if length != size:
+        raise _wrong_size(length, size)
+
+
+def _filled(
+    array: NDArray[np.generic],
+    shape: tuple[int, ...],
+    every: Iterator[Chunk],
+    size: int,
+    budget: Budget,
+) -> bool:
+    """Unpack chunks of ``shape`` into ``array``. Return False if the library is to read it.
+
+    That is so if a chunk was never written, skips the filter or has no end.
+    """
+    missing = set(product(*(range(0, n, c) for n, c in zip(array.shape, shape, strict=True))))
+    for one in every:
+        if one.packing != (GZIP,):
+            _check_length(unpacked_length(one, size, budget), size)
+            continue
+        data, ended = _inflated(one.raw, size + CHECKSUM_BYTES)
+        _check_length(len(data), size)
+        if ended and one.offset in missing:
+            missing.remove(one.offset)
+            part = array[tuple(slice(o, o + c) for o, c in zip(one.offset, shape, strict=True))]
+            block = np.frombuffer(data, array.dtype).reshape(shape)
+            part[...] = block[tuple(map(slice, part.shape))]  # chunks at the edge stick out
+    return not missing
 
 
 def filters(plist: Any, itemsize: int) -> tuple[int, ...]:
@@ -228,13 +259,19 @@ def unpacked_length(chunk: Chunk, size: int, budget: Budget) -> int:
 
 def inflate(raw: bytes, most: int) -> bytes:
     """Unpack gzip data of HDF5, at most ``most`` bytes."""
+    return _inflated(raw, most)[0]
+
+
+def _inflated(raw: bytes, most: int) -> tuple[bytes, bool]:
+    """Return the unpacked data, and False if its end or its checksum is cut off."""
+    stream = zlib.decompressobj()
     try:
-        data = zlib.decompressobj().decompress(raw, most + 1)
+        data = stream.decompress(raw, most + 1)
     except zlib.error as error:
         raise refused(DamagedFile, "a packed chunk is damaged", str(error)) from error
     if len(data) > most:
         raise _too_much(most)
-    return data
+    return data, stream.eof
 
 
 def _lzf_length(raw: bytes, most: int) -> int:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nirc.mapping.distinct import distinct, summed
 from nirc.mapping.partition.boxes import AXES, Boxes, Ints, Mosaic
 from nirc.mapping.partition.problem import Cores, Floats, Problem
 from nirc.mapping.partition.reach import Explicit, Hits, Product, rows_at
@@ -89,15 +90,18 @@ class Partition:
         edges = self.hyperedges
         external = -1 if outside is None else len(self.core) + edges.population
         senders = np.where(edges.source >= 0, edges.source, external)
-        key = np.unique(senders[edges.edge_of] * self.count + self.core[edges.target])
-        sender, target = np.divmod(key[key >= 0], self.count)
-        used, count = np.unique(sender, return_counts=True)
+        key = senders[edges.edge_of] * self.count + self.core[edges.target]
+        ends = (int(senders.max(initial=0)) + 1) * self.count
+        sender, target = np.divmod(distinct(key[key >= 0], ends), self.count)
+        count = np.bincount(sender)
+        used = np.flatnonzero(count)
+        count = count[used]
         inside = used < len(self.core)
         source = np.full(used.size, -1 if outside is None else outside)
         source[inside] = self.core[used[inside]]
         sending = senders >= 0
         weight = np.bincount(senders[sending], weights=edges.weight[sending])
-        return Nets(source, np.append(0, np.cumsum(count)), target, weight[used])
+        return Nets(source, np.append(0, np.cumsum(count)), target, weight[used].astype(np.float64))
 
 
 def taken(cores: Cores, population: Ints, boxes: Boxes) -> Ints:
@@ -117,13 +121,13 @@ def usage(cores: Cores, population: Ints, boxes: Boxes, core: Ints) -> Ints:
 def core_pairs(edges: Hyperedges, core: Ints, cores: int) -> tuple[Ints, Ints, Floats]:
     """Return ``Partition.spikes`` for ``core`` (parts,)."""
     edge = edges.edge_of
-    key = np.unique(edge * cores + core[edges.target]) if edge.size else edge
-    edge, target = np.divmod(key, max(cores, 1))
+    key = edge * cores + core[edges.target] if edge.size else edge
+    edge, target = np.divmod(distinct(key, edges.source.size * cores), max(cores, 1))
     source = np.where(edges.source >= 0, core[edges.source] if core.size else -1, -1)[edge]
-    pair, of = np.unique((source + 1) * cores + target, return_inverse=True)
-    spikes = np.bincount(of.ravel(), weights=edges.weight[edge], minlength=pair.size)
+    ends = (cores + 1) * cores
+    pair, spikes = summed((source + 1) * cores + target, ends, edges.weight[edge])
     source, target = np.divmod(pair, max(cores, 1))
-    return source - 1, target, spikes.astype(np.float64)
+    return source - 1, target, spikes
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,9 +209,11 @@ def _out_of(
         target_mosaic, target_numbers = mosaics[target]
         box = target_mosaic.of_neurons(problem.populations[target].box, synapses.target)
         keys.append(synapses.source * parts + target_numbers[box])
-    class_, target_part = np.divmod(np.unique(np.concatenate(keys)), parts)
-    used, count = np.unique(class_, return_counts=True)
-    first = np.append(0, np.cumsum(count))
+    ends = max(source.size, 1) * parts
+    class_, target_part = np.divmod(distinct(np.concatenate(keys), ends), parts)
+    count = np.bincount(class_)
+    used = np.flatnonzero(count)
+    first = np.append(0, np.cumsum(count[used]))
     weights = weight[used].astype(np.float64)
     return Hyperedges(np.full(used.size, i), source[used], weights, first, target_part)
 

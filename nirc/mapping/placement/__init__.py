@@ -6,9 +6,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from nirc.mapping.distinct import summed
+from nirc.native.loops import in_c
 
 Ints = npt.NDArray[np.int64]
 
@@ -72,17 +76,18 @@ class Traffic:
 
     @classmethod
     def _merged(cls, nodes: int, sources: Ints, targets: Ints, weights: Ints) -> Traffic:
-        """Return traffic with parallel edges added, like ``from_edges`` but without checks."""
+        """Return traffic with parallel edges added, like ``from_edges`` but without checks.
+
+        Sums of weights are below 2^53.
+        """
         kept = (sources != targets) & (weights > 0)
         low, high, weight = sources[kept], targets[kept], weights[kept]
-        ends = np.concatenate([low, high]) * nodes + np.concatenate([high, low])
-        distinct, of = np.unique(ends, return_inverse=True)
-        sums = np.zeros(distinct.size, dtype=np.int64)
-        np.add.at(sums, of.ravel(), np.concatenate([weight, weight]))
+        ends = np.concatenate([low * nodes + high, high * nodes + low])
+        distinct, sums = summed(ends, nodes**2, np.concatenate([weight, weight]))
         rows, columns = np.divmod(distinct, max(nodes, 1))
         indptr = np.zeros(nodes + 1, dtype=np.int64)
         np.cumsum(np.bincount(rows, minlength=nodes), out=indptr[1:])
-        arrays = indptr, columns.astype(np.int32), sums
+        arrays = indptr, columns.astype(np.int32), sums.astype(np.int64)
         for array in arrays:
             array.setflags(write=False)
         return cls(nodes, *arrays)
@@ -278,9 +283,18 @@ class Cells:
 
 def cost(traffic: Traffic, cells: Cells, cell_of_node: npt.ArrayLike) -> int:
     """Return the sum over the edges of weight times distance. ``cell_of_node`` (nodes,)."""
-    low, high, weight = traffic.edges()
-    at = cells.places(cell_of_node)
-    return int((weight * np.abs(at[low] - at[high]).sum(axis=1)).sum())
+    total = np.zeros(1, np.int64)
+    _cost(traffic.indptr, traffic.neighbours, traffic.weights, cells.places(cell_of_node), total)
+    return int(total[0])
+
+
+@in_c("placement_cost", "qiqqq*")
+def _cost(indptr: Ints, neighbours: Any, weights: Ints, at: Ints, total: Ints) -> None:
+    """Write the cost to ``total`` (1,). ``at`` (nodes, 3): positions. Each edge has two ends."""
+    row = np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
+    once = row < neighbours
+    apart = np.abs(at[row[once]] - at[neighbours[once]]).sum(axis=1)
+    total[0] = (weights[once] * apart).sum()
 
 
 def hilbert(points: npt.ArrayLike) -> Ints:

@@ -168,7 +168,8 @@ def _annealed(
     Return the spectral layout alone if it is optimal.
     """
     layout = spectral(traffic, cells, lambda at: cost(traffic, cells, at))
-    affordable = max(int(FIRST_SHARE * work / _work_per_move(traffic, cells)), traffic.nodes)
+    per_move = _work_per_move(traffic, cells)
+    affordable = max(int(FIRST_SHARE * work / per_move), traffic.nodes)
     moves = min(1000 * traffic.nodes, affordable)
     best = anneal(traffic, cells, layout, np.zeros(1), moves, seed=seed).cell_of_node
     if cost(traffic, cells, best) == bound:
@@ -178,23 +179,32 @@ def _annealed(
     probe = min(PROBE_PER_NODE * traffic.nodes, affordable)
     hot, cold = _temperature_range(traffic, cells, probe, seed)
     lanes = LANES if traffic.nodes <= MOST_NODES_IN_LANES else 1
+    share = work / lanes
+    most = int(RUN_SHARE * share / per_move)
     with ThreadPoolExecutor(lanes) as pool:
         found = pool.map(
-            lambda k: _lane(traffic, cells, hot, cold, work / lanes, bound, LANES * seed + k),
+            lambda k: _lane(traffic, cells, (hot, cold), share, most, bound, LANES * seed + k),
             range(lanes),
         )
         return min([best, *found], key=lambda at: cost(traffic, cells, at))
 
 
 def _lane(
-    traffic: Traffic, cells: Cells, hot: float, cold: float, work: float, bound: int, seed: int
+    traffic: Traffic,
+    cells: Cells,
+    temperatures: tuple[float, float],
+    work: float,
+    most_moves: int,
+    bound: int,
+    seed: int,
 ) -> Ints:
     """Return (nodes,) the best placement from random starts.
 
-    Each start is cooled down and then reheated many times, to lower temperatures.
+    Each start is cooled down and then reheated many times, to lower temperatures. ``temperatures``:
+    the hottest and the coldest. ``most_moves``: of the run from a random start.
     """
-    affordable = int(RUN_SHARE * work / _work_per_move(traffic, cells))
-    run_moves = max(min(RUN_PER_PAIR * traffic.nodes**2, affordable), STAGES)
+    hot, cold = temperatures
+    run_moves = max(min(RUN_PER_PAIR * traffic.nodes**2, most_moves), STAGES)
     best = np.zeros(0, dtype=np.int64)
     best_cost = 1 << 62
     current = best
@@ -212,8 +222,8 @@ def _lane(
         else:
             top = hot * REHEATS[number % len(REHEATS)]
             moves = max(int(REHEATED * run_moves), STAGES)
-        temperatures = cooling(top, min(cold, top / 4), STAGES)
-        annealed = anneal(traffic, cells, current, temperatures, moves, seed=run_seed)
+        falling = cooling(top, min(cold, top / 4), STAGES)
+        annealed = anneal(traffic, cells, current, falling, moves, seed=run_seed)
         work -= annealed.work
         new_cost = int(annealed.cost[-1])
         idle = 0 if fresh or new_cost < current_cost else idle + 1
