@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -21,6 +21,7 @@ from nirc.chip import registry
 from nirc.chip.backend import Backend, Mapped
 from nirc.chip.fitting import first_fit
 from nirc.chip.running import Samples, calibration_raster, run_bundle
+from nirc.chip.target import Target
 from nirc.diagnostics.errors import Diagnostic, warn
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.usage import UnusableBundle, WrongType
@@ -78,6 +79,8 @@ class Compiled:
     integer: Program
     mapped: Mapped
     bundle: Bundle
+    options: Options
+    candidates: tuple[Target, ...]  # variants, in the order in which they are tried
 
     @property
     def calibrated(self) -> bool:
@@ -205,9 +208,29 @@ def compile_model(
     report = None if raster is None else choices_of(quantise, raster)
     if report is not None and isinstance(calibration, Data) and calibration.framing:
         report["framing"] = calibration.framing
-    chip_files = _bundle(model, backend, mapped, stages, integer, options, log, report)
+    notes: dict[str, Any] = {} if report is None else {"calibration": report}
+    notes["input_sha256"] = _model_digest(model)
+    chip_files = _bundle(backend, mapped, stages, integer, options, log, notes)
     pipeline.ended(observe, "emit")
-    return Compiled(backend, stages, legal, integer, mapped, chip_files)
+    return Compiled(backend, stages, legal, integer, mapped, chip_files, options, tuple(candidates))
+
+
+@with_one_thread
+def recompiled(compiled: Compiled, integer: Program, *, log: Log | None = None) -> Compiled:
+    """Return ``compiled`` with other numbers in its integer form, such as trained ones.
+
+    ``integer`` has the populations and projections of ``compiled.integer``. Nothing is rounded
+    again. The manifest notes ``"trained": true``. Raises ``CompileError`` if it does not fit.
+    """
+    log = log or Log()
+    log.strict = compiled.options.strict
+    backend, legal, options = compiled.backend, compiled.legal, compiled.options
+    known = compiled.bundle.manifest
+    notes: dict[str, Any] = {"trained": True}
+    notes |= {key: known[key] for key in ("input_sha256", "calibration") if key in known}
+    mapped = first_fit(backend, compiled.candidates, integer, legal, options.search, log)
+    files = _bundle(backend, mapped, compiled.stages, integer, options, log, notes)
+    return replace(compiled, integer=integer, mapped=mapped, bundle=files)
 
 
 def chip_options(chip: object) -> tuple[tuple[str, str], ...]:
@@ -239,14 +262,13 @@ def _findings_of(report: bytes) -> tuple[Diagnostic, ...]:
 
 
 def _bundle(
-    model: object,
     backend: Backend,
     mapped: Mapped,
     stages: Stages,
     integer: Program,
     options: Options,
     log: Log,
-    calibration: dict[str, Any] | None,
+    notes: Mapping[str, Any],
 ) -> Bundle:
     dt_s = stages.continuous.dt_s
     sinks = stages.discrete.nodes(Sink)
@@ -270,7 +292,7 @@ def _bundle(
         "writer": written(stages.reading),
         "seed": options.seed,
         "model": stages.layers.name,
-        "input_sha256": _model_digest(model),
+        "input_sha256": notes["input_sha256"],
         "input_shape": [list(s.shape) for s in stages.discrete.nodes(Source).values()],
         "output_shape": [list(s.shape) for s in sinks.values()],
         "input_map": list(mapped.input_map),
@@ -288,8 +310,7 @@ def _bundle(
             for name, block in mapped.blocks.items()
         },
     }
-    if calibration is not None:
-        manifest["calibration"] = calibration
+    manifest |= notes
     files |= certified(integer, mapped, manifest, files, log)
     files["report.html"] = report_html(report, manifest)
     manifest["files"] = {name: sha256(data) for name, data in sorted(files.items())}

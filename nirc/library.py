@@ -7,28 +7,23 @@ Results are plain data (``Figures``), or a ``Bundle``. Warnings are Python warni
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from html import escape
 from numbers import Real
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, Unpack
 
 from numpy.typing import ArrayLike
 
 from nirc import api
 from nirc.api import Bundle
-from nirc.chip.running import Samples
+from nirc.asked import Asked, given
 from nirc.diagnostics.errors import Diagnostic, warn
 from nirc.diagnostics.escape import in_lines
 from nirc.diagnostics.log import Log
-from nirc.diagnostics.similar import did_you_mean
-from nirc.diagnostics.usage import OptionMakesNoSense, WrongType
+from nirc.diagnostics.usage import WrongType
 from nirc.files.data import Data, data_of, read_data
-from nirc.mapping.effort import Effort
-from nirc.options import Options
 
 Named = str | os.PathLike[str]
 MOST_TOLERANCE = 1e9  # spikes
@@ -37,25 +32,6 @@ Progress = Callable[[int], None]
 # outputs.
 Rasters = Named | ArrayLike | Mapping[str, Any]
 Stage = Literal["float", "discrete", "legal", "integer"]
-
-
-class Asked(TypedDict, total=False):
-    """The options of a compilation, with the names and meanings of ``nirc.compile``."""
-
-    dt: float | None
-    reset: str
-    discretise: str | None
-    writer: str | None
-    readout: str | None
-    strict: bool
-    allow_silent: bool
-    seed: int
-    effort: Effort
-    time_limit: float | None
-    weight_bits: int | None
-    calibrate: ArrayLike | None
-    chip: Mapping[str, str] | None
-    sample: ArrayLike | None
 
 
 class Figures(dict[str, Any]):
@@ -98,7 +74,7 @@ def compile(
     Raises ``NircError`` with ``diagnostics``. Warnings are Python warnings: ``ChipWarning``,
     ``ReadingWarning``, ``UsageWarning``. The bundle's ``diagnostics`` hold all findings.
     """
-    with _given(model, asked) as (known, options, sample):
+    with given(model, asked) as (known, options, sample):
         compiled = api.compile_model(known, target, options, calibration=sample, progress=progress)
     warn(compiled.bundle.diagnostics)
     return compiled.bundle
@@ -126,7 +102,7 @@ def verify(
         _number(max_accuracy_drop, "max_accuracy_drop", 1.0)
     log = Log()
     rasters = _rasters(data, asked.get("dt"), log)
-    with _given(model, asked) as (known, options, sample):
+    with given(model, asked) as (known, options, sample):
         tree = compared(
             known,
             target,
@@ -149,7 +125,7 @@ def inspect(model: object, data: Rasters | None = None, **asked: Unpack[Asked]) 
 
     log = Log()
     rasters = None if data is None else _rasters(data, asked.get("dt"), log)
-    with _given(model, asked) as (known, options, _):
+    with given(model, asked) as (known, options, _):
         tree = inspection(known, options, log, rasters)
     return _figures(tree, as_text(tree, verbose=False), log)
 
@@ -174,7 +150,7 @@ def export(
     log, path = Log(), _path(out, "out")
     if not isinstance(simulator, str | None):
         raise WrongType(argument="simulator", value=simulator, limit="a str, or None").refusal()
-    with _given(model, asked) as (known, options, sample):
+    with given(model, asked) as (known, options, sample):
         result = exported(
             known, stage, target, options, simulator=simulator, log=log, calibration=sample
         )
@@ -220,7 +196,7 @@ def compare_targets(
 
     log = Log()
     rasters = None if data is None else _rasters(data, asked.get("dt"), log)
-    with _given(model, asked) as (known, options, sample):
+    with given(model, asked) as (known, options, sample):
         tree = compared(
             known, options, log=log, calibration=sample, data=rasters, progress=progress
         )
@@ -260,43 +236,6 @@ def _figures(tree: Mapping[str, Any], text: str, log: Log) -> Figures:
     told = (replace(d, severity="warning") if d.severity == "error" else d for d in log.diagnostics)
     warn(told, depth=2)
     return Figures(tree, text, log.diagnostics)
-
-
-@contextmanager
-def _given(model: object, asked: Asked) -> Iterator[tuple[object, Options, Samples | None]]:
-    """Yield the model, the options, and the inputs to calibrate with."""
-    if unknown := asked.keys() - Asked.__annotations__.keys():
-        name, known = sorted(unknown)[0], [*Asked.__annotations__]
-        nearest = "writer" if name.strip("_") == "from" else name
-        raise OptionMakesNoSense(
-            problem=f"there is no option `{name}`",
-            limit=", ".join(known),
-            help=did_you_mean(nearest, known),
-        ).refusal()
-    names = {"dt": "dt_s", "time_limit": "time_limit_s"}
-    plain = {
-        names.get(name, name): value
-        for name, value in asked.items()
-        if name not in ("calibrate", "chip", "sample")
-    }
-    options = Options(**plain, chip=api.chip_options(asked.get("chip")))  # type: ignore[arg-type]
-    calibrate = asked.get("calibrate")
-    inputs = None if calibrate is None else api.array_of(calibrate, "calibrate")
-    sample = asked.get("sample")
-    if not hasattr(model, "state_dict"):
-        if sample is not None:
-            raise OptionMakesNoSense(problem="`sample` goes with a torch network").refusal()
-        yield model, options, inputs
-        return
-    if sample is None:
-        problem = "a torch network needs `sample`, spike counts that it can run on"
-        raise OptionMakesNoSense(problem=problem, help="sample=inputs[:1]").refusal()
-    from nirc.recording.record import record
-
-    with tempfile.TemporaryDirectory(prefix="nirc-") as folder:
-        path = Path(folder) / "model.nir"
-        record(model, sample, path, path.with_suffix(".npz"))
-        yield path, options, inputs
 
 
 def _rasters(data: Rasters, dt_s: float | None, log: Log) -> Data:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nirc.backends.xylo.quantise import XyloQuantise
+    from nirc.backends.xylo.training import XyloTraining
     from nirc.chip.backend import Emulation, Mapped, Search
     from nirc.chip.estimate import Activity, Figure
     from nirc.chip.target import Target
@@ -66,6 +67,12 @@ class Xylo(Backend):
         from nirc.backends.xylo.calibrate import XyloCalibrate
 
         return (XyloCalibrate(calibration, self.quantise()),)
+
+    def training(self) -> XyloTraining:
+        """Return the numbers that training may change."""
+        from nirc.backends.xylo.training import XyloTraining
+
+        return XyloTraining()
 
     def cannot_fit(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Return True if the network is above a limit of each target that rounding cannot mend."""

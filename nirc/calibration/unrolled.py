@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from nirc.calibration.buffers import Buffers
 from nirc.calibration.gradients import BackwardNeurons, Operator
 from nirc.ir.arrays import Float
-from nirc.ir.populations import Discrete, Projection, Source, populations_of
+from nirc.ir.populations import Discrete, Population, Projection, Source, populations_of
 from nirc.ir.program import Program
 from nirc.native.floats import FastStepper
 from nirc.native.operators import on_grid
@@ -329,8 +329,7 @@ def _weights(live: list[Edge]) -> Float | None:
 
 
 def components(program: Program) -> list[list[str]]:
-    """Return discrete populations in order of execution, with those of a loop together."""
-    discrete = populations_of(program, Discrete)
+    """Return populations in order of execution, with those of a loop together."""
     position = {n: i for i, n in enumerate(program.graph)}
     at_once: nx.DiGraph[str] = nx.DiGraph()
     at_once.add_nodes_from(program.graph)
@@ -346,7 +345,7 @@ def components(program: Program) -> list[list[str]]:
     first = {c: position[names[0]] for c, names in members.items()}
     order_of_components = []
     for c in nx.lexicographical_topological_sort(condensed, key=first.__getitem__):
-        names = [n for n in members[c] if n in discrete]
+        names = [n for n in members[c] if isinstance(program[n], Population)]
         if names:
             order_of_components.append(names)
     return order_of_components

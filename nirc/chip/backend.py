@@ -23,6 +23,7 @@ from nirc.semantics.raster import Progress, Run
 
 if TYPE_CHECKING:
     from nirc.chip.estimate import Activity, Figure
+    from nirc.chip.training import Training
     from nirc.diagnostics.finding import Finding
 
 # Approximations that chips make, as their names begin (``weights: 8 bits``): see
@@ -228,6 +229,10 @@ class Backend(ABC):
         The passes read ``calibration`` when they run. Default: ``quantise``.
         """
         return (self.quantise(),)
+
+    def training(self) -> Training | None:
+        """Return what ``nirc.torch`` trains. Default: None, this chip's numbers cannot train."""
+        return None
 
     def cannot_fit(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Return True if none of ``targets`` can hold the program, however it is rounded.

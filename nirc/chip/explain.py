@@ -23,6 +23,7 @@ def finding_classes() -> dict[str, type[Finding]]:
         passes,
         project,
         shapes,
+        training,
         usage,
         writer,
     )
@@ -39,6 +40,7 @@ def finding_classes() -> dict[str, type[Finding]]:
         dynamics,
         numbers,
         usage,
+        training,
         project,
         check,
     )

@@ -1,0 +1,113 @@
+"""Findings: networks as torch modules."""
+
+from __future__ import annotations
+
+from nirc.diagnostics.errors import UsageError
+from nirc.diagnostics.finding import Finding, Words
+
+
+class ParameterNotFinite(Finding):
+    code = "U640"
+    title = "a parameter of a module cannot be put on the chip's grid"
+    raises = UsageError
+    meaning = """
+    A parameter of a module of `nirc.torch` holds NaN or an infinity, as training leaves them where
+    it diverges, or has another type than float64, after `module.float()` or `module.half()`. No
+    number of the chip is nearest to it.
+    """
+    example = """
+    A rate of learning of 10: `pop/threshold` holds 12 numbers that are not finite.
+    """
+    what_to_do = """
+    Load the parameters of an earlier epoch (`load_state_dict`), and train with a smaller rate or
+    with clipped gradients (`torch.nn.utils.clip_grad_norm_`). Leave modules in float64.
+    """
+    sources = "`nirc/torch/module.py`."
+
+    parameter: str
+    wrong: int
+
+    def words(self) -> Words:
+        return Words(
+            f"`{self.parameter}` holds numbers that are not finite",
+            found=self.wrong,
+            limit="finite numbers",
+            help="load the parameters of an earlier epoch, and train with a smaller rate",
+        )
+
+
+class OtherPrecision(ParameterNotFinite):
+    """The parameters of a module are not float64."""
+
+    wrong: int = 0
+    dtype: str
+
+    def words(self) -> Words:
+        return Words(
+            f"`{self.parameter}` is not float64, which holds the chip's integers",
+            found=self.dtype,
+            limit="torch.float64",
+            help="leave the module in float64: module.double()",
+        )
+
+
+class SumsBeyondFloat64(Finding):
+    code = "U641"
+    title = "sums of weights are too large for exact integers"
+    raises = UsageError
+    meaning = """
+    A module of `nirc.torch` computes a chip's integers in float64, which is exact up to 2^53. The
+    inputs and weights of a population can add up to more, so its answer might not be the chip's.
+    """
+    example = """
+    Counts of 10^13 spikes a step into weights of 2^10.
+    """
+    what_to_do = """
+    Give counts of spikes as they arrive at the chip: a few a step.
+    """
+    sources = "`nirc/torch/network.py`."
+
+    population: str
+    most: float
+
+    def words(self) -> Words:
+        return Words(
+            f"the input of `{self.population}` can be too large for exact integers",
+            found=f"{self.most:.3g}",
+            limit="2^53",
+            help="give counts of spikes as they arrive at the chip",
+        )
+
+
+class TorchMissing(Finding):
+    code = "U642"
+    title = "a network cannot be a torch module"
+    raises = UsageError
+    meaning = """
+    `nirc.torch` needs torch, and for a chip a backend that describes which of its numbers may
+    change. Either is missing.
+    """
+    example = """
+    `import nirc.torch` in an environment without torch.
+    """
+    what_to_do = """
+    `pip install "nirc-compiler[torch]"`. The author of a backend writes `Backend.training`.
+    """
+    sources = "`nirc/torch`, `nirc/chip/training.py`."
+
+    reason: str
+
+    def words(self) -> Words:
+        help_ = 'pip install "nirc-compiler[torch]"'
+        return Words("nirc.torch needs torch", found=self.reason, help=help_)
+
+
+class NoTraining(TorchMissing):
+    """A backend does not describe its numbers."""
+
+    reason: str = ""
+    target: str
+
+    def words(self) -> Words:
+        message = f"the backend of `{self.target}` does not describe which numbers may change"
+        return Words(message, found=self.target, help="see Backend.training")

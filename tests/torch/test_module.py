@@ -1,0 +1,161 @@
+"""A chip's rule in torch: the integer form to the bit, and gradients for all that may change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nirc.ir.populations import Population
+from nirc.ir.text import digest
+from nirc.semantics.run import run
+from tests.torch.networks import (
+    CASES,
+    KINDS,
+    MODELS,
+    TAKEN,
+    compiled,
+    counts,
+    made,
+    torch_or_skip,
+)
+
+torch = torch_or_skip()
+pytestmark = pytest.mark.oracle
+
+
+def same_as_interpreter(module: Any, inputs: np.ndarray) -> None:
+    """The module's output and signals are those of ``nirc.semantics.run`` on its program."""
+    program = module.program
+    flat = inputs.reshape(*inputs.shape[:2], -1)
+    names = list(program.nodes(Population))
+    expected = run(program, flat, record=names)
+    with torch.no_grad():
+        answer = module.run(inputs)
+    np.testing.assert_array_equal(answer.output.numpy(), expected.output)
+    for name in names:
+        np.testing.assert_array_equal(answer.signals[name].numpy(), expected.spikes[name])
+
+
+def shaken(module: Any, seed: int, strength: float = 0.3) -> None:
+    """Change all parameters by a random share, as training might."""
+    noise = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            factor = torch.randn(parameter.shape, generator=noise, dtype=torch.float64)
+            parameter.mul_(1 + strength * factor)
+
+
+@pytest.mark.parametrize(("chip", "kind"), CASES)
+def test_a_module_is_the_integer_form(chip: str, kind: str) -> None:
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        module = made(KINDS[kind](rng), chip).eval()
+        assert digest(module.program) == digest(module.compiled.integer)
+        same_as_interpreter(module, counts(rng, kind))
+
+
+@pytest.mark.parametrize(("chip", "kind"), CASES)
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 1 << 20))
+def test_other_parameters_are_the_chips_too(chip: str, kind: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    module = made(KINDS[kind](rng), chip, allow_silent=True)
+    shaken(module, seed)
+    same_as_interpreter(module, counts(rng, kind))
+
+
+@pytest.mark.parametrize(("chip", "kind"), CASES)
+def test_the_emitted_files_give_the_same_answer(chip: str, kind: str) -> None:
+    rng = np.random.default_rng(5)
+    module = made(KINDS[kind](rng), chip, allow_silent=True)
+    inputs = counts(rng, kind)
+    for strength in (0.0, 0.05):
+        shaken(module, 1, strength)
+        bundle = compiled(module)
+        with torch.no_grad():
+            answer = module(inputs).numpy()
+        assert bundle.manifest["trained"] is True
+        np.testing.assert_array_equal(bundle.run(inputs).output, answer)
+
+
+def test_the_first_bundle_is_that_of_the_compiler() -> None:
+    module = made(KINDS["deep"](np.random.default_rng(0)), "xylo")
+    first, again = module.compiled.bundle, compiled(module)
+    differ = {name for name, data in first.files.items() if again.files[name] != data}
+    # The findings of rounding, which the report lists, are those of the first compilation.
+    assert differ <= {"report.json", "report.html", "certificate.json"}
+
+
+@pytest.mark.parametrize("stem", MODELS)
+@pytest.mark.parametrize("chip", [None, *TAKEN])
+def test_models_of_the_zoo(chip: str | None, stem: str) -> None:
+    from nirc.diagnostics.errors import CompileError
+
+    try:
+        module = made(MODELS[stem], chip, dt=None)
+    except CompileError:
+        assert chip is not None
+        pytest.skip("the chip does not take it")
+    with np.load(MODELS[stem].with_suffix(".npz")) as data:
+        same_as_interpreter(module, data["inputs"][:4])
+
+
+@pytest.mark.parametrize(("chip", "kind"), [*CASES, *((None, kind) for kind in KINDS)])
+def test_every_parameter_gets_a_slope(chip: str | None, kind: str) -> None:
+    rng = np.random.default_rng(2)
+    module = made(KINDS[kind](rng), chip).train()
+    module(counts(rng, kind, steps=40)).square().sum().backward()
+    without = [n for n, p in module.named_parameters() if p.grad is None or not p.grad.any()]
+    # A reset to a value trains if the model has one that is not 0.
+    assert [name for name in without if not name.endswith("v_reset")] == []
+    assert all(torch.isfinite(p.grad).all() for p in module.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize(("chip", "kind"), [*CASES, *((None, kind) for kind in KINDS)])
+def test_training_lowers_the_loss(chip: str | None, kind: str) -> None:
+    rng = np.random.default_rng(3)
+    module = made(KINDS[kind](rng), chip).train()
+    inputs = counts(rng, kind, samples=8, steps=30)
+    with torch.no_grad():
+        wanted = 0.6 * module(inputs).sum(1) + 1
+    adam = torch.optim.Adam(module.parameters(), lr=0.01)
+    losses = []
+    for _ in range(30):
+        loss = (module(inputs).sum(1) - wanted).square().mean()
+        losses.append(float(loss.detach()))
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    assert min(losses) < 0.7 * losses[0]
+    same_as_interpreter(module, inputs)
+
+
+def test_a_module_in_training_answers_as_in_evaluation() -> None:
+    rng = np.random.default_rng(4)
+    module = made(KINDS["loop"](rng), "xylo")
+    inputs = counts(rng, "loop")
+    assert torch.equal(module.train()(inputs), module.eval()(inputs))
+
+
+def test_the_state_of_a_module_is_its_parameters() -> None:
+    rng = np.random.default_rng(6)
+    model, inputs = KINDS["deep"](rng), counts(rng, "deep")
+    first, second = made(model, "xylo"), made(model, "xylo")
+    shaken(first, 3)
+    assert not torch.equal(first(inputs), second(inputs))
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(first(inputs), second(inputs))
+    assert compiled(first).files == compiled(second).files
+
+
+def test_neither_threads_nor_seeds_of_torch_change() -> None:
+    rng = np.random.default_rng(7)
+    before = torch.get_num_threads(), torch.get_rng_state()
+    module = made(KINDS["loop"](rng), "xylo")
+    module(counts(rng, "loop")).sum().backward()
+    assert torch.get_num_threads() == before[0]
+    assert torch.equal(torch.get_rng_state(), before[1])
