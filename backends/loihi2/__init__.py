@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nirc.backends.loihi2.quantise import LoihiQuantise
+    from nirc.backends.loihi2.training import LoihiTraining
     from nirc.chip.backend import Emulation, Mapped, Search
     from nirc.chip.estimate import Activity, Figure
     from nirc.chip.target import Target
@@ -102,6 +103,12 @@ class Loihi2(Backend):
 
         finer = self.synapses == "auto"
         return LoihiCalibrate(self.quantise(), calibration, finer=finer), LoihiMeasure(calibration)
+
+    def training(self) -> LoihiTraining:
+        """Return the numbers that training may change."""
+        from nirc.backends.loihi2.training import LoihiTraining
+
+        return LoihiTraining()
 
     def cannot_fit(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Return True if there are too many neurons, or too many synapses of a neuron."""

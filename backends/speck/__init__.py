@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nirc.backends.speck.quantise import SpeckQuantise
+    from nirc.backends.speck.training import SpeckTraining
     from nirc.chip.backend import Emulation, Mapped, Search
     from nirc.chip.estimate import Activity, Figure
     from nirc.chip.target import Target
@@ -98,6 +99,12 @@ class Speck(Backend):
 
         report_matrices(discrete, targets[0], log)  # both variants have the same limits
         return bool(log.errors)
+
+    def training(self) -> SpeckTraining:
+        """Return the numbers that training may change."""
+        from nirc.backends.speck.training import SpeckTraining
+
+        return SpeckTraining()
 
     def fit(
         self, program: Program, discrete: Program, target: Target, search: Search, log: Log

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from nirc.backends.spinnaker2.cut import Request
     from nirc.backends.spinnaker2.quantise import Spinnaker2Quantise
+    from nirc.backends.spinnaker2.training import Spinnaker2Training
     from nirc.chip.backend import Emulation, Mapped, Search
     from nirc.chip.estimate import Activity, Figure
     from nirc.chip.target import Target
@@ -184,6 +185,12 @@ class Spinnaker2(Backend):
         from nirc.backends.spinnaker2.calibrate import Spinnaker2Calibrate
 
         return (Spinnaker2Calibrate(self.quantise(), calibration, finer=self.copies == AUTO),)
+
+    def training(self) -> Spinnaker2Training:
+        """Return the numbers that training may change."""
+        from nirc.backends.spinnaker2.training import Spinnaker2Training
+
+        return Spinnaker2Training()
 
     def cannot_fit(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Return True, with N901, if there are too many neurons for the PEs of all ``targets``."""

@@ -52,6 +52,10 @@ class SpinNeuron:
         """Return the states of ``batch`` samples at the model's first step."""
         return _SpinStepper(self, batch)
 
+    def begun(self) -> States:
+        """Return the states (1, n) at the model's first step."""
+        return _SpinStepper(self, 1).states
+
     def beyond_nir(self) -> dict[str, Float32]:
         """Return what the chip has and NIR's neurons have no field for."""
         return {"v_init": self.v_init}

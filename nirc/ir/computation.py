@@ -188,10 +188,15 @@ class Computation:
 
 
 def of_discrete(d: Discrete, *, integers: bool = False) -> Computation:
-    """Return a population of the discrete form. ``integers``: all its numbers are integers."""
+    """Return a population of the discrete form.
+
+    ``integers``: all its numbers are integers, and factors of 1 never change.
+    """
     steps: list[Step] = []
     for op in d.rule.operations:
         steps += _of(op, d, integers)
+    if integers:
+        steps = [step for step in steps if not _is_times_one(step, d)]
     if not any(op == Act("emit") for op in d.rule.operations):
         steps.append(Copy(OUT, "v"))
     n = d.decay_mem.size
@@ -223,6 +228,12 @@ def of_discrete(d: Discrete, *, integers: bool = False) -> Computation:
 def names_in(step: Step) -> list[str]:
     """Return the registers and parameters of an operation."""
     return [name for name in vars(step).values() if isinstance(name, str)]
+
+
+def _is_times_one(step: Step, d: Discrete) -> bool:
+    if not isinstance(step, Times) or step.to != step.of:
+        return False
+    return bool((getattr(d, step.by) == 1).all())
 
 
 def _of(op: Operation, d: Discrete, integers: bool) -> list[Step]:

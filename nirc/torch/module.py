@@ -27,13 +27,13 @@ States = Mapping[str, Mapping[str, Float]]
 
 @dataclass(frozen=True)
 class Answer:
-    """``output`` (samples, steps, outputs). ``signals`` (samples, steps, n): of each node.
+    """``outputs`` (samples, steps, outputs). ``signals`` (samples, steps, n): of each node.
 
     A signal is spikes in each step, or the membrane in volts of neurons that never fire. Rows are
     the model's steps.
     """
 
-    output: Tensor
+    outputs: Tensor
     signals: Mapping[str, Tensor]
 
 
@@ -66,7 +66,7 @@ class ProgramModule(torch.nn.Module):  # type: ignore[misc]  # torch is not look
 
     def forward(self, inputs: Any) -> Tensor:
         """Return the outputs (samples, steps, outputs) to spike counts (samples, steps, ...)."""
-        return self.run(inputs).output
+        return self.run(inputs).outputs
 
     def run(self, inputs: Any) -> Answer:
         """Return outputs and the signals of all populations.

@@ -113,6 +113,11 @@ def convolved(rng: np.random.Generator) -> nir.NIRGraph:
     return graph(nodes, list(pairwise(names)))
 
 
+def leaky(rng: np.random.Generator) -> nir.NIRGraph:
+    """LIF neurons in two layers."""
+    return chain(3, biased(rng, 6, 3), lif(6), linear(rng, 4, 6), lif(4), n_out=4)
+
+
 Maker = Callable[[np.random.Generator], nir.NIRGraph]
 KINDS: dict[str, Maker] = {
     "deep": deep,
@@ -120,9 +125,13 @@ KINDS: dict[str, Maker] = {
     "membrane": read_as_membrane,
     "integrators": integrators,
     "convolved": convolved,
+    "leaky": leaky,
 }
 # The networks that each chip takes.
 TAKEN = {
+    "loihi2": ("deep", "loop", "membrane", "integrators", "convolved"),
+    "speck": ("integrators", "convolved", "leaky"),
+    "spinnaker2": ("deep", "loop", "membrane", "integrators", "convolved"),
     "xylo": ("deep", "loop", "membrane", "integrators"),
 }
 CASES = [(chip, kind) for chip, kinds in TAKEN.items() for kind in kinds]
