@@ -70,7 +70,7 @@ class LoihiTraining:
             "decay_syn": 1 - (n.du + 1) / rule.DECAY_UNITY,
             "decay_mem": 1 - n.dv / rule.DECAY_UNITY,
             "bias": _bias(n).astype(np.float64),
-            "threshold": n.vth * UNIT,
+            "threshold": n.vth.astype(np.float64) * UNIT,
             "rest": zeros,
         }
         states = {"u": zeros, "v": n.v_start.astype(np.float64)}
