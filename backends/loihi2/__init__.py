@@ -108,7 +108,7 @@ class Loihi2(Backend):
         """Return the numbers that training may change."""
         from nirc.backends.loihi2.training import LoihiTraining
 
-        return LoihiTraining()
+        return LoihiTraining(self.weight_bits)
 
     def cannot_fit(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Return True if there are too many neurons, or too many synapses of a neuron."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from nirc.backends.loihi2 import rule
+from nirc.backends.loihi2.drive import Drive
 from nirc.backends.loihi2.limits import BIAS_EXP, BIAS_MANT, DU, STATE, STATE_SHIFT, VTH, WRAP
-from nirc.backends.loihi2.lower import stored
 from nirc.backends.loihi2.neuron import LoihiNeuron, run_without_input, start_value
-from nirc.backends.loihi2.plan import LARGEST, LARGEST_ONE_SIGN, split_bias
+from nirc.backends.loihi2.plan import split_bias
 from nirc.chip.training import Mantissas, Multiples, Place, Trainable, Trainables
 from nirc.ir.arrays import Float, Int, frozen_integers
 from nirc.ir.computation import (
@@ -35,6 +35,7 @@ from nirc.ir.computation import (
 from nirc.ir.linear import Conv, Dense, Sparse, Weighted, weights_of
 from nirc.ir.populations import Population, Projection, Role, populations_of
 from nirc.ir.program import Program
+from nirc.rounding.rule import OWN_BITS
 
 UNIT = float(1 << STATE_SHIFT)
 ONE = np.ones(1)
@@ -56,8 +57,11 @@ NEURON: tuple[Step, ...] = (
 )
 
 
+@dataclass(frozen=True)
 class LoihiTraining:
-    """``nirc.chip.training.Training`` of Loihi 2."""
+    """``nirc.chip.training.Training`` of Loihi 2. ``bits``: of a weight."""
+
+    bits: int = OWN_BITS
 
     def computation(self, population: Population[Any]) -> Computation:
         """Return the rule of ``rule``. An input sends any count above 0 as one spike."""
@@ -96,7 +100,7 @@ class LoihiTraining:
         for number, (source, target, p) in enumerate(edges):
             if target not in values or not isinstance(p.ops[0], Weighted):
                 continue
-            grid = None if _inhibits(program, source, target, p) else _grid(p.ops[0])
+            grid = None if _inhibits(program, source, target, p) else _grid(p.ops[0], self.bits)
             if grid is not None:
                 unit = _by_target(program[target].dynamics.scale / UNIT, p.ops[0])
                 weights[number, 0] = Trainable(grid, unit)
@@ -143,18 +147,16 @@ def _inhibits(program: Program, source: str, target: str, p: Projection) -> bool
     return bool((rows == columns).all() and (value <= 0).all())
 
 
-def _grid(op: Weighted) -> Multiples | None:
-    """Return the grid of the weights as ``lower`` stores them, None without weights."""
+def _grid(op: Weighted, bits: int) -> Multiples | None:
+    """Return the grid of the weights as ``Drive`` stores them, None without weights."""
     value = weights_of(op)
-    if isinstance(op, Conv):
-        return Multiples(-(LARGEST // 2), LARGEST // 2, 2.0)
     if not value.any():
         return None
-    mode, exponent = stored(value)
-    if mode == "mixed":
-        return Multiples(-(LARGEST // 2), LARGEST // 2, 2.0 ** (exponent + 1))
-    low, high = (0, LARGEST_ONE_SIGN) if mode == "excitatory" else (-LARGEST_ONE_SIGN, 0)
-    return Multiples(low, high, 2.0**exponent)
+    nothing = np.zeros(1)
+    drive = Drive(op, value, nothing, nothing, bits=bits)
+    low = -drive.top if drive.mixed or value.min() < 0 else 0
+    high = drive.top if drive.mixed or value.max() > 0 else 0
+    return Multiples(low, high, drive.step(1.0))
 
 
 def _by_target(scale: Float, op: Weighted) -> Float:

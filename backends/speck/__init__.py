@@ -104,7 +104,7 @@ class Speck(Backend):
         """Return the numbers that training may change."""
         from nirc.backends.speck.training import SpeckTraining
 
-        return SpeckTraining()
+        return SpeckTraining(self.weight_bits)
 
     def fit(
         self, program: Program, discrete: Program, target: Target, search: Search, log: Log

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,14 @@ from nirc.ir.computation import Computation, of_discrete
 from nirc.ir.linear import Conv
 from nirc.ir.populations import Population, populations_of
 from nirc.ir.program import Program
+from nirc.rounding.rule import OWN_BITS, narrowed
 
 
+@dataclass(frozen=True)
 class SpeckTraining:
-    """``nirc.chip.training.Training`` of Speck, which sums a step's events."""
+    """``nirc.chip.training.Training`` of Speck, which sums a step's events. ``bits``: of a weight."""
+
+    bits: int = OWN_BITS
 
     def computation(self, population: Population[Any]) -> Computation:
         """Return one step of a layer."""
@@ -44,10 +48,11 @@ class SpeckTraining:
                 "drift": Trainable(Multiples(BIAS[0], most), n.scale, channel),
             }
         weights: dict[Place, Trainable] = {}
+        grid = Multiples(*narrowed(WEIGHT, self.bits))
         for number, (_, target, p) in enumerate(program.edges()):
             if target in values and isinstance(p.ops[-1], Conv):
                 scale = program[target].dynamics.scale[:1]
-                weights[number, len(p.ops) - 1] = Trainable(Multiples(*WEIGHT), scale)
+                weights[number, len(p.ops) - 1] = Trainable(grid, scale)
         return Trainables(values, weights)
 
     def changed(self, program: Program, values: Mapping[str, Mapping[str, Float]]) -> Program:

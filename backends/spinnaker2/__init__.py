@@ -190,7 +190,7 @@ class Spinnaker2(Backend):
         """Return the numbers that training may change."""
         from nirc.backends.spinnaker2.training import Spinnaker2Training
 
-        return Spinnaker2Training()
+        return Spinnaker2Training(self.weight_bits)
 
     def cannot_fit(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Return True, with N901, if there are too many neurons for the PEs of all ``targets``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ from nirc.ir.computation import (
 from nirc.ir.linear import Conv, Sparse
 from nirc.ir.populations import Population, Projection, Role, populations_of
 from nirc.ir.program import Program
+from nirc.rounding.rule import OWN_BITS, narrowed
 
 ONE = np.ones(1)
 # Parameters of a computation, and the fields of the payload.
@@ -46,8 +47,11 @@ FIELDS = {
 }
 
 
+@dataclass(frozen=True)
 class Spinnaker2Training:
-    """``nirc.chip.training.Training`` of SpiNNaker2."""
+    """``nirc.chip.training.Training`` of SpiNNaker2. ``bits``: of a weight."""
+
+    bits: int = OWN_BITS
 
     def computation(self, population: Population[Any]) -> Computation:
         """Return the rule of ``rule``, rounded to single precision after each operation."""
@@ -83,7 +87,7 @@ class Spinnaker2Training:
         weights: dict[Place, Trainable] = {}
         for number, (_, target, p) in enumerate(program.edges()):
             if target in values and isinstance(p.ops[-1], Sparse | Conv):
-                weights[number, len(p.ops) - 1] = _weights(program[target].dynamics, p)
+                weights[number, len(p.ops) - 1] = _weights(program[target].dynamics, p, self.bits)
         return Trainables(values, weights)
 
     def changed(self, program: Program, values: Mapping[str, Mapping[str, Float]]) -> Program:
@@ -127,14 +131,15 @@ def _channels(population: Population[SpinNeuron]) -> Int:
     return np.repeat(np.arange(population.shape[0]), population.n // population.shape[0])
 
 
-def _weights(n: SpinNeuron, p: Projection) -> Trainable:
+def _weights(n: SpinNeuron, p: Projection, bits: int) -> Trainable:
     """Return the grid of a projection. Each receptor takes weights of one sign."""
     op = p.ops[-1]
     if isinstance(op, Conv):
         channel = n.scale.reshape(op.shape_out[0], -1)[:, 0]
-        return Trainable(Multiples(*WEIGHT), channel.reshape(-1, *(1,) * (op.weight.ndim - 1)))
+        grid = Multiples(*narrowed(WEIGHT, bits))
+        return Trainable(grid, channel.reshape(-1, *(1,) * (op.weight.ndim - 1)))
     delayed = n.model in ("lif", "lif_curr_exp")
-    low, high = DELAYED_WEIGHT if delayed else WEIGHT
+    low, high = narrowed(DELAYED_WEIGHT if delayed else WEIGHT, bits)
     if n.exc_decay is not None:
         low, high = (low, 0) if p.synapse else (0, high)
     assert isinstance(op, Sparse)

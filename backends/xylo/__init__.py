@@ -72,7 +72,7 @@ class Xylo(Backend):
         """Return the numbers that training may change."""
         from nirc.backends.xylo.training import XyloTraining
 
-        return XyloTraining()
+        return XyloTraining(self.weight_bits)
 
     def cannot_fit(self, discrete: Program, targets: Sequence[Target], log: Log) -> bool:
         """Return True if the network is above a limit of each target that rounding cannot mend."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ from nirc.ir.computation import (
 from nirc.ir.linear import Sparse
 from nirc.ir.populations import Population, Role, Source, populations_of
 from nirc.ir.program import Program
+from nirc.rounding.rule import OWN_BITS, narrowed
 
 ONE = np.ones(1)
 MEMBRANE_DECAY = Trainable(ShiftDecays(*DASH), ONE)
@@ -40,8 +41,11 @@ SYNAPSE_DECAY = Trainable(ShiftDecays(1, DASH[1]), ONE)
 DECAYS = {"dash_mem": "decay_mem", "dash_syn": "decay_syn", "dash_syn_2": "decay_syn_2"}
 
 
+@dataclass(frozen=True)
 class XyloTraining:
-    """``nirc.chip.training.Training`` of Xylo."""
+    """``nirc.chip.training.Training`` of Xylo. ``bits``: of a weight."""
+
+    bits: int = OWN_BITS
 
     def computation(self, population: Population[Any]) -> Computation:
         """Return the rule of ``neuron``, in the same order."""
@@ -97,7 +101,7 @@ class XyloTraining:
                 continue
             n = program[target].dynamics
             shift = n.shift_in if isinstance(program[source], Source) else n.shift_rec
-            grid = Multiples(*WEIGHT, step=2.0**shift)
+            grid = Multiples(*narrowed(WEIGHT, self.bits), step=2.0**shift)
             weights[number, 0] = Trainable(grid, n.scale[p.ops[0].target])
         return Trainables(values, weights)
 

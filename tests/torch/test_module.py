@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nirc.ir.linear import weights_of
 from nirc.ir.populations import Population
 from nirc.ir.text import digest
 from nirc.semantics.run import run
@@ -150,6 +151,19 @@ def test_the_state_of_a_module_is_its_parameters() -> None:
     second.load_state_dict(first.state_dict())
     assert torch.equal(first(inputs), second(inputs))
     assert compiled(first).files == compiled(second).files
+
+
+@pytest.mark.parametrize(("chip", "kind"), CASES)
+def test_weights_keep_the_number_of_bits_that_was_asked_for(chip: str, kind: str) -> None:
+    rng = np.random.default_rng(8)
+    module = made(KINDS[kind](rng), chip, weight_bits=3, allow_silent=True)
+    shaken(module, 8, 3.0)
+    edges = list(module.program.edges())
+    training = module.compiled.backend.training()
+    trained = training.trainables(module.compiled.integer).weights
+    assert trained
+    for number, k in trained:
+        assert len(np.unique(weights_of(edges[number][2].ops[k]))) <= 8
 
 
 def test_neither_threads_nor_seeds_of_torch_change() -> None:
