@@ -23,7 +23,7 @@ from nirc.rounding.rule import OWN_BITS, narrowed
 
 @dataclass(frozen=True)
 class SpeckTraining:
-    """``nirc.chip.training.Training`` of Speck, which sums a step's events. ``bits``: of a weight."""
+    """``nirc.chip.training.Training`` of Speck by steps. ``bits``: of a weight."""
 
     bits: int = OWN_BITS
 
