@@ -24,6 +24,8 @@ PAGES = [
     *sorted((ROOT / "docs/how-to").glob("*.md")),
     ROOT / "docs/tutorial.md",
     ROOT / "docs/coherent.md",
+    ROOT / "docs/reference/export.md",
+    ROOT / "docs/reference/writers.md",
     ROOT / "examples/nirc-target-c/README.md",
 ]
 COPIED = ("pyproject.toml", "LICENSE", "NOTICE", "nirc", "passes", "backends", "examples", "tests")

@@ -25,6 +25,8 @@ from nirc.verification.recorded import recording
 
 IN_CI = {
     "snntorch": "pip install --no-deps snntorch==1.0.0",
+    "norse": "pip install --no-deps norse==1.1.0",
+    "norse.torch": "pip install --no-deps norse==1.1.0",
     "sinabs": "pip install --no-deps sinabs==3.1.3",
     "neurobench": "pip install --no-deps neurobench==2.3.0 tqdm",
 }

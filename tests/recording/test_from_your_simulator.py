@@ -1,6 +1,6 @@
 """The page docs/from-your-simulator.md: its code runs, and its files are read as it says.
 
-CI installs snnTorch and Sinabs. The other sections are skipped where their package is missing.
+CI installs snnTorch, Sinabs, Norse and Rockpool. Other sections are skipped without their package.
 """
 
 from __future__ import annotations
