@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from tests.codes import record
+from tests.places import demand
 
 settings.register_profile("nirc", derandomize=True, deadline=None, print_blob=True)
 settings.load_profile("nirc")
@@ -20,7 +21,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Record codes if asked: see ``tests/codes.py``."""
+    """Watch what is said about models: see ``tests/places.py`` and ``tests/codes.py``."""
+    demand()
     if (path := config.getoption("--codes")) is not None:
         record(path)
 

@@ -15,6 +15,7 @@ import pytest
 
 from nirc.chip import registry
 from nirc.chip.explain import explanation, finding_class
+from nirc.report.targets import CERTAINTY
 
 ROOT = Path(__file__).parents[1]
 # Everything that tells the limits of Xylo, with another text of limits.py.
@@ -112,3 +113,12 @@ def test_no_page_repeats_a_limit(limit: Any) -> None:
     page = finding_class(limit.code).page().partition("**Source.**")[0]
     for number in (str(limit.max), f"{limit.max:,}"):
         assert not re.search(rf"(?<![\d.,]){number}(?![\d]|[.,]\d)", page)
+
+
+def test_every_limit_has_a_page_and_a_known_source() -> None:
+    for backend in registry.backends().values():
+        for target in backend.targets:
+            for limit in target.limits:
+                assert finding_class(limit.code).code == limit.code
+                assert limit.source
+                assert limit.certainty in CERTAINTY

@@ -239,9 +239,7 @@ def _routed(
     from nirc.mapping.routing.links import mesh
     from nirc.mapping.routing.route import route
 
-    graph = mesh(*cells.shape)
-    if CHIP_LINK != 1:
-        graph = graph.with_borders(CHIP, cost=float(CHIP_LINK))
+    graph = mesh(*cells.shape).with_borders(CHIP, cost=float(CHIP_LINK))
     nets = partition.nets()
     sources, targets_at = at[nets.source].astype(np.int32), at[nets.target].astype(np.int32)
     nets = Nets(sources, nets.first, targets_at, nets.weight)

@@ -306,7 +306,7 @@ def assign(
     long = tables_for(best.nets, best.routes, system.links, keys, best.core[parts.pair_target])
     # The table of a single chip is short: it has fewer slices than a hundredth of the entries.
     routing = minimised(long) if system.board else long
-    most = int(routing.sizes.max(initial=0))
+    most = int(routing.sizes.max())
     if most > ROUTER_ENTRIES:
         worst = int(routing.sizes.argmax())
         log.add(RoutingTableTooLong(chip=worst, entries=most, most=ROUTER_ENTRIES))

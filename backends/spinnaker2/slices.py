@@ -343,7 +343,7 @@ def _split(memory: Memory, atoms: Mapping[str, int]) -> Split:
             keys.append((first[into.source] + source) * total + first[name] + target)
             weights.append(joined[pairs].astype(np.int64))
     key, of = np.unique(np.concatenate(keys), return_inverse=True)
-    synapses = np.bincount(of.ravel(), np.concatenate(weights), minlength=len(key)).astype(np.int64)
+    synapses = np.bincount(of.ravel(), np.concatenate(weights)).astype(np.int64)
     terms = [memory.terms(name, atoms[name], atoms) for name in names]
     usage = {term: np.concatenate([part[term] for part in terms]) for term in TERMS}
     end = begin + np.concatenate(sizes)

@@ -9,6 +9,7 @@ import pytest
 from nirc.api import Options, compile_model, lower
 from nirc.backends.loihi2.differences import approximations
 from nirc.diagnostics.log import Log
+from nirc.ir.populations import Population
 from nirc.semantics.run import run
 from tests.models import DATA, chain, cuba, lif
 
@@ -40,6 +41,23 @@ def test_a_network_of_integers_loses_nothing() -> None:
     answers = {name: run(program, inputs).outputs for name, program in approximations(discrete)}
     for answer in answers.values():
         assert answer.any() and (answer == run(discrete, inputs).outputs).all()
+
+
+@pytest.mark.parametrize("synapse", [2.5, 40.0])
+def test_the_decays_of_the_what_if_are_the_nearest_that_the_chip_has(synapse: float) -> None:
+    """Of the membrane and of the filter. The filter loses at least a 4096th in a step."""
+    model = chain(2, nir.Linear(np.eye(2)), cuba(2, steps=7.7, synapse=synapse), n_out=2)
+    discrete = lower(model, Options(), log=Log()).discrete
+    told = dict(approximations(discrete))["decays: multiples of 1/4096"]
+    before, after = (
+        {n: p.dynamics for n, p in s.nodes(Population).items()} for s in (discrete, told)
+    )
+    for name, d in before.items():
+        for part in ("decay_mem", "decay_syn"):
+            exact, chip = (getattr(each, part) for each in (d, after[name]))
+            assert (chip != exact).all() and (np.abs(chip - exact) <= 0.5 / 4096).all()
+            np.testing.assert_array_equal(chip * 4096, np.rint(chip * 4096))
+            assert part == "decay_mem" or (chip <= 1 - 1 / 4096).all()
 
 
 def test_a_reset_that_is_lost_is_named_first() -> None:

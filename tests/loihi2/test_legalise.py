@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nirc.analysis.retiming import retimed
-from nirc.api import Options, lower
+from nirc.api import Options, compile_model, lower
 from nirc.backends.loihi2.kernels import geometry_of, one_operator
 from nirc.backends.loihi2.legalise import LoihiLegalise
 from nirc.diagnostics.errors import CompileError
@@ -236,6 +236,10 @@ def test_a_loop_of_one_population_is_exact_and_one_of_two_takes_longer() -> None
     nodes |= {"b": lif(3), "back": linear(rng, 3, 3)}
     both = retimed(legal(graph(nodes, [*edges, ("rec", "b"), ("b", "back"), ("back", "a")]))[1])
     assert sum(both.slow) == 1
+    looped = graph(nodes, [*edges, ("rec", "b"), ("b", "back"), ("back", "a")])
+    said = compile_model(looped, "loihi2", Options()).bundle.diagnostics
+    (slow,) = [d for d in said if d.code == "D406"]
+    assert slow.where == "nodes/back"
     nodes["wait"] = nir.Delay(delay=ONE * 2 * DT)
     slow = retimed(
         legal(graph(nodes, [*edges, ("rec", "b"), ("b", "wait"), ("wait", "back"), ("back", "a")]))[

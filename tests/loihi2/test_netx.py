@@ -241,6 +241,7 @@ def test_a_chain_whose_weights_are_far_above_its_threshold_keeps_its_exponents()
         ([[-254, 254]], ""),
         ([[-254, 255]], "do not fit into 8 bits"),
         ([[-253, 127]], "a ninth bit"),
+        ([[-256, -3, 0]], "a ninth bit"),
         ([[-1, 1]], ""),
     ],
 )

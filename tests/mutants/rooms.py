@@ -37,13 +37,19 @@ class Room:
 
 
 PAGES = "tests/diagnostics/test_explain.py::test_the_reference_is_up_to_date"
+EXPECTED = "tests/expected/test_expected.py"
+SOURCES = "tests/files/test_sources.py"
 OTHER = ("*/findings.py", "*/__init__.py", "*/emit.py", "*/calibrate.py")
 
 
 def _chip(name: str, *tests: str) -> Room:
     names = tuple(f"tests/{name}/test_{test}.py" for test in tests)
     names += ("tests/verification/test_what_if.py",)  # approximations.py
-    return Room((f"backends/{name}/*.py",), (*names, PAGES), OTHER, imported=(PAGES,))
+    names += ("tests/files/test_sources.py", "tests/test_limits.py", EXPECTED)
+    names += ("tests/deploy/test_check.py::test_each_known_corruption_is_found_at_its_place",)
+    names += ("tests/deploy/test_check.py::test_a_change_of_any_field_is_found",)
+    names += ("tests/verification/test_laws.py::test_law_of_an_installed_backend",)
+    return Room((f"backends/{name}/*.py",), (*names, PAGES), OTHER, imported=(SOURCES, PAGES))
 
 
 # What the test of the mutator tries: files that a single quick test file judges.
@@ -72,6 +78,7 @@ ROOMS = {
         ("passes/*.py", "nirc/analysis/time_step.py"),
         (
             "tests/passes",
+            EXPECTED,
             "tests/analysis/test_time_step.py",
             "tests/test_outline.py",
             "tests/loihi2/test_legalise.py",
@@ -129,6 +136,8 @@ ROOMS = {
         "fit",
         "mapping",
         "meaning",
+        "golden",
+        "random",
         "neuron",
         "refusals",
         "scales",

@@ -155,3 +155,32 @@ def test_a_signal_of_more_values_than_a_laptop_holds_is_refused_where_it_begins(
         "5 values",
     )
     assert refusal.help == "check the declared shapes and the padding"
+
+
+@pytest.mark.parametrize("lead", [(), (7,), (3, 7)])
+def test_a_batch_and_a_time_axis_of_several_inputs_are_dropped(lead: tuple[int, ...]) -> None:
+    """What follows an Input says nothing of sizes: the weights far behind it do."""
+    raw = graph(
+        {
+            "a": inp(*lead, 4), "sa": scale(2.0), "wa": linear(np.ones((3, 4))),
+            "b": inp(*lead, 2), "sb": scale(0.5), "wb": linear(np.ones((3, 2))),
+            "n": if_(3), "out": out(3),
+        },
+        "a sa wa n out", "b sb wb n",
+    )  # fmt: skip
+    program = layers(raw)
+    assert [program[n].shape_out for n in ("a", "sa", "b", "sb")] == [(4,), (4,), (2,), (2,)]
+    overruled = [("G207", "nodes/a/shape"), ("G207", "nodes/b/shape")] if lead else []
+    assert [f for f in findings(raw) if f[0] == "G207"] == overruled
+
+
+def test_more_than_a_batch_and_a_time_axis_are_no_guess() -> None:
+    raw = graph(
+        {
+            "a": inp(2, 3, 7, 4), "sa": scale(2.0), "wa": linear(np.ones((3, 4))),
+            "b": inp(2, 3, 7, 2), "sb": scale(0.5), "wb": linear(np.ones((3, 2))),
+            "n": if_(3), "out": out(3),
+        },
+        "a sa wa n out", "b sb wb n",
+    )  # fmt: skip
+    assert "G252" in {code for code, *_ in refusals(raw)}

@@ -486,6 +486,13 @@ def test_a_relay_of_an_output_has_a_short_name() -> None:
     assert relays == {"in.relay", "out 2.relay"}
 
 
+def test_a_relay_of_a_population_has_the_name_of_the_population() -> None:
+    layers = (nir.Linear(integers(3, 3)), fires(3), nir.Delay(np.full(3, 12 * DT_S)))
+    tables = chain(*layers, nir.Linear(integers(2, 3)), fires(2), shape=(3,), codes={"N912"})
+    names = [p.name for p in tables.populations]
+    assert f"{names[0]}.relay" in names and len(names) == 3
+
+
 def test_delays_of_their_own() -> None:
     chain(nir.Delay(np.array([0, 2, 5]) * DT_S), nir.Linear(integers(2, 3)), fires(2), shape=(3,))
 

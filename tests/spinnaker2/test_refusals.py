@@ -12,9 +12,10 @@ import pytest
 
 from nirc import api
 from nirc.api import Options
+from nirc.backends.spinnaker2.tables import from_npz
 from nirc.diagnostics.errors import CompileError, Diagnostic
 from nirc.diagnostics.log import Log
-from tests.spinnaker2.test_meaning import DT_S, Nodes, fires, graph, integers, leaks
+from tests.spinnaker2.test_meaning import DT_S, Nodes, filters, fires, graph, integers, leaks
 
 Edges = list[tuple[str, str]]
 
@@ -148,3 +149,51 @@ def test_a_membrane_that_cannot_start_where_it_should() -> None:
             "spinnaker2:chip",
             Options(dt_s=DT_S, strict=True, allow_silent=True),
         )
+
+
+def test_two_filters_that_both_excite_and_inhibit() -> None:
+    """One weight of the other sign is enough."""
+    for sign in (1, -1):
+        first, second = sign * np.ones((3, 3)), -sign * np.ones((3, 3))
+        nodes: Nodes = {"in": port(3), "wa": nir.Linear(first), "wb": nir.Linear(second)}
+        for name, k in (("a", 2), ("b", 4)):
+            nodes |= {name: nir.LI(np.full(3, k * DT_S), np.full(3, float(k)), np.zeros(3))}
+        nodes |= {"n": leaks(3), "out": out(3)}
+        edges = [("in", "wa"), ("in", "wb"), ("wa", "a"), ("wb", "b"), ("a", "n"), ("b", "n")]
+        edges.append(("n", "out"))
+        api.compile_model(graph(nodes, edges), "spinnaker2:chip", Options(dt_s=DT_S))
+        for weight in (first, second):
+            weight[1, 2] *= -1
+            assert refused(nodes, edges).code == "N905"
+            weight[1, 2] *= -1
+
+
+def test_an_output_of_membranes_has_no_delay() -> None:
+    """py-spinnaker2 shows the membrane of a population as it is, or not at all."""
+    readout = nir.LI(4 * DT_S * np.ones(3), 4 * np.ones(3), np.ones(3))
+    nodes = {"in": port(3), "w": nir.Linear(integers(3, 3)), "a": readout, "out": out(3)}
+    nodes["d"] = nir.Delay(np.full(3, 2 * DT_S))
+    shown = [("in", "w"), ("w", "a"), ("a", "out")]
+    api.compile_model(graph(nodes, shown), "spinnaker2:chip", Options(dt_s=DT_S))
+    error = refused(nodes, [*shown[:2], ("a", "d"), ("d", "out")])
+    assert (error.code, error.where) == ("P306", "nodes/a")
+
+
+def test_a_connection_without_weight_is_no_connection() -> None:
+    """Neuron 0 alone may be connected with neuron 0. A weight of 0 is no synapse anywhere."""
+    nodes = {"in": port(1), "w": nir.Linear(np.ones((1, 1))), "n": fires(1), "out": out(1)}
+    edges = [("in", "w"), ("w", "n"), ("n", "out")]
+    made = api.compile_model(graph(nodes, edges), "spinnaker2:chip", Options(dt_s=DT_S))
+    (p,) = from_npz(made.bundle.files["network.npz"]).projections
+    assert (p.pre.tolist(), p.post.tolist()) == ([0], [0])
+
+
+def test_no_synapse_of_weight_zero_is_stored() -> None:
+    weight = np.array([[0.0, 1.0, 127.0], [0.001, -127.0, 1.0]])
+    for neuron in (filters(2), fires(2)):
+        nodes = {"in": port(3), "w": nir.Linear(weight), "n": neuron, "out": out(2)}
+        edges = [("in", "w"), ("w", "n"), ("n", "out")]
+        made = api.compile_model(graph(nodes, edges), "spinnaker2:chip", Options(dt_s=DT_S))
+        stored = [from_npz(made.bundle.files["network.npz"]).projections]
+        assert all((p.weight != 0).all() for p in stored[0])
+        assert sum(p.weight.size for p in stored[0]) == 4

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nirc.backends.spinnaker2 import scales as module
 from nirc.backends.spinnaker2.limits import RING
-from nirc.backends.spinnaker2.scales import NEAR, _near, _Rows, row_scales
+from nirc.backends.spinnaker2.scales import NEAR, PROBED, _near, _Rows, row_scales
 from nirc.rounding.rule import sums_kept
 
 
@@ -68,3 +70,29 @@ def test_the_largest_weight_may_be_above_the_limit_by_the_precision_of_float32()
     assert np.isnan(rows.exact(2)).all()
     assert np.isnan(rows.exact(3, also=np.array([0.05]))).all()
     assert not np.isnan(rows.exact(3, also=np.array([0.2]))).any()
+
+
+@given(st.integers(0, 1 << 31), st.integers(1, 40))
+def test_rows_have_the_same_scales_alone_as_together(seed: int, together: int) -> None:
+    """Rows of integers and of others, longer and shorter than what is looked at together."""
+    rng = np.random.default_rng(seed)
+    n = 6
+    row = np.sort(rng.integers(0, n, 50))
+    unit = rng.choice([0.5, 0.013], n)
+    value = np.where(rng.random(n) < 0.5, 1.0, rng.uniform(0.9, 1.1, n))[row] * unit[row]
+    value *= rng.integers(1, 15, 50)
+    value[rng.random(50) < 0.05] *= 1.01
+    alone = [row_scales(row[row == i] * 0, value[row == i], 1, 15)[0] for i in range(n)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "TOGETHER", together)
+        np.testing.assert_array_equal(row_scales(row, value, n, 15), alone)
+
+
+def test_one_entry_far_behind_keeps_a_row_from_being_exact() -> None:
+    """The first entries are tried first. All entries decide."""
+    late = np.ones(PROBED + 5)
+    late[-1] = 1.4999
+    row = np.repeat([0, 1, 2], late.size)
+    value = np.concatenate([late, np.ones(late.size) * 0.5, late])
+    exact = _Rows(row, value, 3, 1).exact(3)
+    assert np.isnan(exact[[0, 2]]).all() and exact[1] == 2.0

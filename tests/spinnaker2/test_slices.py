@@ -179,3 +179,37 @@ def test_a_chip_that_faults_cut_off_is_named() -> None:
     first = int(working.chips[0])
     cut = Faults(links=tuple((first, direction) for direction in range(6)))
     assert assigned(parts, System(board=True, faults=cut)) == (None, ["N921"])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_slices_are_as_few_as_fit_and_even(seed: int) -> None:
+    """Not one more neuron in a slice would save a slice. None has more than an even share."""
+    tables = random_graph(seed, 4)
+    memory = Memory(tables, Prices(dyn_bytes=9000 + 1500 * seed), 16)
+    log = Log()
+    parts = split(memory, {}, log)
+    assert parts is not None, log.errors
+    for name, atoms in parts.atoms.items():
+        n, count = memory.blocks[name].n, memory.count(name, atoms)
+        even = -(-n // count)
+        assert atoms == even or not memory.fits(name, even, parts.atoms)
+        most = min(n, 250)
+        fewer = [a for a in range(atoms + 1, most + 1) if memory.count(name, a) < count]
+        assert not any(memory.fits(name, a, parts.atoms) for a in fewer)
+    assert parts.synapses.sum() == sum(p.pre.size for p in tables.projections)
+    used = sum(parts.usage.values())
+    assert max(used) <= memory.prices.dyn_bytes
+
+
+def test_a_slice_that_was_asked_for_is_no_smaller() -> None:
+    tables = random_graph(0, 2)
+    memory = Memory(tables, Prices(), 16)
+    parts = split(memory, {"p0": 7}, Log())
+    assert parts is not None and parts.atoms["p0"] == 7
+    log = Log()
+    assert split(memory, {"p0": 251}, log) is None
+    assert [(d.code, d.found, d.limit) for d in log.errors] == [("N902", "251", "250")]
+    tight = Memory(tables, Prices(dyn_bytes=2000), 16)
+    log = Log()
+    assert split(tight, {"p0": 250}, log) is None
+    assert {d.code for d in log.errors} == {"N903"}

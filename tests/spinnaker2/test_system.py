@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nirc.backends.spinnaker2.limits import PES
+from nirc.backends.spinnaker2.limits import LINK_SPIKES_PER_S, PES
 from nirc.backends.spinnaker2.system import (
     CORES,
     QUADS,
@@ -103,3 +103,14 @@ def test_cells_of_chips_lie_side_by_side() -> None:
     assert chip.at(0, 6) == (x, y, pe) and pe == 1
     assert board.at(2 + 8 * 3, 6) == (2 * 8 + x, 3 * 7 + y, 1)
     assert len(chip.absent()) == 8 * 7 * 4 - PES
+
+
+def test_links_of_a_board_avoid_its_broken_chips() -> None:
+    system = System(board=True, faults=Faults(chips=(9,), links=((0, 0),)))
+    links = system.links
+    assert not links.works[9] and 9 not in system.chips
+    assert not {*links.source.tolist(), *links.target.tolist()} & {9}
+    assert links.outgoing[0, 0] == -1
+    assert (links.outgoing[1, 3] == -1) is np.False_, "the way back works"
+    assert set(links.capacity.tolist()) == {LINK_SPIKES_PER_S}
+    assert set(links.cost.tolist()) == {1.0}

@@ -116,6 +116,13 @@ def test_what_contradicts_itself_or_the_chip_is_refused(
     assert found and found[0].where == where, refusal.value.diagnostics
 
 
+def test_a_range_is_said_once_with_the_number_of_values_outside() -> None:
+    with pytest.raises(NircError) as refusal:
+        to_npz(first("projections", weight=FIRST.weight * 0 + 128)(TABLES))
+    (found,) = [d for d in refusal.value.diagnostics if d.where == "projections[0].weight"]
+    assert f"so are {FIRST.weight.size - 1} more" in found.message and found.source
+
+
 @pytest.mark.parametrize(
     ("where", "change"),
     [
