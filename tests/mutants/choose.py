@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from functools import cache
 
 from tests.mutants.mutant import ROOT, Mutant, mutants
@@ -30,7 +31,17 @@ def tests_of(mutant: Mutant, traces: Traces, room: Room, seconds: float) -> list
         found = {n: t for n, t in tests.items() if any(f == mutant.file for f, _ in t.lines)}
     names = _quickest(found, seconds)
     added = room.imported if not names or at_import else ()
+    names += [name for name in _of_scripts(mutant, tests) if name not in names]
     return [*(name for name in names if name not in added), *added]
+
+
+def _of_scripts(mutant: Mutant, tests: Iterable[str]) -> list[str]:
+    """Return the tests of deploy.py, which holds the text of the chip's checks."""
+    folder, _, name = mutant.file.rpartition("/")
+    if name != "checks.py":
+        return []
+    begin, chip = "tests/deploy/test_check.py::test_each_known", f"[{folder.rpartition('/')[2]}"
+    return [test for test in tests if test.startswith(begin) and chip in test]
 
 
 def _quickest(traces: dict[str, Trace], seconds: float) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gc
 import importlib.machinery
 import sys
@@ -47,6 +48,15 @@ def put(mutant: Mutant, functions: Functions) -> bool:
                 function.__code__ = code
                 done = True
     return done
+
+
+def put_into_scripts(mutant: Mutant) -> None:
+    """Let the scripts of bundles hold the mutant's text."""
+    from nirc.files import scripts
+
+    own, text = mutant.module, ast.unparse(mutant.tree())
+    text_of = scripts._text_of
+    scripts._text_of = lambda name: text if name == own else text_of(name)  # type: ignore[assignment]
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

@@ -14,7 +14,13 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import Phase, settings
 
-from tests.mutants.inside import Functions, functions_of, put, put_before_import
+from tests.mutants.inside import (
+    Functions,
+    functions_of,
+    put,
+    put_before_import,
+    put_into_scripts,
+)
 from tests.mutants.mutant import Mutant
 from tests.mutants.rooms import Room
 
@@ -72,6 +78,7 @@ class Judge:
         def child() -> int:
             if not put(mutant, self.functions):
                 return 2
+            put_into_scripts(mutant)
             return int(self.fails(names))
 
         status = forked(child, seconds)

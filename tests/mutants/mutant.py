@@ -41,6 +41,11 @@ class Mutant:
         """The change, with its number from the second of equal ones on."""
         return f"{self.change} #{self.nth}" if self.nth else self.change
 
+    @property
+    def module(self) -> str:
+        """The name by which nirc imports the file."""
+        return f"nirc.{self.file.removeprefix('nirc/').removesuffix('.py').replace('/', '.')}"
+
     def rank(self, seed: int) -> bytes:
         """Return the place in the draw of this seed. Other mutants do not change it."""
         return hashlib.sha256(f"{seed} {self.key}".encode()).digest()
