@@ -116,11 +116,15 @@ def test_what_contradicts_itself_or_the_chip_is_refused(
     assert found and found[0].where == where, refusal.value.diagnostics
 
 
-def test_a_range_is_said_once_with_the_number_of_values_outside() -> None:
+@pytest.mark.parametrize(("model", "weight"), [("lif_no_delay", 128), ("lif", 16)])
+def test_a_range_is_said_once_with_the_number_of_values_outside(model: str, weight: int) -> None:
+    """Of all models, and of those with delays, which have fewer bits."""
+    wrong = FIRST.weight * 0 + weight
+    tables = first("projections", weight=wrong, delay=FIRST.delay * 0)(TABLES)
     with pytest.raises(NircError) as refusal:
-        to_npz(first("projections", weight=FIRST.weight * 0 + 128)(TABLES))
-    (found,) = [d for d in refusal.value.diagnostics if d.where == "projections[0].weight"]
-    assert f"so are {FIRST.weight.size - 1} more" in found.message and found.source
+        to_npz(first("populations", model=model, exc_decay=None, inh_decay=None)(tables))
+    found = [d for d in refusal.value.diagnostics if d.where == "projections[0].weight"]
+    assert f"so are {wrong.size - 1} more" in found[0].message
 
 
 @pytest.mark.parametrize(
