@@ -188,7 +188,6 @@ class _Cells:
         shape = (samples, self.n)
         self.u = np.zeros(shape, np.int32)
         self.v = np.zeros(shape, np.int32) + self.population.v_init.astype(np.int32)
-        self.spikes = np.zeros(shape, np.bool_)
         return np.zeros(shape, np.int32)  # sums wrap around at 32 bits, as in Lava
 
     def step(self, arrived: Int32) -> None:

@@ -169,6 +169,8 @@ class _Cells:
     Models with synaptic currents have a sum of weights for each sign, other models one sum.
     """
 
+    spikes: NDArray[np.bool_]  # of the last step
+
     def __init__(self, population: Population) -> None:
         self.population = population
         self.n = population.n
@@ -177,7 +179,6 @@ class _Cells:
     def reset(self, samples: int) -> NDArray[np.int64]:
         """Go back to the start. Return zeros for the sums (samples, signs, n) of a step."""
         self.states = States(self.population, samples, self.n)
-        self.spikes = np.zeros((samples, self.n), np.bool_)
         return np.zeros((samples, self.signs, self.n), np.int64)
 
     @property

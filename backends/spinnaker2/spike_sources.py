@@ -79,7 +79,7 @@ def add_clocks(
     for latency_steps, sharing in sorted(by_latency.items()):
         copies: dict[int, int] = {}  # by onset
         for user in sharing:
-            for clocked in user.clocked:
+            for clocked in _joined(user):
                 needed = len(shares(clocked.weight, user.limit))
                 copies[clocked.onset] = max(copies.get(clocked.onset, 0), needed)
         onsets = sorted(copies)
@@ -94,20 +94,33 @@ def add_clocks(
             arcs += [(name, user.name, p) for p in _projections(user, first, clocks)]
 
 
+def _joined(user: Quantised) -> list[Clocked]:
+    """Return one constant an onset, or one for each sign where the signs have different filters."""
+    joined: dict[tuple[int, int], NDArray[np.int64]] = {}
+    for clocked in user.clocked:
+        weight = clocked.weight
+        parts = (weight.clip(min=0), weight.clip(max=0)) if user.receptors.signs else (weight,)
+        for sign, part in enumerate(parts):
+            key = clocked.onset, sign
+            joined[key] = joined.get(key, np.zeros_like(part)) + part
+    return [Clocked(onset, joined[onset, sign]) for onset, sign in sorted(joined)]
+
+
 def _projections(user: Quantised, first: dict[int, int], clocks: int) -> list[Projection]:
     """Return projections from ``clocks`` neurons to a population, one a receptor.
 
     ``first``: by onset, the first of its clocks.
     """
-    weight = np.zeros((user.n, clocks))
-    for clocked in user.clocked:
+    weight = np.zeros((2 if user.filtered else 1, user.n, clocks))
+    for clocked in _joined(user):
         for k, part in enumerate(shares(clocked.weight, user.limit)):
-            weight[:, first[clocked.onset] + k] += part
+            signs = (part.clip(min=0), part.clip(max=0)) if user.filtered else (part,)
+            weight[:, :, first[clocked.onset] + k] += signs
     projections = []
-    for receptor, which in enumerate((weight > 0, weight < 0) if user.filtered else (weight != 0,)):
-        target, source = np.nonzero(which)
+    for receptor, some in enumerate(weight):
+        target, source = np.nonzero(some)
         if target.size:
-            op = Sparse(target, source, frozen(weight[target, source]), clocks, user.n)
+            op = Sparse(target, source, frozen(some[target, source]), clocks, user.n)
             projections.append(Projection((op,), synapse=receptor, origins=user.population.origins))
     return projections
 

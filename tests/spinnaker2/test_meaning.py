@@ -122,17 +122,23 @@ def test_a_synaptic_filter() -> None:
     chain(nir.Linear(integers(5, 4)), filters(5), shape=(4,), reset="subtract")
 
 
+@pytest.mark.parametrize("bias", [0.0, 3.0])
 @pytest.mark.parametrize("excites", ["a", "b"])
-def test_two_filters_are_those_of_the_two_signs(excites: str) -> None:
-    """One of 2 steps and one of 4. The filter of the positive weights is that of excitation."""
+def test_two_filters_are_those_of_the_two_signs(excites: str, bias: float) -> None:
+    """One of 2 steps and one of 4. The filter of the positive weights is that of excitation.
+
+    Constants of their sign go through the filters, too.
+    """
     nodes: Nodes = {"in": nir.Input({"input": np.array([3])})}
     for name, steps in (("a", 2), ("b", 4)):
-        weight = np.abs(integers(3, 3)) * (2 if name == excites else -1)
-        nodes |= {f"w{name}": nir.Linear(weight)}
+        sign = 2 if name == excites else -1
+        weight = np.abs(integers(3, 3)) * sign
+        nodes |= {f"w{name}": nir.Affine(weight, np.full(3, bias * sign))}
         nodes |= {name: nir.LI(np.full(3, steps * DT_S), np.full(3, float(steps)), np.zeros(3))}
     nodes |= {"n": leaks(3, threshold=6), "out": nir.Output({"output": np.array([3])})}
     edges = [(s, t) for e in "ab" for s, t in (("in", f"w{e}"), (f"w{e}", e), (e, "n"))]
-    (population,) = answers(nodes, [*edges, ("n", "out")]).populations
+    made = answers(nodes, [*edges, ("n", "out")])
+    population = next(p for p in made.populations if p.exc_decay is not None)
     decays = population.exc_decay, population.inh_decay
     assert decays == ((0.5, 0.75) if excites == "a" else (0.75, 0.5))
 
