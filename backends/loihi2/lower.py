@@ -272,7 +272,7 @@ def _is_self_inhibition(p: Projection) -> bool:
 def _sums(p: Projection, n: int) -> Float:
     """Return (2, n) sums of the positive and of the negative weights, as magnitudes."""
     if p.geometry is None and p.rows is None:
-        sums: Float = _row_sums(p) * 2.0**p.weight_exp
+        sums: Float = _row_sums(p) * np.float64(2.0**p.weight_exp)
         return sums
     weights = rule.effective_weights(p.weights, p.sign_mode, p.num_weight_bits) * 2.0**p.weight_exp
     signed = np.stack([np.maximum(weights, 0), np.maximum(-weights, 0)])

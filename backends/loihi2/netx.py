@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.backends.loihi2 import rule
-from nirc.backends.loihi2.limits import BIAS_MANT, CONV_WEIGHT, WEIGHT
+from nirc.backends.loihi2.limits import BIAS_MANT, WEIGHT
 from nirc.backends.loihi2.neuron import run_without_input
 from nirc.backends.loihi2.rule import SignMode
 from nirc.backends.loihi2.tables import Geometry, Population, Projection, Tables
@@ -196,9 +196,6 @@ def _convolution(layer: Layer, geometry: Geometry, shape: tuple[int, ...]) -> di
             shape == geometry.shape_in,
             f"`{forward.name}` sees another map than the layer before it gives",
         )
-    low, high = CONV_WEIGHT
-    fits = low <= int(forward.weights.min()) and int(forward.weights.max()) <= high
-    _require(fits, f"weights of `{forward.name}` do not fit into 8 bits")
     fields = {
         "type": "conv",
         "shape": np.array(geometry.shape_out, np.int32),

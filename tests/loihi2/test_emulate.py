@@ -594,6 +594,7 @@ TWO = np.zeros(2, np.int64)
 CONTRADICTIONS = {
     "a row too high": sparse([1], [0]),
     "a negative column": sparse([0], [-1]),
+    "a column too high": sparse([0], [1]),
     "a synapse twice": sparse([0, 0], [0, 0]),
     "fewer columns": sparse([0], []),
     "no columns": replace(
@@ -688,3 +689,15 @@ def test_no_changed_byte_leads_anywhere_else(at: int, byte: int) -> None:
     except NircError:
         return
     assert to_npz(read) == to_npz(PAPER)
+
+
+@pytest.mark.parametrize(("largest", "precision"), [(50, np.float32), (51, np.float64)])
+def test_sums_of_a_kernel_are_exact_in_every_group(
+    monkeypatch: pytest.MonkeyPatch, largest: int, precision: type
+) -> None:
+    """float32 holds integers up to a limit. The group with the largest sum decides."""
+    monkeypatch.setattr(machine, "FLOAT32_INTEGERS", 100)
+    kernel = np.ones((2, 1, 1, 2), np.int32)
+    kernel[1] = [[[50, -largest]]]
+    groups = machine._Convolution(kernel, Geometry((2, 1, 2), (2, 1, 1), groups=2))
+    assert groups.weights.dtype == precision

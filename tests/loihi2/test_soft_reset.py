@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from nirc.api import Compiled, Options, compile_model, lower
 from nirc.backends.loihi2 import rule
+from nirc.backends.loihi2 import soft_reset as module
 from nirc.backends.loihi2.emulate import emulate
 from nirc.backends.loihi2.legalise import LoihiLegalise
 from nirc.backends.loihi2.lower import largest_u, wraps_after
@@ -196,6 +197,20 @@ def test_too_many_synapses_for_a_filter_are_not_made() -> None:
     weight = np.random.default_rng(0).normal(size=(200, 200))
     _, said = compiled(chain(200, nir.Linear(weight=weight), cuba(200, synapse=8), n_out=200))
     assert "D401" in said and "D425" not in said
+
+
+@pytest.mark.parametrize(("most", "why"), [(8, ""), (7, "would take 8 synapses, more than 7")])
+def test_a_filter_of_two_delays_has_twice_the_synapses(
+    monkeypatch: pytest.MonkeyPatch, most: int, why: str
+) -> None:
+    """A step leaves a 32nd of the synaptic current."""
+    fast = cuba(2, synapse=32 / 31)
+    model = chain(2, nir.Linear(weight=np.ones((2, 2))), fast, n_out=2)
+    discrete = lower(model, SUBTRACT, log=Log()).discrete
+    monkeypatch.setattr(module, "MOST_SYNAPSES", most)
+    name = next(n for n, p in discrete.nodes(Population).items() if p.dynamics.fires)
+    assert module._taps(discrete, name) == 2
+    assert why in module.why_not(discrete, name)
 
 
 # Which populations, and what is said of the others.
