@@ -14,9 +14,11 @@ LINK = re.compile(r"\]\(([^)#:\s]+)(#[^)\s]*)?\)")
 
 
 def anchors(page: Path) -> set[str]:
-    """The names that a page's headings can be linked by."""
-    heads = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+    """The names that a page's headings and marks can be linked by."""
+    text = page.read_text()
+    heads = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    marks = set(re.findall(r'^<a id="(\w+)"></a>$', text, re.MULTILINE))
+    return marks | {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -135,7 +135,7 @@ def test_what_a_xylo_recorded_of_a_braille_letter_is_read_as_float_reads_it() ->
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32))
 @example(seed=536870912)  # lists of synapses into a map
 def test_any_network(seed: int) -> None:
