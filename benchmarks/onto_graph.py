@@ -5,9 +5,9 @@
 
 The networks are those of regroup.py. Both answers are measured alike: each spike goes from its
 neuron's core to all cores with a target, first along x, then along y. It costs the links of this
-tree. Ours groups the neurons and then places the groups. Mt-KaHyPar (``pip install mtkahypar``,
-preset QUALITY, one thread) does both at once, with Steiner trees as its measure. Seconds are of the
-processor.
+tree. Ours groups the neurons, places the groups, and then anneals single neurons. Mt-KaHyPar
+(``pip install mtkahypar``, preset QUALITY, one thread) does both at once, with Steiner trees as its
+measure. Seconds are of the processor.
 """
 
 from __future__ import annotations
@@ -28,50 +28,23 @@ sys.path.insert(0, str(Path(__file__).parent))
 from regroup import CAPACITY, KINDS, PER_CORE, in_kahypar, network
 from rows import Row, show
 
+from nirc.mapping.multicast import Trees, place_neurons
 from nirc.mapping.partition.boxes import Ints
 from nirc.mapping.partition.hypergraph import Hypergraph
-from nirc.mapping.partition.regroup import regroup
-from nirc.mapping.placement import Cells, Traffic
-from nirc.mapping.placement.place import place_on
+
+
+def trees_of(graph: Hypergraph, side: int) -> Trees:
+    """Net i holds neuron i and its targets."""
+    source = np.arange(len(graph.size))
+    return Trees(graph, source, side, side, np.array([0]), np.array([CAPACITY]))
 
 
 def ours(graph: Hypergraph, side: int) -> Ints:
     """Return (neurons,) cells."""
-    block = regroup(graph, side * side, np.array([CAPACITY]))
-    if block is None:
-        raise SystemExit("no grouping was found")
-    source, target, weight = messages(graph, block)
-    traffic = Traffic.from_edges(side * side, source, target, weight)
-    return place_on(traffic, Cells.mesh(side, side)).cell_of_node[block]
-
-
-def messages(graph: Hypergraph, core: Ints) -> tuple[Ints, Ints, Ints]:
-    """Return source core, target core and spikes of each net and core that it reaches.
-
-    Net i holds neuron i and its targets.
-    """
-    net = np.repeat(np.arange(graph.weight.size), np.diff(graph.begin))
-    cores = int(core.max()) + 1
-    net, target = np.divmod(np.unique(net * cores + core[graph.pin]), cores)
-    return core[net], target, graph.weight[net]
-
-
-def links(graph: Hypergraph, cell: Ints, side: int) -> int:
-    """Return spikes times links, a step."""
-    net = np.repeat(np.arange(graph.weight.size), np.diff(graph.begin))
-    y, x = np.divmod(cell[graph.pin], side)
-    own_y, own_x = np.divmod(cell, side)
-    along = np.stack([own_x, own_x])
-    for bound, best in zip(along, (np.minimum, np.maximum), strict=True):
-        best.at(bound, net, x)
-    total = along[1] - along[0]
-    for column in range(side):
-        here = x == column
-        across = np.stack([own_y, own_y])
-        for bound, best in zip(across, (np.minimum, np.maximum), strict=True):
-            best.at(bound, net[here], y[here])
-        total = total + across[1] - across[0]
-    return int((total * graph.weight).sum())
+    cell = place_neurons(trees_of(graph, side))
+    if cell is None:
+        raise SystemExit("no placement was found")
+    return cell
 
 
 def theirs(graph: Hypergraph, side: int) -> Ints:
@@ -97,7 +70,7 @@ def measured(graph: Hypergraph, side: int, answer: Callable[[], Ints]) -> tuple[
     seconds = time.process_time() - begin
     if np.bincount(cell).max() > CAPACITY:
         raise SystemExit("a core is above its capacity")
-    return links(graph, cell, side), seconds
+    return trees_of(graph, side).cost(cell), seconds
 
 
 def rows(n: int, compared: bool) -> Iterator[Row]:

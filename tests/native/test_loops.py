@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from nirc.diagnostics.errors import NircWarning
+from nirc.mapping.multicast import Trees
+from nirc.mapping.multicast import annealed as annealed_trees
 from nirc.mapping.partition import regroup as regrouping
 from nirc.mapping.partition import sectors
 from nirc.mapping.partition.hypergraph import hypergraph
@@ -65,6 +67,19 @@ def annealed_parts() -> list[Any]:
     ]
 
 
+def neurons_on_a_mesh() -> list[Any]:
+    rng = np.random.default_rng(8)
+    size = np.stack([np.ones(30, np.int64), rng.integers(1, 9, 30)], axis=1)
+    graph = hypergraph(
+        np.arange(120) % 30, rng.integers(0, 30, 120), rng.integers(0, 99, 30) + 1, size
+    )
+    capacity = np.array([5, 30])
+    trees = Trees(graph, np.arange(30), 4, 3, np.array([1, 0]), capacity)
+    start = np.arange(30) % 12
+    assert trees.holds(start)
+    return [annealed_trees(trees, start, cooling(60.0, 9.0, 10), 600, seed) for seed in range(3)]
+
+
 def placed() -> list[Any]:
     rng = np.random.default_rng(3)
     traffic = Traffic.from_edges(50, *rng.integers(0, 50, (2, 150)), rng.integers(1, 50, 150))
@@ -116,6 +131,7 @@ def routed(board: dict[str, Any]) -> list[Any]:
 CASES: dict[str, Callable[[], list[Any]]] = {
     "groups of neurons": grouped,
     "annealed parts": annealed_parts,
+    "neurons on a mesh": neurons_on_a_mesh,
     "places": placed,
     "places by edges": placed_by_edges,
     **{name: lambda board=board: routed(board) for name, board in BOARDS.items()},  # type: ignore[misc]
