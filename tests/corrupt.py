@@ -34,7 +34,7 @@ from nirc.api import compile_model
 from nirc.certificate.certificate import reader_of
 from nirc.checker.bundle import seal
 from nirc.checker.compare import check
-from nirc.checker.values import Refused
+from nirc.checker.values import Finding
 from nirc.diagnostics.log import Log
 from nirc.files.bundle import contents
 from nirc.files.chipfiles import npz
@@ -256,7 +256,8 @@ def signed(files: Files) -> Files:
 
 def sealed(files: Files) -> Files:
     """The files with a seal that fits, and digests."""
-    tree = {**json.loads(files["certificate.json"]), "seal": seal(files.__getitem__)}
+    manifest = json.loads(signed(files)["manifest.json"])
+    tree = {**json.loads(files["certificate.json"]), "seal": seal(manifest)}
     return signed({**files, "certificate.json": json.dumps(tree).encode()})
 
 
@@ -366,7 +367,7 @@ def caught(chip: str, files: Files) -> bool:
 
     def read(name: str) -> bytes:
         if name not in files:
-            raise Refused(name, "the file", "it is missing")
+            raise Finding("unreadable", name, "the file", "it is missing")
         return files[name]
 
     findings = check(read, reader_of(chip))

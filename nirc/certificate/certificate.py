@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
@@ -21,7 +22,8 @@ from nirc.chip.backend import Mapped
 from nirc.diagnostics.check import NotChecked
 from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
-from nirc.files.bundle import MANIFEST, packed, to_json
+from nirc.files.bundle import packed, to_json
+from nirc.files.manifest import sha256
 from nirc.ir.linear import Dense, Diagonal, Sparse
 from nirc.ir.populations import Discrete, Population, Sink, Source
 from nirc.ir.program import Program
@@ -32,12 +34,12 @@ CHECKER = "check.py"
 PARTS = ("values", "network", "bundle", "compare")  # of every checker, in nirc/checker
 # Parts of a chip's checker behind those of all, in nirc/checker.
 CHECKED = {
-    "loihi2": ("networks", "loihi2"),
-    "speck": ("speck",),
-    "spinnaker2": ("networks", "spinnaker2"),
-    "xylo": ("xylo",),
+    "loihi2": ("kernels", "networks", "loihi2"),
+    "speck": ("kernels", "configs", "speck"),
+    "spinnaker2": ("kernels", "networks", "spinnaker2"),
+    "xylo": ("configs", "xylo"),
 }
-SCHEMA = "nirc-certificate/2"
+SCHEMA = "nirc-certificate/3"
 # Synapses above which a compilation leaves the check out (``python benchmarks/check.py``). Matrices
 # and lists cost a fiftieth of the compilation. Kernels are compiled as they are and checked synapse
 # by synapse, which costs more than the compilation from here on.
@@ -78,7 +80,8 @@ def certified(
     chip = mapped.target.name.partition(":")[0]
     made = {NETWORK: network} | ({CHECKER: checker_text(chip)} if chip in CHECKED else {})
     files = {**chip_files, **made}
-    listed = to_json(packed({**manifest, "files": dict.fromkeys(files, "")}))
+    digests = {name: sha256(data) for name, data in files.items()}
+    listed = json.loads(to_json(packed({**manifest, "files": digests})))
     tree = {
         "schema": SCHEMA,
         "datasets": [each.as_json() for each in datasets],
@@ -86,7 +89,7 @@ def certified(
         "inputs": [names[name] for name in chip_network.nodes(Source)],
         "outputs": [names[name] for name in chip_network.nodes(Sink)],
         "retimed": [[names[a], names[b], steps] for a, b, steps in mapped.retimed],
-        "seal": seal({**files, MANIFEST: listed}.__getitem__),
+        "seal": seal(listed),
     }
     return {**made, CERTIFICATE: to_json(tree)}
 

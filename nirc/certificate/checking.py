@@ -16,7 +16,7 @@ from nirc.certificate.certificate import (
 from nirc.certificate.network import NETWORK, places_in
 from nirc.checker.bundle import files_of
 from nirc.checker.compare import check
-from nirc.checker.values import Finding, Refused, parsed
+from nirc.checker.values import Finding, parsed
 from nirc.diagnostics.check import OF_KIND, NotChecked
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.usage import UnusableBundle
@@ -60,7 +60,7 @@ def check_directory(directory: Path, log: Log) -> None:
     try:
         chip = chip_of(read)
         findings += _unconfirmed(read)
-    except Refused as refused:
+    except Finding as refused:
         findings.append(refused)
     if chip in CHECKED:
         findings += check(read, reader_of(chip))
@@ -101,11 +101,12 @@ def _unconfirmed(read: Read) -> list[Finding]:
     except MemoryError:
         raise
     except Exception as error:  # h5py raises nearly anything
-        return [Refused(NETWORK, "the file", "it is no HDF5", error)]
+        return [Finding("unreadable", NETWORK, "the file", "it is no HDF5", error)]
     rows = parsed(CERTIFICATE, read(CERTIFICATE), {"datasets": [list, ...], ...: object})[
         "datasets"
     ]
     odd = [row for row in rows if row not in places.values()]
     if odd or len(rows) != len(places):
-        return [Refused(CERTIFICATE, "datasets", "HDF5 has other datasets", odd[:1], "the same")]
+        problem = "HDF5 has other datasets"
+        return [Finding("unreadable", CERTIFICATE, "datasets", problem, odd[:1], "the same")]
     return []

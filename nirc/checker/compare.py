@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nirc.checker.bundle import Bundle, files_of
 from nirc.checker.network import FILE, Population
-from nirc.checker.values import Array, Finding, Refused, fit
+from nirc.checker.values import Array, Finding, demand, fit
 
-SYNAPSES = (1 << 22, 1 << 22, 4, 1 << 16)  # more than sources, targets, receptors, steps of delay
-LEAD = 1 << 12  # a delay is counted from -LEAD on: the comparison may shift populations
+# fmt: off
+# Sources, targets, receptors and steps of delay that synapses can have. A delay is counted from
+# -LEAD on, since the comparison may shift populations. An input without a channel is number -1.
+SYNAPSES, LEAD = (1 << 22, 1 << 22, 4, 1 << 16), 1 << 12
 
 
 @dataclass
@@ -30,33 +31,29 @@ class Chip:
     channels: int
     parts: dict[str, int]  # the neurons of each part, as the manifest names them
     fields: dict[str, Array]  # field of NIR -> (channels + neurons,)
-    absent: dict[str, float]  # the value that stands for a field which a population has not
+    absent: dict[str, float]  # what a field is that a population has not, if it is not 0
     rules: Array  # (channels + neurons,) text of the update rule
     synapses: list[Array]  # source, target, receptor, delay, weight
     columns: Array  # the neuron of each column of the answer
     idle: Array  # (channels + neurons,) True where no population needs to be
-
-    @cached_property
-    def firsts(self) -> dict[str, int]:
-        """The number of each part's first neuron."""
-        sums = itertools.accumulate([self.channels, *self.parts.values()])
-        return dict(zip(self.parts, sums))
+    bound: Callable[[Bundle, Chip], None] | None = None  # bounds its states, once it is compared
 
     def numbers(self, population: Population) -> Array:
         """Return the numbers of a population's neurons."""
         place = f"populations.{population.name}"
         part = fit("manifest.json", population.part, self.parts.keys(), f"{place}.part")
-        if population.at.max(initial=0) >= self.parts[part]:
-            raise Refused("manifest.json", f"{place}.index", "a number points to nothing")
-        return self.firsts[part] + population.at
+        inside = population.at.max(initial=0) < self.parts[part]
+        demand(inside, "manifest.json", f"{place}.index", "a number points to nothing")
+        before = list(self.parts.values())[:list(self.parts).index(part)]
+        return population.at + self.channels + sum(before)
 
 
 def compare(bundle: Bundle, chip: Chip) -> None:
     """Compare the chip's network with network.nir, by the relation in the manifest."""
     network, file, wires = bundle.network, "manifest.json", bundle.manifest["input_map"]
     place = [fit(file, -1 if n is None else n, (-1, chip.channels - 1), "input_map") for n in wires]
-    if len(place) != sum(map(math.prod, network.inputs.values())):
-        raise Refused(file, "input_map", "there is no channel for each input", len(place))
+    complete = len(place) == sum(map(math.prod, network.inputs.values()))
+    demand(complete, file, "input_map", "there is no channel for each input", len(place))
     at = np.concatenate([np.array(place, int), *map(chip.numbers, network.populations.values())])
     counts = np.bincount(at[at >= chip.channels], minlength=len(chip.idle))
     bad = (counts > 1) | ((counts == 0) & ~chip.idle)
@@ -71,53 +68,46 @@ def compare(bundle: Bundle, chip: Chip) -> None:
 
 def compare_neurons(bundle: Bundle, chip: Chip, place: Array) -> None:
     """Compare the update rule and every parameter of every neuron."""
-    offsets = bundle.network.offsets()
     for name, population in bundle.network.populations.items():
-        at = place[offsets[name] : offsets[name] + population.n]
+        at = place[bundle.network.offsets()[name]:][:population.n]
         rows = {"rule": (chip.rules[at], np.full(population.n, population.rule))}
-        absent = {key: chip.absent.get(key, np.nan) for key in chip.fields}
         for key in sorted({*population.fields, *chip.fields}):
-            want = population.fields.get(key, np.full(population.n, absent.get(key)))
-            have = chip.fields[key][at] if key in chip.fields else np.full(population.n, np.nan)
-            rows[key] = np.where(np.isnan(have) & np.isnan(want), 0, have), np.nan_to_num(want)
+            have = chip.fields.get(key, np.zeros(len(chip.rules)))[at]
+            want = np.broadcast_to(chip.absent.get(key, 0.0), population.n)
+            rows[key] = np.nan_to_num(have), population.fields.get(key, want)
         for key, (have, want) in rows.items():
             for i in np.flatnonzero(want != have)[:1]:
                 spot = f"{name}.{key}[{i}]"
                 bundle.note("network", FILE, spot, "the chip differs", have[i], want[i])
 
 
+def joined(rows: list[Any]) -> list[Array]:
+    """Return synapses that stand in several rows of columns."""
+    spread = [np.broadcast_arrays(*row) for row in [[np.zeros(0, int)] * 5, *rows]]
+    return [np.concatenate(column) for column in zip(*spread)]
+
+
 def compare_synapses(bundle: Bundle, chip: Chip, place: Array) -> None:
     """Compare source, target, receptor, delay and weight of every synapse."""
-    network = bundle.network
-    offsets = network.offsets()
-    rows = [(*chip.synapses[:4], np.asarray(chip.synapses[4], float))]
-    for p in network.projections:
-        to, frm, weight = p.synapses
-        delay = p.lag + network.late(p.target) - network.late(p.source)
-        delay += bundle.retimed.get((p.source, p.target), 0)  # delivered later on purpose
-        ends = place[frm + offsets[p.source]], place[to + offsets[p.target]]
-        rows.append((*ends, p.receptor, delay, -1.0 * weight))
-    spread = [np.broadcast_arrays(*row) for row in rows]
-    for key, weight in zip(*merged([np.concatenate(column) for column in zip(*spread)], 6)):
-        frm, to, receptor, delay = (int(n) for n in np.unravel_index(key, SYNAPSES))
+    network, offsets = bundle.network, bundle.network.offsets()
+    rows: list[Any] = [(*chip.synapses[:4], np.asarray(chip.synapses[4], float))]
+    for source, target, receptor, lag, (to, frm, weight) in network.projections:
+        delay = lag + network.late.get(target, 0) - network.late.get(source, 0)
+        delay += bundle.retimed.get((source, target), 0)  # delivered later on purpose
+        ends = place[frm + offsets[source]], place[to + offsets[target]]
+        rows.append((*ends, receptor, delay, -1.0 * weight))
+    *numbers, weight = joined(rows)
+    least = (-1, 0, 0, -LEAD)
+    columns = [column.astype(int) - low for column, low in zip(numbers, least)]
+    key = np.ravel_multi_index(columns, SYNAPSES, ("raise", "raise", "raise", "clip"))
+    order = np.argsort(key, kind="stable")  # in runs: fast
+    first = np.flatnonzero(np.diff(key[order], prepend=-1))
+    total = np.add.reduceat(weight[order], first) if len(key) else weight
+    for i in np.flatnonzero(total)[:6]:
+        frm, to, receptor, delay = np.unravel_index(key[order[first[i]]], SYNAPSES)
         spot = f"{named(bundle, place, frm - 1)} to {named(bundle, place, to)}"
         problem = f"receptor {receptor}, delay {delay - LEAD}: the weight on the chip differs"
-        bundle.note("network", FILE, spot, problem, f"{weight:+g}", "no difference")
-
-
-def merged(synapses: Sequence[Array], most: int) -> tuple[Array, Array]:
-    """Return keys and weights of the first synapses whose weights, added up, are not 0."""
-    key = np.zeros(len(synapses[0]), np.int64)
-    # A model input without a channel is number -1.
-    for column, size, least in zip(synapses, SYNAPSES, (-1, 0, 0, -LEAD)):
-        key *= size
-        key += np.asarray(column).astype(np.int64) - least
-    order = np.argsort(key, kind="stable")  # in runs: fast
-    key, weight = key[order], synapses[4][order]
-    first = np.flatnonzero(np.diff(key, prepend=-1))
-    total = np.add.reduceat(weight, first) if len(key) else weight
-    there = np.flatnonzero(total)[:most]
-    return key[first][there], total[there]
+        bundle.note("network", FILE, spot, problem, f"{total[i]:+g}", "no difference")
 
 
 def named(bundle: Bundle, place: Array, number: int) -> str:
@@ -135,21 +125,20 @@ def compare_ends(bundle: Bundle, chip: Chip, place: Array) -> None:
     neurons, steps, kind = [np.zeros(0, int)], [], "spikes"
     for source, delay in network.ends.values():
         population = network.populations[source]
-        neurons.append(place[offsets[source] :][: population.n])
-        steps += [population.late - delay] * population.n
+        neurons.append(place[offsets[source]:][:population.n])
+        steps += [network.late[source] - delay] * population.n
         kind = kind if "v_threshold" in population.fields else "membrane"
-    at = (0, len(chip.columns) - 1, 1)
-    at = fit("manifest.json", manifest["output_map"], at, "output_map")
+    last = len(chip.columns) - 1
+    at = fit("manifest.json", manifest["output_map"], (0, last, 1), "output_map")
     if not np.array_equal(chip.columns[at], np.concatenate(neurons)):
         bundle.note("network", "manifest.json", "output_map", "a column is of another neuron")
     wanted = {"latency_steps": max(steps, default=0), "output_kind": kind}
     for key, want in {**wanted, "output_latency_steps": steps}.items():
         fit("manifest.json", manifest[key], want, key)
-    inputs, outputs = network.inputs.values(), [network.shapes[s] for s, _ in network.ends.values()]
-    for key, shapes in (("input_shape", inputs), ("output_shape", outputs)):
-        have, want = ([math.prod(shape) for shape in each] for each in (manifest[key], shapes))
-        if have != want:
-            raise Refused("manifest.json", key, "the numbers of neurons are others", have, want)
+    outputs = [network.shapes[source] for source, _ in network.ends.values()]
+    for key, shapes in (("input_shape", network.inputs.values()), ("output_shape", outputs)):
+        sizes = list(map(math.prod, shapes))
+        fit("manifest.json", list(map(math.prod, manifest[key])), sizes, key)
 
 
 def check(read: Callable[[str], bytes], rebuild: Callable[[Bundle], Chip]) -> list[Finding]:
@@ -157,13 +146,17 @@ def check(read: Callable[[str], bytes], rebuild: Callable[[Bundle], Chip]) -> li
     findings: list[Finding] = []
     try:
         bundle = Bundle(read, findings)
-        compare(bundle, rebuild(bundle))
-    except Refused as refused:
-        findings.append(refused)
+        chip = rebuild(bundle)
+        compare(bundle, chip)
+        if chip.bound is not None and not findings:
+            chip.bound(bundle, chip)
+    except Finding as last:
+        findings.append(last)
     except MemoryError:
         raise
     except Exception as error:  # the last resort: values that fit no file of nirc
-        findings.append(Refused("the bundle", "a file", "it cannot be understood", repr(error)))
+        problem = "it cannot be understood"
+        findings.append(Finding("unreadable", "the bundle", "a file", problem, repr(error)))
     return findings
 
 

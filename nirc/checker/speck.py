@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from nirc.checker.bundle import Bundle
-from nirc.checker.compare import Chip
-from nirc.checker.network import composed, windows
-from nirc.checker.values import Array, Refused, fit, shaped
+from nirc.checker.compare import Chip, joined
+from nirc.checker.configs import CONFIG, compare_archive, shaped
+from nirc.checker.kernels import windows
+from nirc.checker.network import composed
+from nirc.checker.values import Array, demand, fit
 
 # fmt: off
 # Words of kernel and neuron memory of each core in Ki. Source: sinabs 3.1.3, chips/dynapcnn.py, and
@@ -61,21 +63,21 @@ SPECK_INPUT = {
 
 def speck(bundle: Bundle) -> Chip:
     """Rebuild the network of a Speck."""
-    manifest, file = bundle.manifest, "config.json"
+    manifest = bundle.manifest
     variant = fit("manifest.json", manifest["target"], {"speck:2e", "speck:2f"}, "target")[6:]
     fit("manifest.json", manifest["part"], f"Speck {variant}", "part")
     pattern: dict[str, Any] = {"format": "nirc-speck-config/1", "variant": variant}
     pattern |= dict.fromkeys(("dvs_layer", "dvs_filter", "readout", "factory_config"), dict)
     ours = {"inputs": [SPECK_INPUT, ...], "slow_clock_hz": object, "readout_core": object}
     pattern |= {"nirc": ours, "cnn_layers": [dict] * len(SPECK_KERNEL)}
-    config, cores = bundle.json(file, pattern), dict[int, SpeckCore]()
+    config, cores = bundle.json(CONFIG, pattern), dict[int, SpeckCore]()
     for i, row in enumerate(config["cnn_layers"]):
         used = bool(row.get("weights"))
-        core = fit(file, row, SPECK_USED if used else SPECK_UNUSED, f"cnn_layers[{i}]")
+        core = fit(CONFIG, row, SPECK_USED if used else SPECK_UNUSED, f"cnn_layers[{i}]")
         cores |= {i: SpeckCore(bundle, core, i)} if used else {}
     inputs = config["nirc"]["inputs"]
     ends = [row["first"] + int(np.prod(row["shape"], dtype=object)) for row in inputs]
-    channels = first = fit(file, max([0, *ends]), (0, 1 << 20), "nirc.inputs")
+    channels = first = fit(CONFIG, max([0, *ends]), (0, 1 << 20), "nirc.inputs")
     routes = [(row, row["first"], row["shape"], row["pooling"]) for row in inputs]
     for core in cores.values():
         core.first, first = first, first + core.n
@@ -91,7 +93,7 @@ def speck(bundle: Bundle) -> Chip:
     arrays: dict[str, Array] = {}
     for i, core in cores.items():
         arrays |= {f"core{i}/{name}": array for name, array in core.arrays.items()}
-    bundle.same("weights.npz", arrays)
+    compare_archive(bundle, "weights.npz", arrays)
     rules = [np.full(core.n, SPECK_STEP.format(core.reset)) for core in cores.values()]
     read = [core for core in cores.values() if core.row["monitor_enable"]]
     chip = Chip(
@@ -100,7 +102,7 @@ def speck(bundle: Bundle) -> Chip:
         fields={name: np.concatenate(values) for name, values in fields.items()},
         absent={"v_start": 0.0},
         rules=np.concatenate([np.full(channels, ""), *rules]),
-        synapses=[np.concatenate(column) for column in zip(*synapses)],
+        synapses=joined(synapses),
         columns=np.concatenate([np.zeros(0, int), *(c.first + np.arange(c.n) for c in read)]),
         idle=np.concatenate([np.zeros(channels, bool), *(core.idle for core in cores.values())]))
     _speck_early(bundle, chip)
@@ -109,11 +111,12 @@ def speck(bundle: Bundle) -> Chip:
 
 def _speck_early(bundle: Bundle, chip: Chip) -> None:
     """Take back what biases bring a membrane in the steps that a population is early."""
-    for population in bundle.network.populations.values():
-        if population.late < 0:
+    for name, population in bundle.network.populations.items():
+        late = bundle.network.late[name]
+        if late < 0:
             at, fields = chip.numbers(population), chip.fields
             start = population.fields.get("v_start", np.zeros(population.n))
-            moved = start - population.late * fields["drift"][at]
+            moved = start - late * fields["drift"][at]
             same = np.maximum(moved, fields["v_least"][at]) == fields["v_start"][at]
             fields["v_start"][at[same]] = start[same]
 
@@ -123,7 +126,7 @@ class SpeckCore:
 
     def __init__(self, bundle: Bundle, row: Any, number: int) -> None:
         self.row, self.first, sizes = row, 0, row["dimensions"]  # first: its first neuron
-        file, place, k = "config.json", f"cnn_layers[{number}]", sizes["kernel_size"]
+        place, k = f"cnn_layers[{number}]", sizes["kernel_size"]
         ends = [sizes["input_shape"], sizes["output_shape"]]
         shapes = [(end["feature_count"], end["size"]["y"], end["size"]["x"]) for end in ends]
         (self.into, *self.sides), self.shape = shapes
@@ -131,7 +134,7 @@ class SpeckCore:
         self.n = out * high * wide
         names = ("weights", "biases", "neurons_initial_value")
         wanted = ((out, self.into, k, k), (out,), (out, wide, high))
-        arrays = [shaped(file, f"{place}.{key}", row[key], *n) for key, n in zip(names, wanted)]
+        arrays = [shaped(f"{place}.{key}", row[key], *n) for key, n in zip(names, wanted)]
         types = (np.int8, np.int16, np.int16)
         self.arrays = {key: each.astype(kind) for key, each, kind in zip(names, arrays, types)}
         kernel, self.bias = arrays[0].swapaxes(2, 3), arrays[1]
@@ -139,20 +142,20 @@ class SpeckCore:
         pads, stride = ([sizes[key]["y"], sizes[key]["x"]] for key in ("padding", "stride"))
         behind, to, pixel, tap = windows(kernel != 0, shapes[0], stride, pads * 2, (1, 1))
         self.kernel = to, pixel, kernel.ravel()[tap]
-        if behind != self.shape:
-            raise Refused(file, f"{place}.dimensions", "another output shape", self.shape, behind)
-        fit(file, row["leak_enable"], bool(self.bias.any()), f"{place}.leak_enable")
+        sizes = (self.shape, behind)
+        demand(behind == self.shape, CONFIG, f"{place}.dimensions", "another output shape", *sizes)
+        fit(CONFIG, row["leak_enable"], bool(self.bias.any()), f"{place}.leak_enable")
         self.reset = "set" if row["return_to_zero"] else "subtract"
         for to in row["destinations"]:
             if not to["enable"] or to["layer"] == 12:
                 only = {"enable": to["enable"], "layer": 12 * to["enable"]}
-                fit(file, to, {**SPECK_NOWHERE, **only}, f"{place}.destinations")
+                fit(CONFIG, to, {**SPECK_NOWHERE, **only}, f"{place}.destinations")
         # The readout layer reads channels 0, 4, 8, ...: the others have no neurons of the network.
         self.read_out = any(to["layer"] == 12 for to in row["destinations"])
         idle = (np.arange(out) % 4 != 0) & self.read_out
         self.idle = np.repeat(idle, self.n // out)
-        if self.bias[idle].any() or self.initial[idle].any():
-            raise Refused(file, f"{place}.biases", "a class that the readout layer skips has one")
+        silent = not (self.bias[idle].any() or self.initial[idle].any())
+        demand(silent, CONFIG, f"{place}.biases", "a class that the readout layer skips has one")
         # Before an event a neuron is below its threshold, and never below threshold_low. A weight
         # above the threshold leaves it higher each time, unless a spike sets it to 0.
         most, limit = max(0, int(kernel.max()), int(self.bias.max())), row["threshold_high"]
@@ -160,11 +163,11 @@ class SpeckCore:
             events = (32767 - limit) // max(most - limit, 1) + 2
             at = tuple(map(int, np.unravel_index(int(kernel.argmax()), kernel.shape)))
             text = f"{events} events that meet the weight (out, in, y, x) {at}"
-            bundle.note("overflow", file, place, "a membrane saturates at 32767", text)
+            bundle.note("overflow", CONFIG, place, "a membrane saturates at 32767", text)
         bits = [(size - 1).bit_length() for size in (k * k, out, high, wide)]  # of addresses
         words = {"kernel": self.into << bits[0] + bits[1], "neuron": out << bits[2] + bits[3]}
         for kind, limits in (("kernel", SPECK_KERNEL), ("neuron", SPECK_NEURON)):
-            bundle.most(file, f"{place} {kind} words", words[kind], limits[number] << 10)
+            bundle.most(CONFIG, f"{place} {kind} words", words[kind], limits[number] << 10)
 
     def fields(self, dt: float) -> dict[str, Any]:
         """Return the NIR fields of the neurons, each (neurons,) or a number."""
@@ -178,8 +181,8 @@ def _speck_arrival(cores: Any, to: Any, first: int, shape: Any, pooling: Any) ->
     """Return the synapses into a core from a map whose neurons begin at ``first``."""
     place, core = f"cnn_layers[{to['layer']}]", cores.get(to["layer"])
     pooled = [] if core is None else [shape[1] // pooling["y"], shape[2] // pooling["x"]]
-    if core is None or shape[0] + to["feature_shift"] > core.into or pooled != core.sides:
-        raise Refused("config.json", place, "spikes of another map arrive there")
+    fits = core and shape[0] + to["feature_shift"] <= core.into and pooled == core.sides
+    demand(fits, CONFIG, place, "spikes of another map arrive there")
     c, y, x = (each.ravel() for each in np.indices(shape))
     c, y, x = c + to["feature_shift"], y // pooling["y"], x // pooling["x"]
     inside = np.flatnonzero((y < core.sides[0]) & (x < core.sides[1]))  # odd ones are lost
@@ -193,7 +196,7 @@ def _speck_switches(bundle: Bundle, config: Any, cores: dict[int, SpeckCore]) ->
     rows, camera = config["nirc"]["inputs"], dict(SPECK_CAMERA)
     if config["dvs_layer"].get("pass_sensor_events") is not False and rows:
         channels, *sides = rows[0]["shape"]
-        pooling = fit("config.json", rows[0]["pooling"]["y"], {1, 2, 4}, "nirc.inputs[0].pooling")
+        pooling = fit(CONFIG, rows[0]["pooling"]["y"], {1, 2, 4}, "nirc.inputs[0].pooling")
         y, x = (side // pooling for side in sides)
         top, left = (128 // pooling - y) // 2, (128 // pooling - x) // 2
         camera |= {"pass_sensor_events": True, "merge": channels == 1}
@@ -204,7 +207,7 @@ def _speck_switches(bundle: Bundle, config: Any, cores: dict[int, SpeckCore]) ->
         camera["destinations"] = arrive + [SPECK_NOWHERE] * (2 - len(rows))
         for i, row in enumerate(rows):
             want = {**row, "pooling": camera["pooling"], "shape": rows[0]["shape"], "first": 0}
-            fit("config.json", row, want, f"nirc.inputs[{i}]")
+            fit(CONFIG, row, want, f"nirc.inputs[{i}]")
     reading = [i for i, core in cores.items() if core.read_out]
     on = {"enable": bool(reading), "monitor_enable": bool(reading)}
     hz = round(1 / bundle.dt, 3)
@@ -214,4 +217,4 @@ def _speck_switches(bundle: Bundle, config: Any, cores: dict[int, SpeckCore]) ->
     wanted: Any = {"dvs_layer": camera, "dvs_filter": SPECK_FILTER, "nirc": ours}
     wanted |= {"factory_config": {"io_sel": 24 if reading else 0}}
     wanted["readout"] = {**SPECK_READOUT, **on}
-    fit("config.json", config, {**wanted, ...: object})
+    fit(CONFIG, config, {**wanted, ...: object})

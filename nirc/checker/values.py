@@ -2,11 +2,11 @@
 
   python check.py [DIRECTORY]      default: the directory of this file
 
-The checker reads the files that go to the chip, rebuilds the network of integers from their bytes
-alone, and compares it with the quantised network in network.nir: neuron by neuron, weight by
-weight, delay by delay. It walks every route, counts every limit of the chip with numbers of its
-own, and bounds every accumulator. certificate.json names the bytes of network.nir's arrays, so that
-no HDF5 is needed. `nirc check` confirms those names.
+The checker rebuilds the network of integers from the bytes of the files that go to the chip, and
+compares it with the quantised network in network.nir: neuron by neuron, weight by weight, delay by
+delay. It walks every route, counts every limit of the chip with numbers of its own, and bounds
+every accumulator. certificate.json names the bytes of network.nir's arrays, so that no HDF5 is
+needed. `nirc check` confirms those names.
 
 It needs Python 3.9 and numpy, imports nothing of nirc, and shares no code with it. This file is
 yours: use, change and pass it on as you like.
@@ -22,8 +22,9 @@ from typing import Any
 
 import numpy as np
 
+# fmt: off
 Array = Any  # of numpy
-MOST_VALUES = 1 << 23  # of a list in full
+MOST = 1 << 23  # values of a list in full
 
 
 class Finding(Exception):
@@ -36,16 +37,15 @@ class Finding(Exception):
         self.place, self.found, self.wanted, *_ = texts
 
     def __str__(self) -> str:
-        found = f", found {self.found}" if self.found else ""
-        wanted = f", expected {self.wanted}" if self.wanted else ""
+        found = f", found {self.found}" * bool(self.found)
+        wanted = f", expected {self.wanted}" * bool(self.wanted)
         return f"{self.file}: {self.place}: {self.problem}{found}{wanted}"
 
 
-class Refused(Finding):
-    """A file that cannot be read further."""
-
-    def __init__(self, file: str, place: str, problem: str, *values: object) -> None:
-        super().__init__("unreadable", file, place, problem, *values)
+def demand(is_so: Any, *what: Any, kind: str = "unreadable") -> None:
+    """Read no further if something is wrong: ``what``, as ``Finding`` has it."""
+    if not is_so:
+        raise Finding(kind, *what)
 
 
 def fit(file: str, value: Any, pattern: Any, place: str = "") -> Any:
@@ -77,7 +77,8 @@ def fit(file: str, value: Any, pattern: Any, place: str = "") -> Any:
         return value
     elif kinds[0] is not type and callable(pattern):
         return pattern(file, value, place)
-    raise Refused(file, place or "the file", "a value is not what it may be", value, wanted)
+    problem = "a value is not what it may be"
+    raise Finding("unreadable", file, place or "the file", problem, value, wanted)
 
 
 def integers(value: Any, low: int, high: int, axes: int = 0) -> Any:
@@ -89,18 +90,9 @@ def integers(value: Any, low: int, high: int, axes: int = 0) -> Any:
             return None
         sizes.append(max(lengths, default=0))
         items = list(itertools.chain.from_iterable(items))
-    if not set(map(type, items)) <= {int} or (
-        items and not low <= min(items) <= max(items) <= high
-    ):
-        return None
-    return np.array(items, np.int64).reshape(sizes) if axes else value
-
-
-def shaped(file: str, place: str, array: Array, *shape: int) -> Array:
-    """Return an array that has to be of this shape. One without values fits all such shapes."""
-    if array.shape != shape and (array.size or np.prod(shape)):
-        raise Refused(file, place, "another shape", array.shape, shape)
-    return array.reshape(shape)
+    if {*map(type, items)} <= {int} and (not items or low <= min(items) <= max(items) <= high):
+        return np.array(items, np.int64).reshape(sizes) if axes else value
+    return None
 
 
 def in_full(file: str, value: Any, place: str) -> list[Any]:
@@ -110,13 +102,10 @@ def in_full(file: str, value: Any, place: str) -> list[Any]:
         if type(row) is not list:
             values.append(row)
             continue
-        most = MOST_VALUES - len(values)
+        most = MOST - len(values)
         first, count, step = fit(file, row, [object, (1, most), (-most, most)], place)
-        if step:
-            first = fit(file, first, (-MOST_VALUES, MOST_VALUES), place)
-            values += range(first, first + count * step, step)
-        else:
-            values += [first] * count
+        first = fit(file, first, (-MOST, MOST), place) if step else first
+        values += range(first, first + count * step, step) if step else [first] * count
     return values
 
 
@@ -125,7 +114,7 @@ def parsed(file: str, data: bytes, pattern: Any) -> Any:
     try:
         tree = json.loads(data.decode(), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
-        raise Refused(file, "the file", "it is no JSON", error) from None
+        raise Finding("unreadable", file, "the file", "it is no JSON", error) from None
     return fit(file, tree, pattern)
 
 

@@ -7,193 +7,164 @@ from typing import Any
 import numpy as np
 
 from nirc.checker.bundle import Bundle
-from nirc.checker.compare import Chip
-from nirc.checker.values import Array, Refused, fit, shaped
+from nirc.checker.compare import Chip, joined
+from nirc.checker.configs import CONFIG, compare_archive, shaped
+from nirc.checker.values import Array, demand, fit
 
+# fmt: off
 # Hidden and output neurons, targets of a neuron, recurrent entries, neurons in reach of inputs and
 # outputs, part number. Source: rockpool 3.1.0, docs/devices/xylo-overview.ipynb and, for entries,
 # RAM addresses in devices/xylo/*/ram.py and *_devkit_utils.py.
 XYLO = {
     "audio2": (1000, 8, 64, 32000, 1000, "SYNS61201"),
     "audio3": (992, 32, 1024, 31744, 128, "SYNS65302"),
-    "imu": (496, 16, 512, 31744, 128, "SYNS63300"),
-}
+    "imu": (496, 16, 512, 31744, 128, "SYNS63300")}
+XYLO_CHANNELS = 16
 XYLO_CLOCK = 50_000_000  # Hz. Source: rockpool, power_cycles_model.py
 XYLO_CLOCKS = "hm_clock_enable isyn_clock_enable ra_clock_enable ram_power_enable"
 XYLO_WEIGHTS, XYLO_SHIFT = (-128, 127, 2), (0, 7)
-XYLO_NEURON = {
-    **dict.fromkeys(("i_syn_decay", "v_mem_decay"), (0, 15)),
-    **{"threshold": (1, 32767), "v_mem_bias": (-128, 127)},
-}
+XYLO_NEURON = {"i_syn_decay": (0, 15), "v_mem_decay": (0, 15), "threshold": (1, 32767),
+               "v_mem_bias": (-128, 127)}
+XYLO_COLUMNS = {  # of specification.npz, by field of a neuron
+    "v_mem_decay": "dash_mem", "i_syn_decay": "dash_syn", "i_syn2_decay": "dash_syn_2",
+    "threshold": "threshold", "v_mem_bias": "bias"}
 XYLO_STEP = "add x->i, decay i, decay v, add i->v"  # then up to 31 spikes, 1 of a readout neuron
 
 
 def xylo(bundle: Bundle) -> Chip:
     """Rebuild the network of a Xylo."""
-    names, file = {f"xylo:{name}" for name in XYLO}, "config.json"
-    variant = fit("manifest.json", bundle.manifest["target"], names, "target").partition(":")[2]
-    *most, window, part = XYLO[variant]
+    targets = {f"xylo:{name}" for name in XYLO}
+    variant = fit("manifest.json", bundle.manifest["target"], targets, "target")[5:]
+    *limits, window, part = XYLO[variant]
     fit("manifest.json", bundle.manifest["part"], part, "part")
-    config = bundle.json(file, _xylo_pattern(bundle, variant, bool, bool, bool))
+    config = bundle.json(CONFIG, _xylo_pattern(bundle, variant, bool, bool, bool))
     block = config["reservoir" if variant == "audio2" else "hidden"]
-    hidden, readout, two = block["neurons"], config["readout"]["neurons"], variant != "imu"
+    hidden, readout = block["neurons"], config["readout"]["neurons"]
     channels, n, m = len(config["input"]["weights"]), len(hidden), len(readout)
-    reach, keys = min(n, window), ["weights", "syn2_weights"][: 1 + two]
-    into = [shaped(file, f"input.{key}", config["input"][key], channels, reach) for key in keys]
-    within = [shaped(file, f"hidden.{key}", block[key], n, n) for key in keys]
-    out = shaped(file, "readout.weights", config["readout"]["weights"], reach, m)
-    alias = _xylo_aliases(file, hidden)
+    reach, keys = min(n, window), ["weights", "syn2_weights"][: 1 + (variant != "imu")]
+    into = [shaped(f"input.{key}", config["input"][key], channels, reach) for key in keys]
+    within = [shaped(f"hidden.{key}", block[key], n, n) for key in keys]
+    out = np.zeros((n, m), int)
+    out[n - reach:] = shaped("readout.weights", config["readout"]["weights"], reach, m)
+    alias = _xylo_aliases(hidden)
     relays = alias[alias >= 0]
+    fields = _xylo_fields(bundle.dt, channels, [*hidden, *readout])
 
-    fields = _xylo_fields(bundle.dt, channels, hidden, readout)
+    # Switches follow from what the network uses.
     second = any(matrix.any() for matrix in (*into[1:], *within[1:]))
     bias = bool(np.nan_to_num(fields["v_leak"]).any())
-    bundle.json(file, _xylo_pattern(bundle, variant, bias, second, len(relays) > 0))
-    _xylo_counts(bundle, within, (n, m, channels), (*most, 16))
-    whole = np.zeros((n, m), int)
-    whole[n - reach :] = out
-    weights = {"weights_in": np.stack(into, -1), "weights_rec": np.stack(within, -1)}
-    if not two:
-        weights = {key: array[..., 0] for key, array in weights.items()}
-    weights |= {"weights_out": whole, **({"aliases": alias} if len(relays) else {})}
-    _xylo_specification(bundle, config, block, weights)
+    bundle.json(CONFIG, _xylo_pattern(bundle, variant, bias, second, len(relays) > 0))
+    fan = (np.stack(within) != 0).any(0).sum(1)
+    counts = {"hidden neurons": n, "output neurons": m, "targets": fan.max(initial=0),
+              "recurrent entries": fan.sum(), "input channels": channels}
+    for (what, number), limit in zip(counts.items(), (*limits, XYLO_CHANNELS)):
+        bundle.most(CONFIG, what, number, limit)
+    weights = {"in": np.stack(into, -1), "rec": np.stack(within, -1), "out": out}
+    _xylo_specification(bundle, config, block, weights, alias)
 
+    rows: list[Any] = []
     groups = ((into, config["input"], 0, 0), (within, block, channels, 1))
-    parts = _xylo_synapses(groups, channels)
-    _xylo_relays(bundle, relays + channels, fields, parts)
+    for matrices, part, first, delay in groups:
+        for receptor, matrix in enumerate(matrices):
+            frm, to = np.nonzero(matrix)
+            weight = matrix[frm, to] << part["weight_bit_shift"]
+            rows.append((frm + first, to + channels, receptor, delay, weight))
+    _xylo_relays(bundle, relays + channels, fields, joined(rows))
     # A relay is fired by the neuron whose alias it is, in the same step, and has no synapses.
     fired_by = np.arange(n)
     fired_by[relays] = np.flatnonzero(alias >= 0)
-    frm, to = np.nonzero(whole)
-    value = whole[frm, to] << config["readout"]["weight_bit_shift"]
-    parts.append((fired_by[frm] + channels, to + channels + n, 0, 1, value))
+    frm, to = np.nonzero(out)
+    weight = out[frm, to] << config["readout"]["weight_bit_shift"]
+    rows.append((fired_by[frm] + channels, to + channels + n, 0, 1, weight))
     silent = bundle.manifest["output_kind"] == "membrane"
     last = XYLO_STEP + ("" if silent else ", fire >= 1, subtract, emit")
     rules = ["", f"{XYLO_STEP}, fire >= 31, subtract, emit", last]
-    chip = Chip(
+    return Chip(
         channels=channels,
         parts={"hidden": n, "readout": m},
         fields=fields,
-        absent={"tau_syn_2": 2 * bundle.dt, "w_in_2": 2, "v_threshold": 32767, "v_reset": 0},
+        absent={"tau_syn_2": 2 * bundle.dt, "w_in_2": 2, "v_threshold": 32767},
         rules=np.repeat(np.array(rules), (channels, n, m)),
-        synapses=[np.concatenate(c) for c in zip(*(np.broadcast_arrays(*row) for row in parts))],
+        synapses=joined(rows),
         columns=np.arange(m) + channels + n,
         idle=np.isin(np.arange(channels + n + m), relays + channels),
-    )
-    _xylo_bounds(bundle, chip)
-    return chip
+        bound=_xylo_bounds)
 
 
 def _xylo_pattern(bundle: Bundle, variant: str, bias: Any, second: Any, aliases: Any) -> Any:
     """Return the pattern of config.json, with these switches."""
     drive: dict[str, Any] = {"weights": XYLO_WEIGHTS, "weight_bit_shift": XYLO_SHIFT}
     two = {**drive, "syn2_weights": XYLO_WEIGHTS} if variant != "imu" else drive
-    more = {} if variant == "imu" else {"i_syn2_decay": (0, 15)}
-    neurons = [{**XYLO_NEURON, "alias_target": object, **more}, ...]
+    more = {"i_syn2_decay": (0, 15)} if variant != "imu" else {}
     clocks = {"bias_clock_enable": bias, "isyn2_clock_enable": second}
     clocks |= dict.fromkeys(XYLO_CLOCKS.split(), True)
+    special = {"synapse2_enable": second}
     if variant == "imu":
         del clocks["isyn2_clock_enable"]
         clocks |= {"bias_clock_enable": True, "always_update_omp_stat": True}
-    special = {
-        "audio2": {"synapse2_enable": second},
-        "audio3": {"synapse2_enable": second, "input_source": "SpikeEvents"},
-        "imu": {"imu_if_input_enable": False},
-    }[variant]
+        special = {"imu_if_input_enable": False}
+    if variant == "audio3":
+        special["input_source"] = "SpikeEvents"
     if variant != "audio2" and bundle.manifest["dt"] is not None:
         special["time_resolution_wrap"] = round(bundle.dt * XYLO_CLOCK)
+    neurons = [{**XYLO_NEURON, "alias_target": object, **more}, ...]
+    hidden = {**two, "aliasing": aliases, "neurons": neurons}
     return {
-        **{"format": "nirc-xylo-config/1", "variant": variant, "operation_mode": "AcceleratedTime"},
-        **{"bias_enable": bias, "debug": {} if variant == "audio3" else clocks, **special},
-        "input": two,
-        "reservoir" if variant == "audio2" else "hidden": {
-            **two,
-            "aliasing": aliases,
-            "neurons": neurons,
-        },
-        "readout": {**drive, "neurons": [XYLO_NEURON, ...]},
-    }
+        "format": "nirc-xylo-config/1", "variant": variant, "operation_mode": "AcceleratedTime",
+        "bias_enable": bias, "debug": {} if variant == "audio3" else clocks, **special,
+        "input": two, "readout": {**drive, "neurons": [XYLO_NEURON, ...]},
+        "reservoir" if variant == "audio2" else "hidden": hidden}
 
 
-def _xylo_synapses(groups: Any, channels: int) -> list[Any]:
-    """Return source, target, receptor, delay and weight of the synapses of each matrix."""
-    parts = []
-    for matrices, part, start, delay in groups:
-        for receptor, matrix in enumerate(matrices):
-            frm, to = np.nonzero(matrix)
-            weight = matrix[frm, to] << part["weight_bit_shift"]
-            parts.append((frm + start, to + channels, receptor, delay, weight))
-    return parts
-
-
-def _xylo_aliases(file: str, hidden: list[Any]) -> Array:
+def _xylo_aliases(hidden: list[Any]) -> Array:
     """Return the relay of each neuron, -1 for none."""
-    targets = [-1 if row["alias_target"] is None else row["alias_target"] for row in hidden]
-    for i, target in enumerate(targets):
-        last = (0, len(hidden) - 1) if target != -1 else None
-        fit(file, hidden[i]["alias_target"], last, f"alias of {i}")
-    alias = np.array(targets, int)
-    relays = alias[alias >= 0]
-    if len(set(relays)) < len(relays) or (alias[relays] >= 0).any():
-        raise Refused(file, "alias_target", "a relay repeats two neurons, or another relay")
-    return alias
+    rows = [row["alias_target"] for row in hidden]
+    last = (0, len(rows) - 1)
+    alias = [-1 if row is None else fit(CONFIG, row, last, "alias_target") for row in rows]
+    relays = [target for target in alias if target >= 0]
+    plain = len(set(relays)) == len(relays) and all(alias[relay] < 0 for relay in relays)
+    demand(plain, CONFIG, "alias_target", "a relay repeats two neurons, or another relay")
+    return np.array(alias, int)
 
 
-def _xylo_counts(bundle: Bundle, within: list[Array], size: tuple[int, ...], limits: Any) -> None:
-    """Compare counts with the limits of the variant. ``size``: hidden, outputs, channels."""
-    fan = (np.stack(within) != 0).any(0).sum(1)
-    counts = {"hidden neurons": size[0], "output neurons": size[1], "targets": fan.max(initial=0)}
-    counts = {**counts, "recurrent entries": fan.sum(), "input channels": size[2]}
-    for (what, number), limit in zip(counts.items(), limits):
-        bundle.most("config.json", what, number, limit)
-
-
-def _xylo_fields(dt: float, channels: int, *parts: list[Any]) -> dict[str, Array]:
+def _xylo_fields(dt: float, channels: int, rows: list[Any]) -> dict[str, Array]:
     """Return the NIR fields of all neurons. A dash k takes 2**-k of a state in a step."""
-    rows: list[Any] = []
-    for part in parts:
-        rows += part
-
     def column(key: str, absent: int = 0) -> Array:
-        values = [row.get(key, absent) for row in rows]
-        return np.concatenate([np.full(channels, np.nan), np.array(values, float)])
+        return np.array([np.nan] * channels + [row.get(key, absent) for row in rows])
 
-    mem, syn = 2 ** column("v_mem_decay"), 2 ** column("i_syn_decay")
-    second = 2 ** column("i_syn2_decay", 1)
-    return {
-        **{"tau_mem": dt * mem, "r": mem, "v_leak": column("v_mem_bias") * mem},
-        **{"tau_syn": dt * syn, "w_in": syn, "tau_syn_2": dt * second, "w_in_2": second},
-        **{"v_threshold": column("threshold"), "v_reset": 0 * mem},
-    }
+    dashes = ("v_mem_decay", "i_syn_decay", "i_syn2_decay")
+    mem, syn, second = (2 ** column(key, 1) for key in dashes)
+    return {"tau_mem": dt * mem, "r": mem, "v_leak": column("v_mem_bias") * mem,
+            "tau_syn": dt * syn, "w_in": syn, "tau_syn_2": dt * second, "w_in_2": second,
+            "v_threshold": column("threshold"), "v_reset": 0 * mem}
 
 
-def _xylo_relays(bundle: Bundle, relays: Array, fields: Any, parts: list[Any]) -> None:
+def _xylo_relays(bundle: Bundle, relays: Array, fields: Any, synapses: list[Array]) -> None:
     """Note relays that do more than repeat a neuron's spikes."""
-    ends = np.concatenate([np.concatenate(part[:2]) for part in parts])
-    for i in np.intersect1d(relays, ends)[:3]:
-        bundle.note("network", "config.json", f"number {i}", "a relay has synapses")
+    for i in np.intersect1d(relays, np.concatenate(synapses[:2]))[:3]:
+        bundle.note("network", CONFIG, f"number {i}", "a relay has synapses")
     dt = bundle.dt
     wanted = {"tau_mem": dt, "v_leak": 0, "tau_syn": 2 * dt, "tau_syn_2": 2 * dt}
     for name, want in {**wanted, "v_threshold": 32767}.items():
         for i in relays[fields[name][relays] != want][:1]:
             have = fields[name][i]
-            bundle.note("network", "config.json", f"number {i}", f"a relay's {name}", have, want)
+            bundle.note("network", CONFIG, f"number {i}", f"a relay's {name}", have, want)
 
 
-def _xylo_specification(bundle: Bundle, config: Any, block: Any, weights: dict[str, Array]) -> None:
+def _xylo_specification(
+        bundle: Bundle, config: Any, block: Any, weights: Any, alias: Array) -> None:
     """Compare specification.npz, the arguments of the vendor's function, with config.json."""
-    parts = {"in": config["input"], "rec": block, "out": config["readout"]}
-    want = {f"weight_shift_{key}": part["weight_bit_shift"] for key, part in parts.items()}
-    names = {"dash_mem": "v_mem_decay", "dash_syn": "i_syn_decay", "threshold": "threshold"}
-    hidden = {**names, "bias_hidden": "v_mem_bias"}
-    if "syn2_weights" in block:
-        hidden["dash_syn_2"] = "i_syn2_decay"
-    readout = {**{f"{name}_out": key for name, key in names.items()}, "bias_out": "v_mem_bias"}
-    for part, columns in ((block, hidden), (config["readout"], readout)):
-        for name, key in columns.items():
-            want[name] = [row[key] for row in part["neurons"]]
-    arrays = {name: np.array(value, np.int16) for name, value in {**want, **weights}.items()}
-    bundle.same("specification.npz", arrays)
+    want: dict[str, Any] = {"aliases": alias} if (alias >= 0).any() else {}
+    for name, part in (("in", config["input"]), ("rec", block), ("out", config["readout"])):
+        two = "syn2_weights" in part or name == "out"
+        want[f"weights_{name}"] = weights[name] if two else weights[name][..., 0]
+        want[f"weight_shift_{name}"] = part["weight_bit_shift"]
+        for key, column in XYLO_COLUMNS.items() if name != "in" else ():
+            if key != "i_syn2_decay" or "syn2_weights" in part:
+                end = "_out" if name == "out" else "_hidden" * (column == "bias")
+                want[column + end] = [row[key] for row in part["neurons"]]
+    arrays = {name: np.array(value, np.int16) for name, value in want.items()}
+    compare_archive(bundle, "specification.npz", arrays)
 
 
 def _xylo_bounds(bundle: Bundle, chip: Chip) -> None:
@@ -205,9 +176,7 @@ def _xylo_bounds(bundle: Bundle, chip: Chip) -> None:
         problem = f"{open_states.sum()} of {open_states.size} states are not proved to stay in 16"
         problem += f" bits, {few} if inputs fire once a step at most"
         found = _xylo_leaving(chip, fields, open_states)
-        bundle.note("overflow", "config.json", "isyn, isyn2, v", problem, found)
-
-
+        bundle.note("overflow", CONFIG, "isyn, isyn2, v", problem, found)
 def _xylo_unproved(chip: Chip, fields: dict[str, Array], inputs: int) -> Array:
     """Return which of isyn, isyn2 and v of each neuron may leave 16 bits.
 

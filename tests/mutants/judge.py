@@ -25,6 +25,8 @@ from tests.mutants.mutant import Mutant
 from tests.mutants.rooms import Room
 
 KILLED, SURVIVED, UNTESTED = "killed", "survived", "untested"
+ENDED, BROKEN = 255, 70  # the status of a process that took too long or too much, or that raised
+VERDICTS = {0: SURVIVED, 1: KILLED, ENDED: KILLED}  # by status: 1 is pytest's for failing tests
 MEMORY = 6 << 30  # bytes of address space
 
 
@@ -82,9 +84,7 @@ class Judge:
             return int(self.fails(names))
 
         status = forked(child, seconds)
-        return (
-            fresh(mutant, names, seconds) if status == 2 else (SURVIVED if status == 0 else KILLED)
-        )
+        return VERDICTS[status] if status in VERDICTS else fresh(mutant, names, seconds)
 
 
 def in_python() -> None:
@@ -93,7 +93,7 @@ def in_python() -> None:
 
 
 def forked(child: Callable[[], int], seconds: float) -> int:
-    """Run ``child`` in a process of its own. Return its status, -1 if it was ended."""
+    """Run ``child`` in a process of its own. Return its status, ``ENDED`` if it was ended."""
     process = os.fork()
     if process == 0:
         null = os.open(os.devnull, os.O_RDWR)
@@ -103,12 +103,17 @@ def forked(child: Callable[[], int], seconds: float) -> int:
         resource.setrlimit(resource.RLIMIT_CPU, (most, most + 1))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        status = 1
+        status = BROKEN
         try:
             status = child()
         finally:
             os._exit(status)
-    return _waited(process, 60 + 20 * seconds)
+    return _waited(process, _patience(seconds))
+
+
+def _patience(seconds: float) -> float:
+    """Return the seconds until a process is ended that gets its CPU seconds on a busy machine."""
+    return 600 + 60 * seconds
 
 
 def _waited(process: int, seconds: float) -> int:
@@ -117,16 +122,23 @@ def _waited(process: int, seconds: float) -> int:
     while time.monotonic() < end:
         done, status = os.waitpid(process, os.WNOHANG)
         if done:
-            return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else -1
+            return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else ENDED
         time.sleep(0.005)
     os.kill(process, signal.SIGKILL)
     os.waitpid(process, 0)
-    return -1
+    return ENDED
 
 
 def fresh(mutant: Mutant, names: list[str], seconds: float) -> str:
-    """Judge a mutant in a process that has imported nothing of nirc."""
-    return SURVIVED if spawned(alone, (mutant, names, seconds), 60 + 20 * seconds) == 0 else KILLED
+    """Judge a mutant in a process that has imported nothing of nirc.
+
+    Tests that could not run, as when a file cannot be imported, kill the mutant only if they pass
+    without it.
+    """
+    status = spawned(alone, (mutant, names, seconds), _patience(seconds))
+    if status not in VERDICTS and spawned(alone, (None, names, seconds), _patience(seconds)) != 0:
+        raise RuntimeError(f"status {status}: these tests do not pass without a mutant: {names}")
+    return VERDICTS.get(status, KILLED)
 
 
 def spawned(function: Callable[..., int], arguments: tuple[object, ...], seconds: float) -> int:
@@ -137,14 +149,14 @@ def spawned(function: Callable[..., int], arguments: tuple[object, ...], seconds
     return _waited(process, seconds)
 
 
-def alone(mutant: Mutant, names: list[str], seconds: float) -> int:
-    """Run tests on a mutant, from its import on. Return 0 if no test fails."""
+def alone(mutant: Mutant | None, names: list[str], seconds: float) -> int:
+    """Run tests on a mutant, from its import on. Return the status of pytest, or ``ENDED``."""
 
     def child() -> int:
-        put_before_import(mutant)
-        if mutant.file.startswith("nirc/mapping/tables"):
-            in_python()
-        options = ["-q", "-x", "-p", "no:cacheprovider"]
-        return int(pytest.main([*options, *names]) != 0)
+        if mutant is not None:
+            put_before_import(mutant)
+            if mutant.file.startswith("nirc/mapping/tables"):
+                in_python()
+        return int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", *names]))
 
-    return int(forked(child, seconds + 4) != 0)
+    return forked(child, seconds + 4)

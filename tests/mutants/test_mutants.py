@@ -6,6 +6,9 @@ import ast
 import subprocess
 import sys
 
+import pytest
+
+from tests.mutants import judge
 from tests.mutants.mutant import ROOT, mutants
 from tests.mutants.rooms import ROOMS
 from tests.mutants.survivors import arguments
@@ -24,6 +27,13 @@ def test_a_fault_is_in_one_line_of_its_file() -> None:
         before = ast.unparse(ast.parse((ROOT / mutant.file).read_bytes())).splitlines()
         after = ast.unparse(mutant.tree()).splitlines()
         assert len([1 for a, b in zip(before, after, strict=True) if a != b]) == 1, mutant.key
+
+
+def test_tests_that_cannot_run_kill_no_mutant() -> None:
+    """A test of another name is no judge. A file that cannot be imported is a fault."""
+    mutant = next(each for each in mutants("nirc/analysis/time_step.py") if each.in_function)
+    with pytest.raises(RuntimeError, match="do not pass without a mutant"):
+        judge.fresh(mutant, ["tests/analysis/test_time_step.py::test_of_another_name"], 5.0)
 
 
 def test_a_sample_of_mutants_is_killed_or_argued() -> None:

@@ -1,0 +1,127 @@
+"""The checker's ranges are those of the chips' own descriptions, though it shares none of them."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nirc.backends.loihi2.tables import network_file as loihi2_file
+from nirc.backends.speck.config import config_file as speck_file
+from nirc.backends.spinnaker2.tables import network_file as spinnaker2_file
+from nirc.backends.xylo.config import config_file as xylo_file
+from nirc.certificate.certificate import CHECKED, reader_of
+from nirc.checker.compare import check
+from nirc.chip.registry import resolve
+from nirc.files.description import File
+from nirc.files.faults import Faults
+from nirc.files.kinds import Array, Integer, Integers, Kind, Many, Map, Maybe, Object, Switch
+from tests.corrupt import Files, bundles, sealed
+from tests.deployed import packed
+
+Path = tuple[Any, ...]
+Range = tuple[float, float]
+Ranged = (Integer, Integers, Array)
+
+
+# Fields of which the checker knows more: the one value that they have, or a narrower range.
+OTHER: dict[str, dict[str, set[Any]]] = {
+    "loihi2": {
+        "projections.num_weight_bits": {8},
+        "projections.weights": {(-256, 255)},  # of the types of all signs together
+        "projections.delays": {(1, 63)},  # none are no array
+    },
+    "spinnaker2": {"inputs.atoms": {(1, 40)}},  # there are no more neurons
+    "speck": {
+        "dvs_layer.cut.x": {79},
+        "dvs_layer.cut.y": {79},
+        "dvs_layer.destinations.feature_shift": {0},
+        "dvs_layer.origin.x": {48},
+        "dvs_layer.origin.y": {48},
+    },
+    "xylo": {
+        "hidden.neurons.alias_target": {(0, 279)},  # there are no more neurons
+        "time_resolution_wrap": {5000},
+    },
+}
+
+
+def described(chip: str, files: Files) -> File:
+    """Return the chip's own description of the file that has its network."""
+    if chip == "loihi2":
+        return loihi2_file()
+    if chip == "spinnaker2":
+        return spinnaker2_file()
+    _, (target, *_) = resolve(json.loads(files["manifest.json"])["target"])
+    return xylo_file(target) if chip == "xylo" else speck_file(target)
+
+
+def ranges(kind: Kind | None, tree: Any, path: Path = ()) -> Iterator[tuple[Path, Range]]:
+    """Yield the path of each value that has a range, and the range."""
+    if isinstance(kind, Maybe) and tree is not None:
+        yield from ranges(kind.kind, tree, path)
+    elif isinstance(kind, Switch):
+        yield from ranges(kind.case(tree), tree, path)
+    elif isinstance(kind, Object):
+        for name in [name for name in kind.fields if name in tree]:
+            yield from ranges(kind.fields[name], tree[name], (*path, name))
+    elif isinstance(kind, Many | Map):
+        for key in range(len(tree)) if isinstance(kind, Many) else tree:
+            yield from ranges(kind.item, tree[key], (*path, key))
+    elif isinstance(kind, Ranged) and np.size(tree) and not getattr(kind, "only", ()):
+        yield (*path, *[0] * np.ndim(tree)), (kind.low, kind.high)
+
+
+def changed(tree: Any, path: Path, value: float) -> Any:
+    """Return a copy of a tree with another value."""
+    tree = copy.deepcopy(tree)
+    above = tree
+    while isinstance(above, dict | list) and len(path) > 1:
+        above, path = above[path[0]], path[1:]
+    above[path if isinstance(above, np.ndarray) else path[0]] = value
+    return tree
+
+
+def out_of_range(chip: str) -> Iterator[tuple[str, Range, Files]]:
+    """Yield each field of the network's file, its range, and a bundle with a value outside."""
+    seen = set()
+    for _, files in reversed(bundles(chip)):
+        file = described(chip, files)
+        tree = file.parse(files[file.name], Faults())
+        for path, (low, high) in ranges(file.root, tree):
+            field = ".".join(key for key in path if isinstance(key, str))
+            if (field, low, high) in seen:
+                continue
+            seen.add((field, low, high))
+            for value in (high + 1, low - 1) if high < 1e38 else (np.inf, -np.inf):
+                try:
+                    data = packed(changed(tree, path, value))
+                except OverflowError:  # the type of an array has no such number
+                    continue
+                yield field, (low, high), sealed({**files, file.name: data})
+
+
+def expected(chip: str, files: Files) -> Any:
+    """Return what the checker's last finding expects, if it could not read on."""
+    (*_, last) = [None, *check(files.__getitem__, reader_of(chip))]
+    if last is None or last.kind != "unreadable" or not last.wanted:
+        return None
+    return ast.literal_eval(last.wanted) if last.wanted[0] in "(0123456789" else last.wanted
+
+
+@pytest.mark.parametrize("chip", CHECKED)
+def test_a_number_outside_its_range_is_refused_with_the_range(chip: str) -> None:
+    """Also where the network that the number stands for would be found to be another."""
+    other: dict[str, set[Any]] = {}
+    tried = list(out_of_range(chip))
+    for field, wanted, files in tried:
+        found = expected(chip, files)
+        if not (isinstance(found, tuple) and found[:2] == pytest.approx(wanted, rel=1e-6)):
+            other.setdefault(field, set()).add(found)
+    assert len(tried) > 20
+    assert other == OTHER[chip]

@@ -1,0 +1,319 @@
+"""The checker reads values, lists and nodes with suspicion. Its kernels are those of the field."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nirc.checker import network, values
+from nirc.checker.kernels import conv2d, sum_pool2d, windows
+from nirc.checker.network import composed, delay, flatten, linear, scale
+from nirc.checker.values import Finding, demand, fit, in_full, integers, parsed
+
+FITS: list[tuple[Any, Any]] = [
+    ((0, 3), 0),
+    ((0, 3), 3),
+    ((-2, 3, 1), [-2, 3]),
+    ((0, 3, 2), [[1, 2], [3, 0]]),
+    ((0, 3, 1), []),
+    ([int, ...], [1, 2, 3]),
+    ([int, ...], []),
+    ([1, "a"], [1, "a"]),
+    ({"a": int}, {"a": 1}),
+    ({"a": int, ...: str}, {"a": 1, "b": "x"}),
+    ({"a": int, ...: str}, {"a": 1}),
+    ({1, 2}, 2),
+    ({"a": 0}.keys(), "a"),
+    (object, None),
+    (None, None),
+    (False, False),
+    (1.0, 1.0),
+    (str, "x"),
+]
+MISFITS: list[tuple[Any, Any]] = [
+    ((0, 3), -1),
+    ((0, 3), 4),
+    ((0, 3), True),
+    ((0, 3), 1.0),
+    ((0, 3), [1]),
+    ((0, 3, 1), 1),
+    ((0, 3, 1), [4]),
+    ((0, 3, 1), [-1, 0]),
+    ((0, 3, 1), [True]),
+    ((0, 3, 2), [[1], [2, 3]]),
+    ((0, 3, 2), [1, 2]),
+    ((0, 3, 2), [[1], 2]),
+    ([int, ...], [1, "a"]),
+    ([int, ...], {"a": 1}),
+    ([1, 2], [1]),
+    ([1, 2], [1, 2, 3]),
+    ([1, 2], [2, 1]),
+    ({"a": int}, {"a": "x"}),
+    ({"a": int}, {}),
+    ({"a": int}, {"a": 1, "b": 1}),
+    ({"a": int, ...: str}, {"b": "x"}),
+    ({"a": int, ...: str}, {"a": 1, "b": 1}),
+    ({1, 2}, 3),
+    ({1, 2}, 1.0),
+    ({1, 2}, True),
+    (str, 1),
+    (1, True),
+    (1, 1.0),
+    (True, 1),
+    (None, 0),
+]
+
+
+@pytest.mark.parametrize(("pattern", "value"), FITS)
+def test_a_value_fits_its_pattern(pattern: Any, value: Any) -> None:
+    found = fit("f", value, pattern)
+    assert np.array_equal(found, value)
+    assert isinstance(found, np.ndarray) == (type(pattern) is tuple and len(pattern) == 3)
+
+
+@pytest.mark.parametrize(("pattern", "value"), MISFITS)
+def test_a_value_that_does_not_fit_is_named(pattern: Any, value: Any) -> None:
+    with pytest.raises(Finding) as found:
+        fit("f", {"a": [value]}, {"a": [pattern]})
+    assert (found.value.kind, found.value.file) == ("unreadable", "f")
+    assert found.value.place.startswith("a[0]")
+
+
+def test_a_finding_is_a_line_of_printable_text() -> None:
+    named = Finding("network", "f", "a\x1b", "it differs", "\u202e", 2)
+    assert str(named) == r"f: a\x1b: it differs, found \u202e, expected 2"
+    assert str(Finding("network", "f", "a", "it differs", 1)) == "f: a: it differs, found 1"
+    assert str(Finding("network", "f", "a", "it differs")) == "f: a: it differs"
+    assert len(Finding("network", "f", "a" * 200, "it differs").place) == 80
+    demand(1, "f", "a", "never")
+    with pytest.raises(Finding) as found:
+        demand(np.bool_(False), "f", "a", "it differs", kind="route")
+    assert found.value.kind == "route"
+
+
+@given(st.lists(st.integers(-5, 5)), st.integers(-3, 3), st.integers(1, 9), st.integers(-4, 4))
+def test_runs_are_lists_in_full(before: list[int], first: int, count: int, step: int) -> None:
+    found = in_full("f", [*before, [first, count, step], None], "p")
+    assert found == [*before, *(first + i * step for i in range(count)), None]
+
+
+@pytest.mark.parametrize("run", [[0, 0, 1], [0, 1], [0, 2.0, 1], [None, 2, 1], [0, 2, True]])
+def test_odd_runs_are_refused(run: list[Any]) -> None:
+    with pytest.raises(Finding):
+        in_full("f", [run], "p")
+
+
+def test_a_list_in_full_has_a_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(values, "MOST", 10)
+    assert in_full("f", [[None, 4, 0], [1, 6, 1]], "p")[-1] == 6
+    for row in ([[None, 4, 0], [1, 7, 1]], [[11, 2, 1]], [[-11, 2, 1]], [[0, 2, 11]]):
+        with pytest.raises(Finding):
+            in_full("f", row, "p")
+
+
+def test_json_has_each_name_once() -> None:
+    assert parsed("f", b'{"a": 1}', object) == {"a": 1}
+    for text in (b'{"a": 1, "a": 1}', b"{", b"\xff", b"[" * 100_000):
+        with pytest.raises(Finding):
+            parsed("f", text, object)
+
+
+def test_integers_keep_the_lengths_of_their_lists() -> None:
+    assert integers([[], []], 0, 1, 2).shape == (2, 0)
+    assert integers([], 0, 1, 2).shape == (0, 0)
+    assert integers([[1, 0]], 0, 1, 2).dtype == np.int64
+
+
+def matrix(synapses: Any, n_out: int, n_in: int) -> Any:
+    """Return the synapses as a matrix."""
+    to, frm, weight = synapses
+    dense = np.zeros((n_out, n_in))
+    np.add.at(dense, (to, frm), weight)
+    return dense
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_two_operators_make_the_product_of_their_matrices(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    first, second = (rng.integers(-2, 3, shape).astype(float) for shape in ((4, 3), (5, 4)))
+    a, _ = linear("a", (3,), first)
+    b, behind = linear("b", (4,), second)
+    assert behind == (5,) and np.array_equal(matrix(composed(a, b), 5, 3), second @ first)
+    assert composed(None, b) is b and composed(a, None) is a
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_windows_are_those_of_a_convolution(seed: int) -> None:
+    """Every pixel of the output, every tap, one by one."""
+    rng = np.random.default_rng(seed)
+    out, into, ky, kx, sy, sx, dy, dx = rng.integers(1, 4, 8).tolist()
+    high, wide = rng.integers(3, 8, 2).tolist()
+    pads = rng.integers(0, 3, 4).tolist()  # above, left, below, right
+    weight = rng.integers(-1, 2, (out, into, ky, kx))
+    found = windows(weight != 0, (into, high, wide), [sy, sx], pads, [dy, dx])
+    sides = [
+        max(0, (high + pads[0] + pads[2] - dy * (ky - 1) - 1) // sy + 1),
+        max(0, (wide + pads[1] + pads[3] - dx * (kx - 1) - 1) // sx + 1),
+    ]
+    wanted = np.zeros((out, *sides, into, high, wide))
+    for o, y, x, i, a, b in np.ndindex(out, *sides, into, ky, kx):
+        at = y * sy - pads[0] + a * dy, x * sx - pads[1] + b * dx
+        if 0 <= at[0] < high and 0 <= at[1] < wide:
+            wanted[o, y, x, i, at[0], at[1]] += weight[o, i, a, b]
+    shape, to, frm, tap = found
+    assert shape == (out, *sides)
+    dense = matrix((to, frm, weight.ravel()[tap]), wanted[..., 0, 0, 0].size, into * high * wide)
+    assert np.array_equal(dense, wanted.reshape(dense.shape))
+
+
+TWO, ONE = np.full(2, 2), np.ones(2, int)
+KERNEL = np.ones((3, 2, 2, 2))
+CONV: dict[str, Any] = {
+    "weight": KERNEL,
+    "bias": np.zeros(3),
+    "stride": TWO,
+    "padding": ONE,
+    "dilation": ONE,
+    "groups": np.array(1),
+    "input_shape": np.array([4, 6]),
+}
+
+
+def test_nodes_of_a_network_have_the_shapes_that_arrive() -> None:
+    (to, _, weight), behind = conv2d("c", (2, 4, 6), **CONV)
+    assert behind == (3, 3, 4) and set(weight) == {1.0} and to.max() == 35
+    pooled, behind = sum_pool2d("p", (2, 4, 6), TWO, TWO, 0 * ONE)
+    assert behind == (2, 2, 3)
+    assert matrix(pooled, 12, 48).sum(1).tolist() == [4.0] * 12
+    assert matrix(pooled, 12, 48)[11, 24:].sum() == 4
+    assert matrix(scale("s", (2,), np.array([2, -3]))[0], 2, 2).tolist() == [[2, 0], [0, -3]]
+    assert flatten("f", (2, 3), np.array(-2), np.array(-1), np.array([2, 3])) == (None, (6,))
+    assert delay("d", (2,), np.ones(2)) == (None, (2,))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"bias": np.ones(3)},
+        {"bias": np.zeros(2)},
+        {"groups": np.array(2)},
+        {"input_shape": np.array([4, 5])},
+        {"stride": 0 * ONE},
+        {"dilation": 0 * ONE},
+        {"padding": -ONE},
+        {"stride": np.ones(3, int)},
+        {"padding": np.ones(3, int)},
+        {"dilation": np.ones(3, int)},
+        {"weight": np.ones((3, 1, 2, 2))},
+        {"weight": np.ones((3, 2, 2))},
+        {"weight": np.ones((3, 2, 0, 2))},
+    ],
+)
+def test_odd_convolutions_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(Finding):
+        conv2d("c", (2, 4, 6), **{**CONV, **change})
+
+
+def test_nodes_that_do_not_fit_are_refused() -> None:
+    odd = [
+        lambda: linear("l", (3,), np.ones((2, 4))),
+        lambda: scale("s", (3,), np.ones(2)),
+        lambda: flatten("f", (2, 3), np.array(-1), np.array(-1), np.array([2, 3])),
+        lambda: flatten("f", (2, 3), np.array(-2), np.array(0), np.array([2, 3])),
+        lambda: flatten("f", (2, 3), np.array(-2), np.array(-1), np.array([3, 2])),
+        lambda: delay("d", (2,), np.array([1.0, 2.0])),
+        lambda: delay("d", (2,), np.ones(3)),
+    ]
+    for each in odd:
+        with pytest.raises(Finding):
+            each()
+
+
+LIF = {"type": "LIF", "tau": TWO, "r": ONE, "v_leak": ONE, "v_threshold": ONE, "v_reset": ONE}
+
+
+def test_a_population_has_the_fields_of_its_type() -> None:
+    notes = {"metadata/rule": np.array("fire"), "metadata/scale": np.array([4]), "metadata/x": ONE}
+    found = network.population("n", {**LIF, **notes})
+    assert (found.n, found.rule, found.scale) == (2, "fire", [4.0, 4.0])
+    assert set(found.fields) == {*LIF, "x"} - {"type"} and found.fields["tau"].tolist() == [2, 2]
+    one = {"v_reset": np.ones(3)}, {"more": ONE}, {"metadata/x": np.ones(3)}, {"tau": np.ones(1)}
+    for change in one:
+        with pytest.raises(Finding):
+            network.population("n", {**LIF, **notes, **change})
+    with pytest.raises(Finding):
+        network.population("n", {**{k: v for k, v in LIF.items() if k != "tau"}, **notes})
+
+
+def whole(**change: Any) -> dict[str, Any]:
+    """Return the datasets of a network of two inputs and two neurons, by path."""
+    w = {"type": np.array("Linear"), "weight": np.eye(2), "metadata/receptor": 0}
+    nodes = {
+        "in": {"type": np.array("Input"), "shape": np.array([2])},
+        "w": {**w, "metadata/feedback": 1},
+        "d": {"type": np.array("Delay"), "delay": np.full(2, 3.0)},
+        "n": {**LIF, "type": np.array("LIF"), "metadata/rule": np.array("fire")},
+        "late": {"type": np.array("Delay"), "delay": np.full(2, 2.0)},
+        "out": {"type": np.array("Output"), "shape": np.array([2])},
+    }
+    paths = {f"node/nodes/{n}/{key}": v for n, node in nodes.items() for key, v in node.items()}
+    edges = [("in", "w"), ("w", "d"), ("d", "n"), ("n", "late"), ("late", "out")]
+    head = {"node/type": "NIRGraph", "version": "1.0.8", "node/metadata/nirc_units": "chip"}
+    made = {**paths, **head, "node/edges": np.array(edges)}
+    return {path: value for path, value in {**made, **change}.items() if value is not None}
+
+
+def test_a_network_is_read_with_its_delays() -> None:
+    lists = {
+        "node/metadata/projection_0": np.array("n\nn\n1\n1\n4"),
+        "node/metadata/projection_0_target": np.array([0, 1]),
+        "node/metadata/projection_0_source": np.array([1, 1]),
+        "node/metadata/projection_0_weight": np.array([5, 6]),
+    }
+    found = network.Network(whole(**lists), 1.0)
+    assert (found.inputs, found.ends) == ({"in": (2,)}, {"out": ("n", 2)})
+    assert found.offsets() == {"in": 0, "n": 2}
+    (first, second) = found.projections
+    assert first[:4] == ("in", "n", 0, 4) and second[:4] == ("n", "n", 1, 5)
+    assert matrix(first[4], 2, 2).tolist() == np.eye(2).tolist()
+    assert matrix(second[4], 2, 2).tolist() == [[0, 5], [0, 6]]
+    for path in lists:
+        with pytest.raises((Finding, ValueError)):
+            network.Network(whole(**{**lists, path: None}), 1.0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": "1.0.7"},
+        {"node/type": "LIF"},
+        {"node/metadata/nirc_units": "volt"},
+        {"node/more": 1},
+        {"node/nodes/w/metadata/feedback": 2},
+        {"node/nodes/w/metadata/receptor": None},
+        {"node/nodes/w/type": np.array("Affine")},
+        {"node/nodes/d/delay": np.full(2, 2.5)},
+        {"node/nodes/w/weight": np.ones((3, 2))},
+        {"node/nodes/in/more": np.ones(1)},
+        {"node/nodes/late/metadata/receptor": 0},
+        {"node/nodes/lost/type": np.array("Delay"), "node/nodes/lost/delay": np.ones(2)},
+        {"node/edges": np.array([("in", "w"), ("w", "n"), ("n", "d"), ("d", "out")])},
+    ],
+)
+def test_a_network_with_odd_nodes_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(Finding):
+        network.Network(whole(**change), 1.0)
+
+
+def test_a_step_of_a_network_is_named_unless_it_is_one() -> None:
+    assert network.Network(whole(**{"node/metadata/dt": 0.5}), 0.5).projections[0][3] == 7
+    with pytest.raises(Finding):
+        network.Network(whole(), 0.5)
+    with pytest.raises(Finding):
+        network.Network(whole(**{"node/metadata/dt": 0.5}), 1.0)
+    assert json.dumps(network.Network(whole(**{"node/metadata/dt": 1.0}), 1.0).ends)
