@@ -1,4 +1,4 @@
-"""What readers of chips share whose network is in config.json, and in an archive once more."""
+"""Checks of chips whose network is in config.json, and in an archive once more."""
 
 from __future__ import annotations
 

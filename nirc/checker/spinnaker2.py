@@ -71,8 +71,8 @@ def spinnaker2(bundle: Bundle) -> Chip:
     fit("manifest.json", bundle.manifest["target"], targets, "target")
     tree = network_file(bundle, "nirc-spinnaker2-1", SPIN_BLOCKS)
     ids, number, chip = numbered(tree, {b["name"]: b["n"] for b in tree["populations"]})
-    first = tree["inputs"][:len(bundle.network.inputs)]  # other inputs copy some channels
-    given = sorted(channel for block in first for channel in block["channels"].tolist())
+    known = [b["channels"] for b in tree["inputs"][:len(bundle.network.inputs)]]  # then copies
+    given = sorted(np.concatenate([np.zeros(0, int), *known]).tolist())
     sound = given == list(range(chip.channels))
     sound = sound and all(b["channels"].max(initial=-1) < chip.channels for b in tree["inputs"])
     demand(sound, NETWORK, "inputs", "a channel is missing or there twice")

@@ -212,7 +212,8 @@ def _xylo_unproved(chip: Chip, fields: dict[str, Array], inputs: int) -> Array:
 def _xylo_leaving(chip: Chip, fields: dict[str, Array], open_states: Array) -> str:
     """Return how many states leave 16 bits in runs from cleared states, and an input.
 
-    A run has 15 spikes a step on all channels that excite, or inhibit, one neuron.
+    A run has 15 spikes a step on all channels that excite, or inhibit, one neuron, and after half
+    of its steps on the others.
     """
     source, target, receptor, _, weight = chip.synapses
     n, first = len(chip.rules), chip.channels
@@ -232,6 +233,7 @@ def _xylo_leaving(chip: Chip, fields: dict[str, Array], open_states: Array) -> s
         return np.maximum(np.floor(x / tau), np.minimum(x, 1))
 
     for step in range(100):
+        x = np.roll(x, len(aims), 1) if step == 50 else x
         isyn += w @ (x + spikes)
         after = isyn - leak(isyn, tau)
         v += after.sum(0) + bias - leak(v, mem)

@@ -13,7 +13,7 @@ from nirc.api import Bundle
 from nirc.certificate.certificate import CERTIFICATE, CHECKED, reader_of
 from nirc.certificate.network import NETWORK
 from nirc.checker.compare import check
-from nirc.checker.values import Refused, parsed
+from nirc.checker.values import Finding, parsed
 from nirc.diagnostics.usage import UnusableBundle
 from nirc.files.bundle import contents
 from nirc.ir.arrays import Shape
@@ -82,7 +82,7 @@ def network_of(bundle: Bundle) -> ChipNetwork:
         tree = parsed(CERTIFICATE, files[CERTIFICATE], WANTED)
         arrays = dict(_dataset(row, files[NETWORK]) for row in tree["datasets"])
         return _Reader(arrays, tree, bundle.manifest["dt"] or 1.0).network()
-    except (Refused, LookupError, TypeError, ValueError) as error:
+    except (Finding, LookupError, TypeError, ValueError) as error:
         problem = f"`{NETWORK}` does not hold a network: {error}"
         raise UnusableBundle(
             where=NETWORK, problem=problem, help="compile again"
