@@ -17,19 +17,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from nirc.certificate.certificate import certified
 from nirc.certificate.checking import check_compiled
-from nirc.chip import registry
+from nirc.chip import registry, trained
 from nirc.chip.backend import Backend, Mapped
 from nirc.chip.fitting import first_fit
 from nirc.chip.running import Samples, calibration_raster, run_bundle
 from nirc.chip.target import Target
 from nirc.diagnostics.errors import Diagnostic, warn
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.training import TrainedIntegersUnused, TrainedIntegersUsed
 from nirc.diagnostics.usage import UnusableBundle, WrongType
 from nirc.files import bundle
+from nirc.files.bounds import printable
 from nirc.files.data import Data
 from nirc.files.foreign import digest_of_file
 from nirc.files.manifest import SCHEMA, sha256
 from nirc.frontend.load import load_layers
+from nirc.frontend.raw import RawGraph
 from nirc.ir.populations import Sink, Source
 from nirc.ir.program import Program
 from nirc.ir.text import digest
@@ -192,7 +195,9 @@ def compile_model(
         raster = calibration_raster(calibration, channels, log)
         quantise = backend.calibrate(Calibration(raster, stages.discrete, options.seed, progress))
     legal = run_passes(stages.discrete, backend.legalise(), log, observe)
-    integer = run_passes(legal, quantise, log, observe)
+    integer = _trained(raw, legal, backend, log) if _may_be_trained(calibration, options) else None
+    if integer is None:
+        integer = run_passes(legal, quantise, log, observe)
     report_silent_outputs(
         stages.reference,
         legal,
@@ -215,6 +220,28 @@ def compile_model(
     return Compiled(backend, stages, legal, integer, mapped, chip_files, options, tuple(candidates))
 
 
+def _may_be_trained(calibration: Samples | None, options: Options) -> bool:
+    """Return True if nothing asks for another rounding."""
+    return calibration is None and options.weight_bits is None
+
+
+def _trained(raw: RawGraph, legal: Program, backend: Backend, log: Log) -> Program | None:
+    """Return the integers that the file carries for this chip, None without (U643, U644)."""
+    training = backend.training()
+    if not raw.integers or training is None:
+        return None
+    try:
+        target = trained.target_of(raw.integers)
+        if target != backend.name:
+            raise trained.UnusableNoteError(f"they are for {printable(target)}")
+        integer = trained.unpacked(raw.integers, legal, training)
+    except trained.UnusableNoteError as error:
+        log.add(TrainedIntegersUnused(reason=str(error)))
+        return None
+    log.add(TrainedIntegersUsed(target=target))
+    return integer
+
+
 @with_one_thread
 def recompiled(compiled: Compiled, integer: Program, *, log: Log | None = None) -> Compiled:
     """Return ``compiled`` with other numbers in its integer form, such as trained ones.
@@ -231,6 +258,19 @@ def recompiled(compiled: Compiled, integer: Program, *, log: Log | None = None) 
     mapped = first_fit(backend, compiled.candidates, integer, legal, options.search, log)
     files = _bundle(backend, mapped, compiled.stages, integer, options, log, notes)
     return replace(compiled, integer=integer, mapped=mapped, bundle=files)
+
+
+def emulated(compiled: Compiled, integer: Program, inputs: NDArray[Any], mode: str) -> Run:
+    """Run other integers of ``compiled`` in the emulator, as ``recompiled`` would emit them.
+
+    All populations are recorded. Raises ``CompileError``, and ``UsageError`` (U607) for a mode.
+    """
+    backend, options = compiled.backend, compiled.options
+    mapped = first_fit(backend, compiled.candidates, integer, compiled.legal, options.search, Log())
+    files = backend.emit(mapped, dt_s=compiled.stages.continuous.dt_s)
+    ends = _ends(mapped, compiled.stages)
+    names = [*mapped.blocks]
+    return run_bundle(ends, files, inputs, mode=mode, record=names, progress=None, log=Log())
 
 
 def chip_options(chip: object) -> tuple[tuple[str, str], ...]:
@@ -271,12 +311,6 @@ def _bundle(
     notes: Mapping[str, Any],
 ) -> Bundle:
     dt_s = stages.continuous.dt_s
-    sinks = stages.discrete.nodes(Sink)
-    delays = chain.from_iterable([sink.delay_steps] * sink.n for sink in sinks.values())
-    latency = [chip - model for chip, model in zip(mapped.latency_steps, delays, strict=True)]
-    order = {name: place for place, name in enumerate(execution_order(stages.discrete))}
-    blocks = sorted(mapped.blocks, key=lambda name: order.get(name, len(order)))
-    places = {name: place for place, name in enumerate(blocks)}
     files = backend.emit(mapped, dt_s=dt_s)
     differs = differences(stages.reference, integer)
     report = report_tree(mapped, stages.discrete, stages.reading, differs, log.diagnostics)
@@ -285,7 +319,6 @@ def _bundle(
         "schema": SCHEMA,
         "nirc_version": __version__,
         "ortools_version": version("ortools"),
-        "target": mapped.target.name,
         "part": mapped.target.part,
         "dt": dt_s,
         "options": {**options.as_tree(), "chip": backend.settings},
@@ -294,7 +327,28 @@ def _bundle(
         "model": stages.layers.name,
         "input_sha256": notes["input_sha256"],
         "input_shape": [list(s.shape) for s in stages.discrete.nodes(Source).values()],
-        "output_shape": [list(s.shape) for s in sinks.values()],
+        "output_shape": [list(s.shape) for s in stages.discrete.nodes(Sink).values()],
+        **_ends(mapped, stages),
+    }
+    manifest |= notes
+    files |= certified(integer, mapped, manifest, files, log)
+    files["report.html"] = report_html(report, manifest)
+    manifest["files"] = {name: sha256(data) for name, data in sorted(files.items())}
+    check_compiled(bundle.contents(manifest, files), integer, log)
+    log.raise_if_errors()
+    return Bundle(bundle.signed(manifest), files, tuple(log.diagnostics))
+
+
+def _ends(mapped: Mapped, stages: Stages) -> dict[str, Any]:
+    """Return the part of the manifest that a run needs."""
+    sinks = stages.discrete.nodes(Sink).values()
+    delays = chain.from_iterable([sink.delay_steps] * sink.n for sink in sinks)
+    latency = [chip - model for chip, model in zip(mapped.latency_steps, delays, strict=True)]
+    order = {name: place for place, name in enumerate(execution_order(stages.discrete))}
+    blocks = sorted(mapped.blocks, key=lambda name: order.get(name, len(order)))
+    places = {name: place for place, name in enumerate(blocks)}
+    return {
+        "target": mapped.target.name,
         "input_map": list(mapped.input_map),
         "output_map": list(mapped.output_map),
         "output_kind": "membrane" if mapped.silent_outputs else "spikes",
@@ -310,13 +364,6 @@ def _bundle(
             for name, block in mapped.blocks.items()
         },
     }
-    manifest |= notes
-    files |= certified(integer, mapped, manifest, files, log)
-    files["report.html"] = report_html(report, manifest)
-    manifest["files"] = {name: sha256(data) for name, data in sorted(files.items())}
-    check_compiled(bundle.contents(manifest, files), integer, log)
-    log.raise_if_errors()
-    return Bundle(bundle.signed(manifest), files, tuple(log.diagnostics))
 
 
 def _model_digest(model: object) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from nirc.backends.loihi2 import rule
 from nirc.backends.loihi2.drive import Drive
 from nirc.backends.loihi2.limits import BIAS_EXP, BIAS_MANT, DU, STATE, STATE_SHIFT, VTH, WRAP
-from nirc.backends.loihi2.neuron import LoihiNeuron, run_without_input, start_value
+from nirc.backends.loihi2.neuron import BinaryInput, LoihiNeuron, run_without_input, start_value
 from nirc.backends.loihi2.plan import split_bias
 from nirc.chip.training import Mantissas, Multiples, Place, Trainable, Trainables
 from nirc.ir.arrays import Float, Int, frozen_integers
@@ -61,6 +61,10 @@ NEURON: tuple[Step, ...] = (
 class LoihiTraining:
     """``nirc.chip.training.Training`` of Loihi 2. ``bits``: of a weight."""
 
+    payloads: ClassVar[tuple[type, ...]] = (
+        LoihiNeuron,
+        BinaryInput,
+    )
     bits: int = OWN_BITS
 
     def computation(self, population: Population[Any]) -> Computation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from nirc.rounding.rule import OWN_BITS, narrowed
 class SpeckTraining:
     """``nirc.chip.training.Training`` of Speck by steps. ``bits``: of a weight."""
 
+    payloads: ClassVar[tuple[type, ...]] = (SpeckNeuron,)
     bits: int = OWN_BITS
 
     def computation(self, population: Population[Any]) -> Computation:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from nirc.backends.spinnaker2.limits import DECAY, DELAYED_WEIGHT, FLOAT32, WEIGHT
 from nirc.backends.spinnaker2.neuron import SpinNeuron, single
 from nirc.backends.spinnaker2.quantise import TINY
+from nirc.backends.spinnaker2.spike_sources import Copy as Copied
 from nirc.backends.spinnaker2.spike_sources import start
 from nirc.chip.training import Multiples, Place, Singles, Trainable, Trainables
-from nirc.ir.arrays import Float, Int
+from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.computation import (
     OUT,
     SPIKES,
@@ -51,6 +52,10 @@ FIELDS = {
 class Spinnaker2Training:
     """``nirc.chip.training.Training`` of SpiNNaker2. ``bits``: of a weight."""
 
+    payloads: ClassVar[tuple[type, ...]] = (
+        SpinNeuron,
+        Copied,
+    )
     bits: int = OWN_BITS
 
     def computation(self, population: Population[Any]) -> Computation:
@@ -92,12 +97,26 @@ class Spinnaker2Training:
 
     def changed(self, program: Program, values: Mapping[str, Mapping[str, Float]]) -> Program:
         """Return the program with other numbers, and the starts of neurons that follow."""
-        nodes = {}
+        nodes: dict[str, object] = {}
         for name, of in values.items():
             fields: dict[str, Any] = {FIELDS[key]: single(value) for key, value in of.items()}
             neuron = _begun(replace(program[name].dynamics, **fields), program[name].dynamics)
             nodes[name] = program[name].with_dynamics(neuron)
-        return program.mapped(nodes)
+        nodes = dict(program.graph.nodes(data="payload")) | nodes
+        return program.rebuilt(nodes, _stored(program))
+
+
+def _stored(program: Program) -> Iterator[tuple[str, str, Projection]]:
+    """Yield the projections without synapses of weight 0, which the chip does not store."""
+    for source, target, p in program.edges():
+        op = p.ops[-1] if p.ops else None
+        if not isinstance(op, Sparse) or op.value.all():
+            yield source, target, p
+        elif op.value.any():
+            kept = np.flatnonzero(op.value)
+            value = frozen(op.value[kept])
+            fewer = replace(op, target=op.target[kept], source=op.source[kept], value=value)
+            yield source, target, replace(p, ops=(*p.ops[:-1], fewer))
 
 
 def _current(state: str, source: str, decay: str) -> list[Step]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -45,6 +45,7 @@ DECAYS = {"dash_mem": "decay_mem", "dash_syn": "decay_syn", "dash_syn_2": "decay
 class XyloTraining:
     """``nirc.chip.training.Training`` of Xylo. ``bits``: of a weight."""
 
+    payloads: ClassVar[tuple[type, ...]] = (XyloNeuron,)
     bits: int = OWN_BITS
 
     def computation(self, population: Population[Any]) -> Computation:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -24,6 +24,10 @@ class Reals:
     low: float = -np.inf
     high: float = np.inf
 
+    def holds(self, values: Float) -> bool:
+        """Return True if all ``values`` are on the grid."""
+        return bool(((values >= self.low) & (values <= self.high)).all())
+
 
 @dataclass(frozen=True)
 class Multiples:
@@ -33,6 +37,12 @@ class Multiples:
     high: float
     step: float = 1.0
 
+    def holds(self, values: Float) -> bool:
+        """Return True if all ``values`` are on the grid."""
+        steps = values / self.step
+        inside = (steps >= self.low) & (steps <= self.high)
+        return bool((inside & (steps == np.rint(steps))).all())
+
 
 @dataclass(frozen=True)
 class Mantissas:
@@ -40,6 +50,12 @@ class Mantissas:
 
     top: float
     most: int
+
+    def holds(self, values: Float) -> bool:
+        """Return True if all ``values`` are on the grid."""
+        steps = [values / 2.0**k for k in range(self.most + 1)]
+        held = [(s == np.rint(s)) & (np.abs(s) <= self.top) for s in steps]
+        return bool(np.any(held, axis=0).all())
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,10 @@ class ShiftDecays:
     least: int
     most: int
 
+    def holds(self, values: Float) -> bool:
+        """Return True if all ``values`` are on the grid."""
+        return bool(np.isin(values, 1 - np.exp2(-np.arange(self.least, self.most + 1.0))).all())
+
 
 @dataclass(frozen=True)
 class Singles:
@@ -56,6 +76,11 @@ class Singles:
 
     low: float = -np.inf
     high: float = np.inf
+
+    def holds(self, values: Float) -> bool:
+        """Return True if all ``values`` are on the grid."""
+        inside = (values >= self.low) & (values <= self.high)
+        return bool((inside & (values == values.astype(np.float32))).all())
 
 
 Grid = Reals | Multiples | Mantissas | ShiftDecays | Singles
@@ -90,7 +115,12 @@ class Trainables:
 
 
 class Training(Protocol):
-    """A chip's integer program: its computation, and its changes."""
+    """A chip's integer program: its computation, and its changes.
+
+    ``payloads``: the classes of its populations.
+    """
+
+    payloads: ClassVar[tuple[type, ...]]
 
     def computation(self, population: Population[Any]) -> Computation:
         """Return one step of an integer population."""

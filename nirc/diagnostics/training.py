@@ -111,3 +111,50 @@ class NoTraining(TorchMissing):
     def words(self) -> Words:
         message = f"the backend of `{self.target}` does not describe which numbers may change"
         return Words(message, found=self.target, help="see Backend.training")
+
+
+class TrainedIntegersUsed(Finding):
+    code = "U643"
+    title = "the file carries integers for this chip"
+    severity = "note"
+    meaning = """
+    `nirc.torch.to_nir` and `nirc fit` write, beside the network, the integers that training found
+    for one chip. A compilation for this chip takes them as they are and rounds nothing.
+    """
+    example = "`nirc fitted.nir --target xylo`, where fitted.nir was trained for xylo."
+    what_to_do = """
+    Nothing. Give `--calibrate` or `--weight-bits` to round the network itself.
+    """
+    sources = "`nirc/chip/trained.py`."
+
+    target: str
+
+    def words(self) -> Words:
+        return Words(
+            f"the file carries integers that were trained for {self.target}: they are used"
+        )
+
+
+class TrainedIntegersUnused(Finding):
+    code = "U644"
+    title = "integers that the file carries are not used"
+    severity = "warning"
+    meaning = """
+    The file carries integers for a chip, beside its network. They are for another chip, or they do
+    not belong to this network as it is read now: it was changed, or other options or another
+    version of nirc read it otherwise, or the note is damaged. nirc rounds the network itself.
+    """
+    example = """
+    A file trained for xylo with `dt=1e-4` is compiled with `--dt 1e-3`.
+    """
+    what_to_do = """
+    Compile with the options of the training. Train again with the network as it is now.
+    """
+    sources = "`nirc/chip/trained.py`."
+
+    reason: str
+
+    def words(self) -> Words:
+        help_ = "compile with the options of the training"
+        message = f"the integers that the file carries are not used: {self.reason}"
+        return Words(message, help=help_)

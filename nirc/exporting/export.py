@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from nirc.api import Options, compile_model, lower
+from nirc.api import Options, Stages, compile_model, lower
 from nirc.chip.running import Samples
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.outcome import LoadWithArgument
@@ -78,10 +78,16 @@ def exported(
     if simulator is not None:
         programs["float"] = stages.reference
         return for_simulator(simulator, programs[stage], log)
-    graph = to_graph(programs[stage], log)
     if stage == "float":
-        return Exported(nir_bytes(graph, _as_read(stages.reading, graph)))
+        return Exported(float_stage(stages, log))
+    graph = to_graph(programs[stage], log)
     return Exported(nir_bytes(graph, {FROM_KEY: _letter_for(programs[stage])}))
+
+
+def float_stage(stages: Stages, log: Log, notes: Mapping[str, bytes] | None = None) -> bytes:
+    """Return the model with physical parameters as NIR. ``notes``: for the metadata of the file."""
+    graph = to_graph(stages.continuous, log)
+    return nir_bytes(graph, {**_as_read(stages.reading, graph), **(notes or {})})
 
 
 def for_simulator(simulator: str, program: Program, log: Log) -> Exported:

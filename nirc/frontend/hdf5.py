@@ -8,7 +8,7 @@ outermost graph that names the writer of the file. Nodes are sorted by name.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,9 +50,11 @@ from nirc.files.hdf5.text import Texts, is_text
 from nirc.frontend.raw import (
     FROM_KEY,
     FROM_PLACE,
+    INTEGERS_KEY,
     Field,
     RawGraph,
     RawNode,
+    bytes_of,
     is_large,
     of_first_row,
     recorded_text,
@@ -131,6 +133,7 @@ class _Reader:
         graph = replace(
             self._graph(node, members, "", self._version(names)),
             recorded=self._recorded(node, members),
+            integers=self._integers(node, members),
         )
         if self.slashed:
             self.log.add(SlashInName(where="nodes", names=[printable(n) for n in self.slashed]))
@@ -172,6 +175,18 @@ class _Reader:
                 )
             self.log.add(note)
             return ""
+
+    def _integers(self, node: Any, members: list[str]) -> bytes:
+        """Return the bytes of integers for a chip, or none. Other contents are none."""
+        with suppress(RefusalError):
+            group = self.hdf5.open(node, "metadata") if "metadata" in members else None
+            if group is None or not self.hdf5.is_group(group):
+                return b""
+            if INTEGERS_KEY in self.hdf5.names(group):
+                item = self.hdf5.open(group, INTEGERS_KEY)
+                if self.hdf5.is_dataset(item) and not is_text(item):
+                    return bytes_of(self.hdf5.numbers(item))
+        return b""
 
     @contextmanager
     def _inside(self, group: Any) -> Iterator[None]:

@@ -28,9 +28,11 @@ from nirc.files.bounds import (
 )
 from nirc.frontend.raw import (
     FROM_KEY,
+    INTEGERS_KEY,
     Field,
     RawGraph,
     RawNode,
+    bytes_of,
     is_large,
     of_first_row,
     recorded_text,
@@ -52,7 +54,7 @@ def raw_from_object(graph: object, log: Log, *, outline: bool = False) -> RawGra
     raw = RawGraph({}, ())
     try:
         raw = _Converter(log, outline=outline).graph(graph, "", version=_version(graph))
-        raw = replace(raw, recorded=_recorded(graph, log))
+        raw = replace(raw, recorded=_recorded(graph, log), integers=_integers(graph))
     except RefusalError as refusal:
         log.add(refusal.finding)
     log.raise_if_errors()
@@ -119,6 +121,11 @@ def _recorded(graph: object, log: Log) -> str:
     except RefusalError as refusal:
         log.add(refusal.finding)
         return ""
+
+
+def _integers(graph: object) -> bytes:
+    metadata = getattr(graph, "metadata", None)
+    return bytes_of(metadata.get(INTEGERS_KEY)) if isinstance(metadata, Mapping) else b""
 
 
 def _version(graph: object) -> str:

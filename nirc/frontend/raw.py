@@ -16,6 +16,8 @@ Field = NDArray[np.generic] | str
 LARGE = 1 << 22
 # In the metadata of the outermost graph: the writer of the file, as for ``--from``.
 FROM_KEY = "nirc_from"
+# Beside it: integers that training found for a chip, see ``nirc.chip.trained``.
+INTEGERS_KEY = "nirc_integers"
 FROM_PLACE = f"metadata/{FROM_KEY}"
 
 
@@ -34,13 +36,22 @@ class RawNode:
 class RawGraph:
     """Nodes by name and edges as stored: with order and duplicates, names unresolved.
 
-    ``recorded``: the text under ``FROM_KEY`` as stored, "" if the file has none.
+    ``recorded``: the text under ``FROM_KEY`` as stored, "" if the file has none. ``integers``: the
+    bytes under ``INTEGERS_KEY``.
     """
 
     nodes: Mapping[str, RawNode]
     edges: tuple[tuple[str, str], ...]
     version: str = ""
     recorded: str = ""
+    integers: bytes = b""
+
+
+def bytes_of(note: object) -> bytes:
+    """Return the bytes of an array of uint8, none for others."""
+    if isinstance(note, np.ndarray) and note.dtype == np.uint8 and note.ndim == 1:
+        return note.tobytes()
+    return b""
 
 
 def is_large(shape: tuple[int, ...]) -> bool:

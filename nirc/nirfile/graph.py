@@ -262,11 +262,11 @@ def _kind(d: Discrete, *, integrates: bool) -> str:
     return silent if d.threshold is None else f"{silent}F"
 
 
-def nir_bytes(graph: Graph, metadata: Mapping[str, str] | None = None) -> bytes:
+def nir_bytes(graph: Graph, metadata: Mapping[str, str | bytes] | None = None) -> bytes:
     """Return HDF5 as ``nir.write`` lays it out. The same graph gives the same bytes.
 
-    The layout is node/{type, nodes/NAME/FIELD, edges}, version. ``metadata``: texts of the
-    outermost graph, in node/metadata.
+    The layout is node/{type, nodes/NAME/FIELD, edges}, version. ``metadata``: texts and bytes of
+    the outermost graph, in node/metadata.
     """
     import h5py
 
@@ -277,7 +277,13 @@ def nir_bytes(graph: Graph, metadata: Mapping[str, str] | None = None) -> bytes:
         root = file.create_group("node")
         _write(root, graph, text)
         for key, note in sorted((metadata or {}).items()):
-            root.create_dataset(f"metadata/{key}", data=note, dtype=text)
+            if isinstance(note, bytes):
+                array = np.frombuffer(note, np.uint8)
+                root.create_dataset(
+                    f"metadata/{key}", data=array, track_times=False, compression="gzip"
+                )
+            else:
+                root.create_dataset(f"metadata/{key}", data=note, dtype=text)
     return buffer.getvalue()
 
 

@@ -15,7 +15,7 @@ from nirc.diagnostics.training import TorchMissing
 if find_spec("torch") is None:
     raise TorchMissing(reason="No module named 'torch'").refusal()
 
-from nirc.torch.build import ChipModule, ReferenceModule, bundle, module, module_of
+from nirc.torch.build import ChipModule, ReferenceModule, bundle, module, module_of, to_nir
 from nirc.torch.module import Answer, ProgramModule
 
 __all__ = [
@@ -26,4 +26,5 @@ __all__ = [
     "bundle",
     "module",
     "module_of",
+    "to_nir",
 ]

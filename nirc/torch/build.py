@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Unpack, overload
+from typing import Any, Unpack, overload
 
-from nirc.api import Bundle, Compiled, compile_model, lower, recompiled
+import numpy as np
+import torch
+from torch import Tensor
+
+from nirc.api import Bundle, Compiled, compile_model, emulated, lower, recompiled
 from nirc.asked import Asked, given
+from nirc.chip.trained import packed
 from nirc.diagnostics.errors import warn
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.training import NoTraining
-from nirc.diagnostics.usage import WrongType
+from nirc.diagnostics.usage import OptionMakesNoSense, WrongType
+from nirc.exporting.export import float_stage
+from nirc.files.bundle import save_bytes
+from nirc.frontend.raw import FROM_KEY, INTEGERS_KEY
+from nirc.nirfile.graph import nir_bytes, to_graph
+from nirc.passes.pipeline import run_passes
 from nirc.stages import Stages
 from nirc.torch.module import ProgramModule
+from nirc.torch.neurons import Seen
 from nirc.torch.reference import ReferenceTraining
 
 
@@ -26,14 +40,35 @@ class ReferenceModule(ProgramModule):
 
 
 class ChipModule(ProgramModule):
-    """The integer form of a network for a chip."""
+    """The integer form of a network for a chip.
 
-    def __init__(self, compiled: Compiled) -> None:
+    ``mode``: of the chip's emulator, which computes the answer, such as ``events`` of Speck. None:
+    the integer form.
+    """
+
+    def __init__(self, compiled: Compiled, mode: str | None = None) -> None:
+        modes = compiled.backend.modes
+        if mode not in (None, *modes):
+            problem = f"{compiled.backend.name} has no mode `{mode}`"
+            limit = ", ".join(modes)
+            raise OptionMakesNoSense(problem=problem, found=mode, limit=limit).refusal()
         training = compiled.backend.training()
         if training is None:
             raise NoTraining(target=compiled.backend.name).refusal()
         super().__init__(compiled.integer, training)
         self.compiled = compiled
+        self.mode = None if mode == modes[0] else mode
+
+    def seen(self, inputs: Tensor) -> Mapping[str, Seen]:
+        """Return the spikes and membranes of the emulator, if a mode was asked for."""
+        if self.mode is None:
+            return {}
+        raster = inputs.cpu().numpy().astype(np.int64)
+        run = emulated(self.compiled, self.program, raster, self.mode)
+        return {
+            name: Seen(_by_step(run.spikes[name], inputs), _by_step(run.v[name], inputs))
+            for name in run.spikes
+        }
 
     def compile(self, *, log: Log | None = None) -> Bundle:  # type: ignore[override, unused-ignore]
         """Return the bundle of the present parameters, without another rounding.
@@ -48,34 +83,51 @@ class ChipModule(ProgramModule):
         return made
 
 
-@overload
-def module(model: object, target: str, **asked: Unpack[Asked]) -> ChipModule: ...
-@overload
-def module(model: object, target: None, **asked: Unpack[Asked]) -> ReferenceModule: ...
+def _by_step(values: Any, like: Tensor) -> Tensor:
+    """Return (steps, samples, n) of an array (samples, steps, n)."""
+    array = np.ascontiguousarray(np.swapaxes(values, 0, 1), np.float64)
+    return torch.from_numpy(array).to(like.device)
 
 
-def module(model: object, target: str | None, **asked: Unpack[Asked]) -> ProgramModule:
+@overload
+def module(
+    model: object, target: str, *, mode: str | None = None, **asked: Unpack[Asked]
+) -> ChipModule: ...
+@overload
+def module(
+    model: object, target: None, *, mode: None = None, **asked: Unpack[Asked]
+) -> ReferenceModule: ...
+
+
+def module(
+    model: object, target: str | None, *, mode: str | None = None, **asked: Unpack[Asked]
+) -> ProgramModule:
     """Return a model as a torch module, by the rule of ``target``, or of its simulator for None.
 
-    Arguments are those of ``nirc.compile``. Raises ``NircError`` as ``nirc.compile`` does, and
+    ``mode``: of the chip's emulator: ``events`` runs Speck event by event. Other arguments are
+    those of ``nirc.compile``. Raises ``NircError`` as ``nirc.compile`` does, and
     U642 for a backend that does not describe its numbers.
     """
     log = Log()
     made: ProgramModule
     with given(model, asked) as (known, options, sample):
         if target is None:
+            if mode is not None:
+                problem = "a reference has no modes"
+                raise OptionMakesNoSense(problem=problem, found=mode).refusal()
             log.strict = options.strict
             options.checked(log)
             made = ReferenceModule(lower(known, options, log=log))
         else:
-            made = ChipModule(compile_model(known, target, options, log=log, calibration=sample))
+            compiled = compile_model(known, target, options, log=log, calibration=sample)
+            made = ChipModule(compiled, mode)
     warn(log.diagnostics)
     return made
 
 
-def module_of(compiled: Compiled) -> ChipModule:
-    """Return the integer form of a compilation as a torch module."""
-    return ChipModule(compiled)
+def module_of(compiled: Compiled, mode: str | None = None) -> ChipModule:
+    """Return the integer form of a compilation as a torch module. ``mode``: see ``module``."""
+    return ChipModule(compiled, mode)
 
 
 def bundle(module: ProgramModule, path: str | os.PathLike[str], *, force: bool = False) -> Path:
@@ -84,3 +136,39 @@ def bundle(module: ProgramModule, path: str | os.PathLike[str], *, force: bool =
         limit = "a module of a chip"
         raise WrongType(argument="module", value=module, limit=limit).refusal()
     return module.compile().save(Path(path), force=force)
+
+
+def to_nir(module: ProgramModule, path: str | os.PathLike[str] | None = None) -> bytes:
+    """Return a NIR file with the present parameters. ``path``: also write the file there.
+
+    Of a chip's module: the model, and beside it the integers for the chip, which `nirc.compile`
+    takes as they are for this chip. Of the reference: the network with its parameters.
+    """
+    log = Log()
+    if isinstance(module, ChipModule):
+        data = _with_integers(module, log)
+    elif isinstance(module, ReferenceModule):
+        graph = to_graph(module.program, log)
+        data = nir_bytes(graph, {FROM_KEY: module.stages.reading.text})
+    else:
+        limit = "a module of nirc.torch"
+        raise WrongType(argument="module", value=module, limit=limit).refusal()
+    log.raise_if_errors()
+    if path is not None:
+        save_bytes(Path(path), data, log)
+    warn(log.diagnostics)
+    return data
+
+
+def _with_integers(module: ChipModule, log: Log) -> bytes:
+    """Return the model, and the integers with the digest of the model as the file gives it."""
+    compiled = module.compiled
+    with tempfile.TemporaryDirectory(prefix="nirc-") as folder:
+        path = Path(folder) / "model.nir"
+        path.write_bytes(float_stage(compiled.stages, log))
+        asked = replace(compiled.options, writer=None, reset="model", discretise=None)
+        quiet = Log()
+        discrete = lower(path, asked, log=quiet).discrete
+        legal = run_passes(discrete, compiled.backend.legalise(), quiet)
+    note = packed(module.program, legal, compiled.backend.name)
+    return float_stage(compiled.stages, Log(), {INTEGERS_KEY: note})

@@ -20,7 +20,7 @@ from nirc.ir.populations import Population, Source
 from nirc.ir.program import Program
 from nirc.torch.grids import Held
 from nirc.torch.network import BeyondFloat64Error, Network, Numbers
-from nirc.torch.neurons import one_thread
+from nirc.torch.neurons import Seen, one_thread
 
 States = Mapping[str, Mapping[str, Float]]
 
@@ -81,12 +81,16 @@ class ProgramModule(torch.nn.Module):  # type: ignore[misc]  # torch is not look
         states = self._states()
         try:
             with one_thread():
-                output, signals = network.run(x, numbers, states)
+                output, signals = network.run(x, numbers, states, self.seen(x))
         except BeyondFloat64Error as error:
             most = error.most
             raise SumsBeyondFloat64(population=error.population, most=most).refusal() from None
         populations = self._program.nodes(Population)
         return Answer(output, {n: signals[n].transpose(0, 1) for n in populations})
+
+    def seen(self, inputs: Tensor) -> Mapping[str, Seen]:
+        """Return what populations do on ``inputs``, where that is not their computation."""
+        return {}
 
     @property
     def program(self) -> Program:

@@ -19,7 +19,7 @@ from nirc.chip.training import Place, Training
 from nirc.ir.computation import Computation
 from nirc.ir.populations import Population, Projection, Sink, Source
 from nirc.ir.program import Form, Program
-from nirc.torch.neurons import run_steps
+from nirc.torch.neurons import Seen, run_steps
 from nirc.torch.operators import Operator
 
 LARGEST = 2.0**53  # float64 holds integers up to here
@@ -100,12 +100,14 @@ class Network:
         inputs: Tensor,
         numbers: Numbers,
         states: Mapping[str, Mapping[str, Any]],
+        seen: Mapping[str, Seen] | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return outputs (samples, steps, outputs), and the signals (steps, samples, n) by node.
 
-        ``states`` (n,): those of each population at the start.
+        ``states`` (n,): those of each population at the start. ``seen``: of populations outside
+        loops, what they did.
         """
-        return _Run(self, inputs, numbers, states).run()
+        return _Run(self, inputs, numbers, states, seen or {}).run()
 
 
 class _Run:
@@ -117,8 +119,10 @@ class _Run:
         inputs: Tensor,
         numbers: Numbers,
         states: Mapping[str, Mapping[str, Any]],
+        seen: Mapping[str, Seen],
     ) -> None:
         self.network = network
+        self.seen = seen
         self.program = network.program
         self.numbers = numbers
         self.states = states
@@ -164,7 +168,9 @@ class _Run:
     def _at_once(self, name: str) -> None:
         computation = self.network.computations[name]
         parameters = self._parameters(name)
-        out, _ = run_steps(computation, self._drive(name), self._start(name), parameters)
+        seen = self.seen.get(name)
+        drive, start = self._drive(name), self._start(name)
+        out, _ = run_steps(computation, drive, start, parameters, seen)
         self.signals[name] = out
 
     def _by_steps(self, component: list[str]) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -117,6 +118,17 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Spikes and membranes (steps, batch, n) that replace those of the computation.
+
+    Slopes are those of the computation at these values.
+    """
+
+    spikes: Tensor
+    v: Tensor
 
 
 class Kept:
@@ -228,16 +240,16 @@ class Slopes:
 class _Steps(torch.autograd.Function):  # type: ignore[misc]  # torch is not looked at by mypy
     """Several steps of a population.
 
-    Takes the input of each receptor (steps, batch, n), the states (batch, n), and the parameters
-    (n,). Returns what leaves in each step, and the states after the last.
+    Takes the input of each receptor (steps, batch, n), what was seen, the states (batch, n), and
+    the parameters (n,). Returns what leaves in each step, and the states after the last.
     """
 
     @staticmethod
     def forward(ctx: Any, computation: Computation, first: Tensor, *rest: Any) -> Any:
         states, names = list(computation.states), list(computation.parameters)
-        second, tensors = rest[0], rest[1:]
+        second, seen, tensors = rest[0], rest[1], rest[2:]
         parameters = dict(zip(names, tensors[len(states) :], strict=True))
-        offset = 3 + len(states)  # computation, first, second, and the states
+        offset = 4 + len(states)  # behind the computation, inputs, ``seen`` and states
         wanted = frozenset(n for i, n in enumerate(names) if ctx.needs_input_grad[offset + i])
         keeps = any(ctx.needs_input_grad)
         at: Registers = {**parameters, **dict(zip(states, tensors, strict=False))}
@@ -251,6 +263,10 @@ class _Steps(torch.autograd.Function):  # type: ignore[misc]  # torch is not loo
                 if keeps:
                     kept[-1].append(Kept(step, at, wanted))
                 forward(step, at)
+                if seen is not None and isinstance(step, Compare):
+                    at[SPIKES] = seen.spikes[t]
+            if seen is not None:
+                at["v"] = seen.v[t]
             out.append(at[OUT])
         ctx.set_materialize_grads(False)
         ctx.kept, ctx.parameters, ctx.wanted = kept, parameters, wanted
@@ -283,7 +299,7 @@ class _Steps(torch.autograd.Function):  # type: ignore[misc]  # torch is not loo
                         into[t] = arrived
         states = [slopes.at.get(name) for name in computation.states]
         sums = [slopes.sums.get(name) for name in computation.parameters]
-        return (None, by_first, by_second, *states, *sums)
+        return (None, by_first, by_second, None, *states, *sums)
 
 
 def run_steps(
@@ -291,11 +307,12 @@ def run_steps(
     inputs: tuple[Tensor, Tensor | None],
     states: Sequence[Tensor],
     parameters: Mapping[str, Tensor],
+    seen: Seen | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
     """Run all steps of ``inputs``, (steps, batch, n) of each receptor.
 
     Return what leaves (steps, batch, n), and the states after the last step.
     """
     named = [parameters[name] for name in computation.parameters]
-    out, *ends = _Steps.apply(computation, inputs[0], inputs[1], *states, *named)
+    out, *ends = _Steps.apply(computation, inputs[0], inputs[1], seen, *states, *named)
     return out, ends

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -31,6 +31,8 @@ KINDS = {
 
 class ReferenceTraining:
     """``nirc.chip.training.Training`` of the discrete form."""
+
+    payloads: ClassVar[tuple[type, ...]] = (Discrete,)
 
     def computation(self, population: Population[Any]) -> Computation:
         """Return one step of a population."""

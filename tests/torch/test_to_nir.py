@@ -1,0 +1,192 @@
+"""A trained module as a NIR file, which gives the chip the same integers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+import nirc
+from nirc.semantics.run import run
+from tests.models import DT
+from tests.torch.networks import CASES, KINDS, compiled, counts, made, torch_or_skip
+from tests.torch.test_module import shaken
+
+torch = torch_or_skip()
+pytestmark = pytest.mark.oracle
+REPORTS = {"report.json", "report.html", "certificate.json"}  # of the findings of a compilation
+NOTE = "node/metadata/nirc_integers"
+
+
+def trained(chip: str, kind: str, path: Path, **asked: Any) -> Any:
+    """A module with other parameters, written to ``path``."""
+    import nirc.torch
+
+    module = made(KINDS[kind](np.random.default_rng(1)), chip, allow_silent=True, **asked)
+    shaken(module, 2, 0.1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = nirc.torch.to_nir(module, path)
+    assert path.read_bytes() == data
+    return module
+
+
+def compile_again(path: Path, chip: str, **asked: Any) -> nirc.Bundle:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return nirc.compile(path, chip, **{"dt": DT, "allow_silent": True} | asked)
+
+
+def codes(bundle: nirc.Bundle) -> set[str]:
+    return {finding.code for finding in bundle.diagnostics}
+
+
+@pytest.mark.parametrize(("chip", "kind"), CASES)
+def test_the_file_gives_the_chip_the_same_integers(chip: str, kind: str, tmp_path: Path) -> None:
+    module = trained(chip, kind, tmp_path / "trained.nir")
+    again = compile_again(tmp_path / "trained.nir", chip)
+    assert "U643" in codes(again)
+    expected = compiled(module).files
+    differ = {name for name, data in expected.items() if again.files[name] != data}
+    assert differ <= REPORTS
+    inputs = counts(np.random.default_rng(3), kind)
+    with torch.no_grad():
+        np.testing.assert_array_equal(again.run(inputs).outputs, module(inputs).numpy())
+
+
+def test_a_calibrated_start_is_kept(tmp_path: Path, small_calibration: None) -> None:
+    inputs = counts(np.random.default_rng(4), "loop", samples=6)
+    module = trained("xylo", "loop", tmp_path / "trained.nir", calibrate=inputs)
+    again = compile_again(tmp_path / "trained.nir", "xylo")
+    assert again.files["config.json"] == compiled(module).files["config.json"]
+
+
+def test_another_chip_rounds_the_network_itself(tmp_path: Path) -> None:
+    trained("xylo", "loop", tmp_path / "trained.nir")
+    assert "U644" in codes(compile_again(tmp_path / "trained.nir", "loihi2"))
+
+
+def test_other_options_do_not_take_integers_of_another_network(tmp_path: Path) -> None:
+    trained("xylo", "loop", tmp_path / "trained.nir")
+    again = compile_again(tmp_path / "trained.nir", "xylo", reset="subtract")
+    assert "U644" in codes(again)
+    asked_anew = compile_again(tmp_path / "trained.nir", "xylo", weight_bits=4)
+    assert not {"U643", "U644"} & codes(asked_anew)
+
+
+def test_a_changed_network_does_not_take_its_old_integers(tmp_path: Path) -> None:
+    path = tmp_path / "trained.nir"
+    trained("xylo", "loop", path)
+    with h5py.File(path, "r+") as file:
+        weights = next(n for n in file["node/nodes"].values() if "weight" in n)["weight"]
+        weights[...] = weights[...] * 0.9
+    assert "U644" in codes(compile_again(path, "xylo"))
+
+
+def with_note(path: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Replace the note of a file."""
+    with h5py.File(path, "r+") as file:
+        note = change(file[NOTE][...])
+        del file[NOTE]
+        file[NOTE] = note
+
+
+@pytest.fixture(scope="module")
+def loop_for_xylo(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("loop") / "trained.nir"
+    trained("xylo", "loop", path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_damaged_integers_are_not_used(seed: int, loop_for_xylo: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "trained.nir"
+    path.write_bytes(loop_for_xylo)
+    rng = np.random.default_rng(seed)
+
+    def damaged(note: np.ndarray) -> np.ndarray:
+        if seed % 3 == 0:
+            return note[: rng.integers(1, note.size)]
+        head = int(np.argmin(note))  # the byte 0 that ends the structure
+        place = rng.integers(0, head if seed % 2 else note.size, 3)
+        note[place] ^= rng.integers(1, 256, 3).astype(np.uint8)
+        return note
+
+    with_note(path, damaged)
+    assert "U644" in codes(compile_again(path, "xylo"))
+
+
+def forged(note: np.ndarray, change: Callable[[dict[str, Any]], object], fill: int | None) -> Any:
+    """Return a note with another structure, or other numbers, and a digest that is right."""
+    head, _, body = note.tobytes().partition(b"\0")
+    tree = json.loads(head)
+    if fill is not None:
+        body = bytes([fill]) * len(body)
+    tree["sha256"] = hashlib.sha256(body).hexdigest()
+    change(tree)
+    return np.frombuffer(json.dumps(tree).encode() + b"\0" + body, np.uint8)
+
+
+def operator(tree: dict[str, Any]) -> dict[str, Any]:
+    """The first operator of the first projection that has one."""
+    projections = (edge[2]["fields"]["ops"]["tuple"] for edge in tree["edges"])
+    found: dict[str, Any] = next(ops[0] for ops in projections if ops)
+    return found
+
+
+def neurons(tree: dict[str, Any]) -> dict[str, Any]:
+    """The dynamics of the first population."""
+    found: dict[str, Any] = tree["populations"][0][1]["fields"]["dynamics"]
+    return found
+
+
+FORGERIES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "nothing else": lambda tree: None,
+    "no nodes": lambda tree: tree.update(order=[]),
+    "no populations": lambda tree: tree.update(populations=7),
+    "another class": lambda tree: operator(tree).update({"class": "Path"}),
+    "a class of no operator": lambda tree: operator(tree).update({"class": "Projection"}),
+    "a huge array": lambda tree: operator(tree)["fields"]["value"].update(shape=[1 << 60]),
+    "a negative shape": lambda tree: operator(tree)["fields"]["value"].update(shape=[-1]),
+    "objects": lambda tree: operator(tree)["fields"]["value"].update(array="O8"),
+    "an operator from elsewhere": lambda tree: operator(tree)["fields"].update(n_in=1 << 20),
+    "a text for a number": lambda tree: neurons(tree)["fields"].update(shift_in="x"),
+    "a number too large": lambda tree: neurons(tree)["fields"].update(max_spikes=1 << 70),
+    "a field too many": lambda tree: neurons(tree)["fields"].update(more=1),
+    "relays only": lambda tree: tree["populations"][0][1]["fields"]["role"].update(role="relay"),
+    "a fraction for a whole": lambda tree: neurons(tree)["fields"].update(shift_in=0.5),
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+@pytest.mark.parametrize("fill", [None, 127, 255])
+def test_forged_integers_are_not_used(
+    name: str, fill: int | None, loop_for_xylo: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "trained.nir"
+    path.write_bytes(loop_for_xylo)
+    with_note(path, lambda note: forged(note, FORGERIES[name], fill))
+    used = "U643" if (name, fill) == ("nothing else", None) else "U644"
+    assert used in codes(compile_again(path, "xylo"))
+
+
+def test_the_reference_is_a_network_of_its_own(tmp_path: Path) -> None:
+    import nirc.torch
+
+    reference = made(KINDS["loop"](np.random.default_rng(1)), None)
+    shaken(reference, 5, 0.1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        nirc.torch.to_nir(reference, tmp_path / "reference.nir")
+        again = made(tmp_path / "reference.nir", None)
+    inputs = counts(np.random.default_rng(6), "loop")
+    np.testing.assert_allclose(
+        run(again.program, inputs).outputs, run(reference.program, inputs).outputs
+    )
