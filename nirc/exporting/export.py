@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from nirc.api import Options, Stages, compile_model, lower
+from nirc.api import Compiled, Options, Stages, compile_model, lower
 from nirc.chip.running import Samples
+from nirc.chip.trained import packed
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.outcome import LoadWithArgument
 from nirc.diagnostics.usage import OptionMakesNoSense
 from nirc.exporting.importable import to_importable
-from nirc.frontend.raw import FROM_KEY
+from nirc.frontend.raw import FROM_KEY, INTEGERS_KEY
 from nirc.ir.arrays import Shape
 from nirc.ir.populations import Discrete, Population
 from nirc.ir.program import Program
 from nirc.nirfile.graph import Graph, nir_bytes, stepped, to_graph
+from nirc.passes.pipeline import run_passes
 from nirc.writers.reading import LETTER_NAME, parse_for
 from nirc.writers.writer import Reading, Writer
 
@@ -88,6 +92,22 @@ def float_stage(stages: Stages, log: Log, notes: Mapping[str, bytes] | None = No
     """Return the model with physical parameters as NIR. ``notes``: for the metadata of the file."""
     graph = to_graph(stages.continuous, log)
     return nir_bytes(graph, {**_as_read(stages.reading, graph), **(notes or {})})
+
+
+def with_integers(compiled: Compiled, integer: Program, log: Log) -> bytes:
+    """Return the model as NIR that carries ``integer``, an integer form for the chip, as a note.
+
+    A compilation for the chip takes the integers as they are, with the options of ``compiled``. The
+    note holds the digest of the network as the file gives it.
+    """
+    options = replace(compiled.options, writer=None, reset="model", discretise=None)
+    with tempfile.TemporaryDirectory(prefix="nirc-") as folder:
+        path = Path(folder) / "model.nir"
+        path.write_bytes(float_stage(compiled.stages, log))
+        discrete = lower(path, options, log=Log()).discrete
+    legal = run_passes(discrete, compiled.backend.legalise(), Log())
+    note = packed(integer, legal, compiled.backend.name)
+    return float_stage(compiled.stages, Log(), {INTEGERS_KEY: note})
 
 
 def for_simulator(simulator: str, program: Program, log: Log) -> Exported:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack, overload
 
@@ -15,16 +13,14 @@ from torch import Tensor
 
 from nirc.api import Bundle, Compiled, compile_model, emulated, lower, recompiled
 from nirc.asked import Asked, given
-from nirc.chip.trained import packed
 from nirc.diagnostics.errors import warn
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.training import NoTraining
 from nirc.diagnostics.usage import OptionMakesNoSense, WrongType
-from nirc.exporting.export import float_stage
+from nirc.exporting.export import with_integers
 from nirc.files.bundle import save_bytes
-from nirc.frontend.raw import FROM_KEY, INTEGERS_KEY
+from nirc.frontend.raw import FROM_KEY
 from nirc.nirfile.graph import nir_bytes, to_graph
-from nirc.passes.pipeline import run_passes
 from nirc.stages import Stages
 from nirc.torch.module import ProgramModule
 from nirc.torch.neurons import Seen
@@ -146,7 +142,7 @@ def to_nir(module: ProgramModule, path: str | os.PathLike[str] | None = None) ->
     """
     log = Log()
     if isinstance(module, ChipModule):
-        data = _with_integers(module, log)
+        data = with_integers(module.compiled, module.program, log)
     elif isinstance(module, ReferenceModule):
         graph = to_graph(module.program, log)
         data = nir_bytes(graph, {FROM_KEY: module.stages.reading.text})
@@ -158,17 +154,3 @@ def to_nir(module: ProgramModule, path: str | os.PathLike[str] | None = None) ->
         save_bytes(Path(path), data, log)
     warn(log.diagnostics)
     return data
-
-
-def _with_integers(module: ChipModule, log: Log) -> bytes:
-    """Return the model, and the integers with the digest of the model as the file gives it."""
-    compiled = module.compiled
-    with tempfile.TemporaryDirectory(prefix="nirc-") as folder:
-        path = Path(folder) / "model.nir"
-        path.write_bytes(float_stage(compiled.stages, log))
-        asked = replace(compiled.options, writer=None, reset="model", discretise=None)
-        quiet = Log()
-        discrete = lower(path, asked, log=quiet).discrete
-        legal = run_passes(discrete, compiled.backend.legalise(), quiet)
-    note = packed(module.program, legal, compiled.backend.name)
-    return float_stage(compiled.stages, Log(), {INTEGERS_KEY: note})
