@@ -114,3 +114,11 @@ def test_links_of_a_board_avoid_its_broken_chips() -> None:
     assert (links.outgoing[1, 3] == -1) is np.False_, "the way back works"
     assert set(links.capacity.tolist()) == {LINK_SPIKES_PER_S}
     assert set(links.cost.tolist()) == {1.0}
+
+
+def test_a_single_chip_has_faults_of_its_own_only() -> None:
+    faults = Faults(cores=((0, 7), (3, 9)))
+    chip, board = System(board=False, faults=faults), System(board=True, faults=faults)
+    assert list(chip.faulty()) == [chip.at(0, 7)]
+    assert {*board.faulty()} >= {board.at(0, 7), board.at(3, 9)}
+    assert 9 in chip.cores(0) and 9 not in board.cores(3)
