@@ -290,7 +290,7 @@ def _exact_scale(values: Float, most: float) -> float | None:
     factors = np.arange(1, int(most * magnitudes[0] + 1e-9) + 1) / magnitudes[0]
     for factor in factors[::-1]:
         scaled = magnitudes * factor
-        if (np.abs(scaled - np.rint(scaled)) <= 1e-9 * np.maximum(1, scaled)).all():
+        if (np.abs(scaled - np.rint(scaled)) <= 1e-9 * scaled).all():
             return float(factor)
     return None
 
