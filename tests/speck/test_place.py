@@ -281,6 +281,14 @@ def test_a_map_too_large_is_blamed_alone() -> None:
     assert finding.code == "S708"
     assert "819200" in finding.found  # 200 maps of 64 x 64
     assert "80 of the 200" in finding.message  # 3 * 16 + 2 * 8 + 4 * 4
+    assert "`huge`" in finding.help, "only a change of the layer that does not fit helps"
+
+
+def test_layers_that_work_alike_lie_in_the_order_of_the_network() -> None:
+    """An even load comes first. Among placements with the same load, numbers rise."""
+    busy = [layer(f"l{i}", 2, 1, (2, 1, 1), operations=1000.0) for i in range(6)]
+    cores = [core for ((core, _),) in placed(problem(*chain(*busy))).values()]
+    assert cores == sorted(cores)
 
 
 def test_a_layer_that_cannot_be_placed_anyway_is_blamed_before_the_number_of_layers() -> None:
