@@ -98,6 +98,15 @@ def test_a_spike_is_sent_once_to_each_core() -> None:
     assert all(p["targets"] == sorted(set(p["targets"])) for p in senders)
 
 
+@pytest.mark.parametrize(("n", "cores", "hops"), [(500, 2, 1), (800, 3, 2)])
+def test_few_cores_are_placed_in_the_best_of_all_orders(n: int, cores: int, hops: int) -> None:
+    """The core that sends lies beside all that it sends to: nothing can be cheaper."""
+    made = compiled(chain(4, linear(RNG, 100, 4), lif(100), linear(RNG, n, 100), lif(n), n_out=n))
+    plan = mapping(made)["floorplan"]
+    assert len(plan["cores"]) == cores
+    assert plan["cost"] == plan["bound"] == hops * 100 * 0.1
+
+
 def test_measured_rates_weigh_the_traffic() -> None:
     made = compiled(
         chain(4, linear(RNG, 500, 4), lif(500), linear(RNG, 300, 500), lif(300), n_out=300)
