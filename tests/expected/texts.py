@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -28,7 +29,8 @@ OF_PLACES = ("P322", "P323", "X513", "S722")  # codes of notes about places
 
 def shown(name: str, seed: int) -> str:
     """Return the text of a network: ``name`` is a chip, or "passes"."""
-    case = grown(np.random.default_rng(seed), CHIPS.get(name, ANY))
+    wishes = replace(CHIPS.get(name, ANY), exact=True)  # the same on every processor
+    case = grown(np.random.default_rng(seed), wishes)
     log = Log()
     try:
         parts = list(_forms(name, case, log))
