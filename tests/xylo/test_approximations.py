@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 import nir
 import numpy as np
 import pytest
 
 from nirc.api import Options, lower
 from nirc.backends.xylo.approximations import _constants, _membrane_decay, _words
+from nirc.backends.xylo.differences import chip_rule
 from nirc.backends.xylo.legalise import XyloLegalise
 from nirc.backends.xylo.quantise import Plan, Shifts, planned
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Discrete
+from nirc.ir.rules import plain
 from tests.models import DT, chain, lif
 
 
@@ -51,3 +56,16 @@ def test_a_slower_membrane_gets_less_input_and_less_drift() -> None:
     share = min(1.0, (1 / 8) / (1 / 11))
     assert found.gain_mem == pytest.approx(d.gain_mem * share)
     assert found.drift == pytest.approx(d.drift * share)
+
+
+@pytest.mark.parametrize("at", [">", ">="])
+def test_the_chip_s_rule_compares_as_the_model_does(at: Literal[">", ">="]) -> None:
+    """Thresholds are integers: the next one above makes > of >=."""
+    net = chain(
+        1, nir.Linear(np.ones((3, 1))), lif(3), nir.Linear(np.ones((1, 3))), lif(1), n_out=1
+    )
+    discrete = lower(net, Options(dt_s=DT, reset="subtract"), log=Log()).discrete
+    rule = chip_rule(discrete)
+    for name, most in (("lif1", 31), ("lif3", 1)):
+        d = replace(discrete[name].dynamics, rule=plain("set", synapse=False, at=at))
+        assert rule(name, d) == plain("subtract", synapse=True, at=at, most=most)
