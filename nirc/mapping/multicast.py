@@ -212,7 +212,9 @@ def _run(nets: Any, limits: Any, cell: Any, mesh: Any, schedule: Any) -> Any:
                     continue
             elif not alone:
                 continue
-            touched = {net for node in moved for net in of_net[of_begin[node] : of_begin[node + 1]]}
+            touched: set[int] = set()
+            for node in moved:
+                touched.update(of_net[of_begin[node] : of_begin[node + 1]])
             after = {net: _links(nets, held, net, width, moved) for net in touched}
             change = sum(weight[net] * (after[net] - tree[net]) for net in touched)
             if change > np.int64(temperature * luck):
