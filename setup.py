@@ -16,7 +16,7 @@ from setuptools.command.sdist import sdist
 os.umask(0o022)
 SOURCES = ["networks", "cores", "floats", "operators"]
 SOURCES += ["hypergraph", "regroup", "starts", "placement", "levels", "routing", "trees", "tables"]
-SOURCES += ["minimise", "multicast"]
+SOURCES += ["minimise", "multicast", "rounding"]
 TIME = int(os.environ.setdefault("SOURCE_DATE_EPOCH", "315532800"))
 
 

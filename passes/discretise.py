@@ -113,7 +113,8 @@ def _refuse_overflow(
 def _largest(values: Iterable[object]) -> float:
     """Return the largest magnitude of the numbers and arrays in ``values``, NaN if any is NaN."""
     numbers = [v for v in values if isinstance(v, float | np.ndarray) and np.size(v)]
-    return float(np.max([np.max(np.abs(v)) for v in numbers], initial=0.0))
+    ends = [(np.min(v), np.max(v)) for v in numbers]  # magnitudes of a large matrix take long
+    return float(np.max(np.abs(ends), initial=0.0))
 
 
 def _in_steps(projection: Projection, dt_s: float | None, log: Log) -> Projection:

@@ -8,7 +8,7 @@ from typing import ClassVar, assert_never
 import numpy as np
 
 from nirc.diagnostics.log import Log
-from nirc.ir.arrays import Float, frozen
+from nirc.ir.arrays import Float, frozen_result
 from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse, sparse
 from nirc.ir.populations import Projection
 from nirc.ir.program import Program
@@ -72,13 +72,15 @@ def _pair(first: LinearOp, second: LinearOp) -> LinearOp | None:
     match first, second:
         case _ if _is_identity(first):
             return second
+        case _, Diagonal() if _is_identity(second):
+            return first
         case Diagonal(), _:
             return _scaled(second, first.scale, output=False)
         case _, Diagonal():
             return _scaled(first, second.scale, output=True)
         case Dense(), Dense():
             grows = first.n_in * second.n_out > first.weight.size + second.weight.size
-            return None if grows else Dense(frozen(second.weight @ first.weight))
+            return None if grows else Dense(frozen_result(second.weight @ first.weight))
     return None
 
 
@@ -86,7 +88,7 @@ def _scaled(op: LinearOp, scale: Float, *, output: bool) -> LinearOp | None:
     """Return ``scale * op(x)`` (``output``) or ``op(scale * x)`` as one operator, else None."""
     match op:
         case Dense():
-            return Dense(frozen(op.weight * (scale[:, None] if output else scale)))
+            return Dense(frozen_result(op.weight * (scale[:, None] if output else scale)))
         case Sparse():
             factor = scale[op.target if output else op.source]
             return sparse(op.target, op.source, op.value * factor, op.n_in, op.n_out)
@@ -94,12 +96,12 @@ def _scaled(op: LinearOp, scale: Float, *, output: bool) -> LinearOp | None:
             factors = _per_weight(op, scale, output=output)
             if factors is None:
                 return None
-            return replace(op, weight=frozen(op.weight * factors))
+            return replace(op, weight=frozen_result(op.weight * factors))
         case Pool():
             is_uniform = bool((scale == scale[0]).all())
             return replace(op, factor=op.factor * float(scale[0])) if is_uniform else None
         case Diagonal():
-            return Diagonal(frozen(op.scale * scale))
+            return Diagonal(frozen_result(op.scale * scale))
         case _:
             assert_never(op)
 
@@ -135,7 +137,7 @@ def _sum(first: Projection, second: Projection) -> Projection:
     weights = [op.weight for op in (*first.ops, *second.ops) if isinstance(op, Dense)]
     return replace(
         first,
-        ops=(Dense(frozen(weights[0] + weights[1])),),
+        ops=(Dense(frozen_result(weights[0] + weights[1])),),
         biases=first.biases + second.biases,
         origins=first.origins + second.origins,
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from nirc.backends.loihi2.limits import WEIGHT_EXP
 from nirc.ir.arrays import Float
-from nirc.ir.linear import Conv, Dense, Weighted
+from nirc.ir.linear import Conv, Dense, Sparse, Weighted
 from nirc.rounding.rule import OWN_BITS
 
 # Sums of the weights of either sign into each neuron, as magnitudes: all sources fire.
@@ -18,6 +18,7 @@ LARGEST = 254  # mantissa of a mixed weight, which is even
 LARGEST_ONE_SIGN = 255
 JUDGED = 1 << 14  # weights of a projection that its error is judged by
 TINY = 1e-30  # instead of a division by zero
+TOGETHER = 1 << 16  # weights that are added together (benchmarks/scale.py recurrent-8000)
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,19 @@ class Drive:
     @cached_property
     def mixed(self) -> bool:
         """True if weights of both signs, or the even ones of a kernel, are to be stored."""
-        both_signs = bool(self.value.size and self.value.min() < 0 < self.value.max())
+        low, high = self._range
+        both_signs = low < 0 < high
         return self.shared or self.even or both_signs
+
+    @cached_property
+    def _range(self) -> tuple[float, float]:
+        return float(self.value.min(initial=0.0)), float(self.value.max(initial=0.0))
 
     @cached_property
     def largest(self) -> float:
         """Magnitude of the largest weight."""
-        return float(np.abs(self.value).max(initial=0.0))
+        low, high = self._range
+        return max(-low, high)
 
     @cached_property
     def judged(self) -> Float:
@@ -96,9 +103,12 @@ class Drive:
 
     def sums_of(self, value: Float) -> Sums:
         """Return the sums of ``value``, other weights of the same operator."""
-        n = self.positive.size
-        above, below = (_sum(self.op, np.maximum(sign * value, 0), n) for sign in (1, -1))
-        return above, below
+        return _signed_sums(self.op, value, self.positive.size)
+
+
+def magnitude(value: Float) -> float:
+    """Return the largest magnitude. A copy of all magnitudes of a large matrix takes long."""
+    return float(max(-value.min(initial=0.0), value.max(initial=0.0)))
 
 
 def grid(largest: float, *, mixed: bool, coarse: int = 1) -> float:
@@ -128,14 +138,28 @@ def drive_of(op: Weighted, unit: Float) -> Drive:
         value = op.weight / unit.reshape(op.shape_out[0], -1)[:, 0].reshape(-1, 1, 1, 1)
     else:
         value = op.value / unit[op.target]
-    above, below = (_sum(op, np.maximum(sign * value, 0), unit.size) for sign in (1, -1))
-    return Drive(op, value, above, below)
+    return Drive(op, value, *_signed_sums(op, value, unit.size))
 
 
-def _sum(op: Weighted, value: Float, n: int) -> Float:
+def _signed_sums(op: Weighted, value: Float, n: int) -> Sums:
+    """Return the sums of the positive and of the negative weights into each neuron, as magnitudes.
+
+    Each block of rows of a matrix stays in the cache of the processor.
+    """
+    if not isinstance(op, Dense):
+        above, below = (_sum(op, np.maximum(sign * value, 0), n) for sign in (1, -1))
+        return above, below
+    above, below = np.zeros(n), np.zeros(n)
+    at_once = max(1, TOGETHER // max(1, op.n_in))
+    for first in range(0, n, at_once):
+        rows = slice(first, first + at_once)
+        above[rows] = np.maximum(value[rows], 0).sum(axis=1)
+        below[rows] = np.maximum(-value[rows], 0).sum(axis=1)
+    return above, below
+
+
+def _sum(op: Conv | Sparse, value: Float, n: int) -> Float:
     """Return the sum (n,) of the weights ``value`` of ``op`` into each neuron."""
-    if isinstance(op, Dense):
-        return np.asarray(value.sum(axis=1))
     if isinstance(op, Conv):
         return np.repeat(value.sum(axis=(1, 2, 3)), op.shape_out[1] * op.shape_out[2])
     return np.bincount(op.target, value, minlength=n).astype(np.float64)

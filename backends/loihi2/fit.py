@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import weakref
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -91,10 +94,10 @@ def fit(
             rule = "one step for every synapse"
             slow = LoopTakesLonger(source=s, target=t, steps=steps, rule=rule, delay_helps=True)
             log.add(slow.placed(where))
-    lowered = lower(program)
-    found = _partition(lowered, program, target, search, log)
-    if found is None:
+    cut = _cut(program, target, search, log)
+    if cut is None:
         return None
+    lowered, found = cut
     if regroups:
         problems = partial(_problem, program, target)
         lowered, found = regrouped(program, lowered, found, problems, search, log)
@@ -131,18 +134,40 @@ def _problem(program: Program, target: Target, lowered: Lowered) -> tuple[Proble
     return problem, cores_of(problem, target)
 
 
-def _partition(
-    lowered: Lowered, program: Program, target: Target, search: Search, log: Log
-) -> Partition | None:
+# The last program, its search, and what was cut: a larger system is tried after a smaller one, with
+# the same cores.
+_last: list[tuple[weakref.ref[Program], Search, Lowered, Partition]] = []
+
+
+def _cut(
+    program: Program, target: Target, search: Search, log: Log
+) -> tuple[Lowered, Partition] | None:
+    """Return tables and their parts, or None with the reasons in ``log``."""
     try:
-        return partition(
-            *_problem(program, target, lowered), effort=search.effort, seed=search.seed
-        )
-    except TooManyCoresError as error:
-        _report_cores(error.needed, target, str(error), log)
+        lowered, found = _on_any_cores(program, target, search)
     except OversizedError as error:
         _report_oversized(error.oversized, target, log)
-    return None
+        return None
+    available = target.max("cores")
+    if found.count > available:
+        reason = str(TooManyCoresError(found.count, available, found.bound))
+        _report_cores(found.count, target, reason, log)
+        return None
+    return lowered, replace(found, cores=replace(found.cores, count=available))
+
+
+def _on_any_cores(program: Program, target: Target, search: Search) -> tuple[Lowered, Partition]:
+    """Return tables and their parts, on as many cores as they take."""
+    for known, asked, lowered, found in _last[:]:
+        if known() is program and asked == search:
+            return lowered, found
+    lowered = lower(program)
+    problem, cores = _problem(program, target, lowered)
+    found = partition(
+        problem, replace(cores, count=sys.maxsize), effort=search.effort, seed=search.seed
+    )
+    _last[:] = [(weakref.ref(program, lambda _: _last.clear()), search, lowered, found)]
+    return lowered, found
 
 
 def _report_oversized(oversized: Sequence[Oversized], target: Target, log: Log) -> None:

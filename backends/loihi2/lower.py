@@ -157,7 +157,7 @@ def _projection(name: str, source: str, target: str, op: Weighted, delay: int) -
         weights = value.astype(np.int64)
         return Projection(name, source, target, "conv", weights, "mixed", geometry=geometry_of(op))
     mode, exponent = stored(value)
-    mantissa = np.rint(value / 2.0**exponent).astype(np.int64)
+    mantissa = np.rint(value / 2.0**exponent).astype(np.int16)  # at most 9 bits
     rows: Int | None = None
     cols: Int | None = None
     if isinstance(op, Sparse):

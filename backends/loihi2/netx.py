@@ -167,10 +167,10 @@ def _dense(layer: Layer, sizes: dict[str, int]) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "type": "dense" if loop is None else "dense_rec",
         "shape": np.array([population.n], np.int32),
-        "weight": weights[0].astype(np.int32),
+        "weight": weights[0],
     }
     if loop is not None:
-        fields["weight_rec"] = weights[1].astype(np.int32)
+        fields["weight_rec"] = weights[1]
         delayed = [p.name for p in (forward, loop) if p.delays is not None and p.delays.any()]
         _require(
             not delayed,
@@ -258,38 +258,41 @@ def _load(tables: Tables) -> str:
 # Weights in netx.
 
 
-def _matrix(p: Projection, values: NDArray[Any], sizes: dict[str, int]) -> NDArray[np.int64]:
+def _matrix(p: Projection, values: NDArray[Any], sizes: dict[str, int]) -> NDArray[np.int32]:
     """Return ``values`` as a matrix (targets, sources)."""
     shape = (sizes[p.target], sizes[p.source])
     _require(shape[0] * shape[1] <= MAX_MATRIX, f"`{p.name}` as a matrix would be too large")
     if p.rows is None or p.cols is None:
-        return values.astype(np.int64)
-    matrix = np.zeros(shape, np.int64)
+        return values.astype(np.int32, copy=False)
+    matrix = np.zeros(shape, np.int32)
     matrix[p.rows, p.cols] = values
     return matrix
 
 
-def _values(p: Projection, sizes: dict[str, int]) -> NDArray[np.int64]:
+def _values(p: Projection, sizes: dict[str, int]) -> NDArray[np.int32]:
     """Return the integers that a spike adds: stored weights times 2^exponent."""
     stored = rule.effective_weights(p.weights, p.sign_mode, p.num_weight_bits)
-    exact = p.weight_exp >= 0 or not (stored % (1 << -p.weight_exp)).any()
+    exact = p.weight_exp >= 0 or not (_bits_of(stored) & ((1 << -p.weight_exp) - 1))
     _require(
         exact, f"sums of `{p.name}` are rounded by its negative exponent, which netx cannot hold"
     )
-    return _matrix(p, rule.scaled(stored.astype(np.int64), p.weight_exp), sizes)
+    return _matrix(p, rule.scaled(stored, p.weight_exp), sizes)
 
 
-def _unchanged(weights: list[NDArray[np.int64]], name: str) -> None:
+def _unchanged(weights: list[NDArray[np.int32]], name: str) -> None:
     """Require that netx, which reads a layer's matrices together, keeps their values."""
-    together = np.hstack(weights)
-    low, high = int(together.min()), int(together.max())
+    low = min(int(matrix.min()) for matrix in weights)
+    high = max(int(matrix.max()) for matrix in weights)
     _require(low != 0 or high != 0, f"netx cannot read a layer without weights, `{name}` has none")
     least, most = MIXED if low < 0 < high else WEIGHT
     _require(
         least <= low and high <= most,
         f"weights of `{name}` do not fit into 8 bits without an exponent, which netx cannot hold",
     )
-    shift, bits = _bits(together)
+    used = 0
+    for matrix in weights:
+        used |= _bits_of(matrix)
+    shift, bits = _bits(low, high, used)
     _require(bits <= 8, f"weights of `{name}` need a ninth bit in netx")
     for matrix in weights:
         mode: SignMode = "mixed"
@@ -301,9 +304,16 @@ def _unchanged(weights: list[NDArray[np.int64]], name: str) -> None:
         _require(bool((kept == matrix << shift).all()), f"netx would change weights of `{name}`")
 
 
-def _bits(weights: NDArray[np.int64]) -> tuple[int, int]:
-    """Return how far netx shifts weights to the left, and the bits that it gives them."""
-    low, high = int(weights.min()), int(weights.max())
+def _bits_of(weights: NDArray[np.int32]) -> int:
+    """Return the bits that any of the weights has."""
+    return int(np.bitwise_or.reduce(weights, axis=None))
+
+
+def _bits(low: int, high: int, used: int) -> tuple[int, int]:
+    """Return how far netx shifts weights to the left, and the bits that it gives them.
+
+    ``low``, ``high``: the smallest and the largest weight. ``used``: see ``_bits_of``.
+    """
     if high < 0:
         scale, signed = -256 / low, 0
     elif low >= 0:
@@ -311,7 +321,6 @@ def _bits(weights: NDArray[np.int64]) -> tuple[int, int]:
     else:
         scale, signed = min(127 / high if high else np.inf, -128 / low), 1
     shift = int(np.floor(np.log2(scale))) + signed
-    used = int(np.bitwise_or.reduce(weights, axis=None))
     zeros = next((n for n in range(8, 0, -1) if used % (1 << n) == 0), 0)
     return shift, 8 - shift - (zeros - signed)
 

@@ -10,7 +10,7 @@ import numpy as np
 from nirc.analysis.operators import MAX_ENTRIES, as_matrix
 from nirc.analysis.retiming import Timing, retimed
 from nirc.backends.loihi2 import rule
-from nirc.backends.loihi2.drive import TINY
+from nirc.backends.loihi2.drive import TINY, magnitude
 from nirc.backends.loihi2.findings import PaperConstantsWrap, WeightsClipped, WeightsReduced
 from nirc.backends.loihi2.kernels import KernelCannotBeShared
 from nirc.backends.loihi2.limits import LIF_MODELS, STATE, VTH, WRAP
@@ -238,24 +238,24 @@ class _Population:
         return float(plan.reach(k, sums).max() * UNIT)
 
     def _stored(self, k: float) -> list[list[Float]]:
-        """Return integer weights of each drive, exponent included, and what they leave if wanted.
-
-        The rest of a tap goes to the next one.
-        """
+        """Return integer weights of each drive, and of its rest. A tap's rest goes to the next."""
         if self._last is not None and self._last[0] == k:
             return self._last[1]
         self._last = None  # before memory is taken
         stored: list[list[Float]] = [[] for _ in self.plan.drives]
         for numbers in self.taps:
-            rest: Float | float = 0.0
+            rest: Float | None = None
             for i in numbers:
-                drive = replace(self.plan.drives[i], value=self.plan.drives[i].value + rest)
-                for _ in range(1 + self.twice):
+                drive = self.plan.drives[i]
+                if rest is not None:
+                    drive = replace(drive, value=drive.value + rest)
+                for place in range(1 + self.twice):
                     step, top = drive.step(k), drive.top
                     exact = drive.value * k / step
                     asked = Weights(self.sources[i], self.plan.d, drive.op, exact, -top, top)
                     stored[i].append(self.rounding.integers(asked) * step)
-                    drive = replace(drive, value=drive.value - stored[i][-1] / k)
+                    if place < self.twice or i != numbers[-1]:
+                        drive = replace(drive, value=drive.value - stored[i][-1] / k)
                 rest = drive.value
         self._last = k, stored
         return stored
@@ -291,9 +291,9 @@ class _Population:
                     limit=f"{self.bits} bits, one scale a population",
                 )
             )
-        largest = float(np.abs(kept).max(initial=0.0))
-        beyond = int((np.abs(exact * self.k) > largest * 1.01 + 2).sum())
-        if beyond:
+        largest = magnitude(kept)
+        if magnitude(exact) * self.k > (most := largest * 1.01 + 2):
+            beyond = int((np.abs(exact * self.k) > most).sum())
             log.add(
                 WeightsClipped(
                     where=self.where,

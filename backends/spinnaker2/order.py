@@ -18,6 +18,7 @@ from nirc.backends.spinnaker2.limits import RATE
 from nirc.backends.spinnaker2.slices import Int, Memory, Split, split
 from nirc.backends.spinnaker2.tables import Input, Population, Projection, Tables
 from nirc.diagnostics.log import Log
+from nirc.mapping.distinct import distinct
 from nirc.mapping.effort import Effort
 from nirc.mapping.partition.band import band_order
 from nirc.mapping.partition.hypergraph import hypergraph
@@ -28,6 +29,9 @@ MOST_SYNAPSES: dict[Effort, int] = {"normal": 1 << 22, "thorough": 1 << 26}
 # Beyond these only the band order is tried: populations, and neurons times slices.
 MOST_GROUPED = 4
 MOST_GAINS = 1 << 22
+# No order is tried if the best order would keep this share of the packets. A matrix without a few
+# of its synapses has no better order (benchmarks/profile_stages.py dense 1000).
+WORTHWHILE = 0.95
 GROUPING: dict[Effort, Effort] = {"normal": "quick", "thorough": "normal"}
 Order = dict[str, Int]  # by population: (n,) the neuron at each place
 
@@ -109,6 +113,8 @@ def _orders(tables: Tables, parts: Split, effort: Effort, seed: int) -> Iterator
     joining = [p for p in tables.projections if _joins(p, sizes)]
     if effort == "quick" or not joining or sum(len(p.pre) for p in joining) > MOST_SYNAPSES[effort]:
         return
+    if _least_packets(joining, parts) >= WORTHWHILE * _packets(joining, parts):
+        return
     first = dict(zip(sizes, np.cumsum([0, *sizes.values()]).tolist(), strict=False))
     nodes = sum(sizes.values())
     one = np.concatenate([p.pre.astype(np.int64) + first[p.source] for p in joining])
@@ -128,6 +134,35 @@ def _orders(tables: Tables, parts: Split, effort: Effort, seed: int) -> Iterator
             name: _cut_where_groups_end(block[first[name] :][:n], parts.atoms[name])
             for name, n in sizes.items()
         }
+
+
+def _packets(joining: list[Projection], parts: Split) -> int:
+    """Return packets of ``joining`` projections, if all neurons fire: each to a slice once."""
+    total = 0
+    for source, target in _ends(joining):
+        between = [p for p in joining if (p.source, p.target) == (source, target)]
+        last = max(int(p.post.max(initial=0)) for p in between) // parts.atoms[target] + 1
+        slices = [(p.pre // parts.atoms[source], p.post // parts.atoms[target]) for p in between]
+        keys = np.concatenate([one.astype(np.int64) * last + other for one, other in slices])
+        total += parts.atoms[source] * distinct(keys, int(keys.max(initial=-1)) + 1).size
+    return total
+
+
+def _least_packets(joining: list[Projection], parts: Split) -> int:
+    """Return a number of packets that no order of neurons undercuts.
+
+    A neuron with n targets reaches n / (neurons of a slice) slices or more.
+    """
+    total = 0
+    for source, target in _ends(joining):
+        between = [p for p in joining if (p.source, p.target) == (source, target)]
+        reached = [int((-(-np.bincount(p.pre) // parts.atoms[target])).sum()) for p in between]
+        total += max(reached)  # the same targets may be excited and inhibited
+    return total
+
+
+def _ends(joining: list[Projection]) -> list[tuple[str, str]]:
+    return list(dict.fromkeys((p.source, p.target) for p in joining))
 
 
 def _cut_where_groups_end(group: Int, atoms: int) -> Int:

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from nirc.backends.spinnaker2.limits import RING
 from nirc.ir.arrays import Float, Int
+from nirc.native.loops import in_c
 
 NEAR = 2e-5  # distance from an integer that float32 weights and gains leave
 PROBED = 8  # entries of a row that are tested first
 TOGETHER = 1 << 15  # entries of the rows that are looked at together
-TRIED = np.linspace(0.75, 1.0, 26)  # shares of the largest scale
+TRIED = np.linspace(0.75, 1.0, 26)  # shares of the largest scale, which is the last
 
 
 def row_scales(
@@ -57,11 +58,10 @@ def row_scales(
 
 
 def _scales_of(rows: _Rows, limit: int, constant: Float | None) -> Float:
-    best = limit / rows.most
-    least = rows.error(best)
-    for share in TRIED:
-        scale = share * limit / rows.most
-        error = rows.error(scale)
+    tried = TRIED * limit / rows.most[:, None]
+    errors = rows.errors(tried)
+    best, least = tried[:, -1], errors[:, -1]
+    for scale, error in zip(tried.T, errors.T, strict=True):
         best = np.where(error < least, scale, best)
         least = np.minimum(error, least)
     exact = rows.exact(limit)
@@ -95,16 +95,12 @@ class _Rows:
         total = np.bincount(self.row, self.size, minlength=self.n) * limit / RING
         self.most = np.where(self.empty, self.most, np.minimum(self.most, np.maximum(share, total)))
 
-    def error(self, scale: Float) -> Float:
-        """Return (n,) sums of the squared rounding errors of each row."""
-        factor = np.repeat(scale, self.lengths)
-        wrong = self.value * factor
-        np.rint(wrong, out=wrong)
-        wrong /= factor
-        wrong -= self.value
-        wrong *= wrong
-        total: Float = np.bincount(self.row, wrong, minlength=self.n).astype(np.float64)
-        return total
+    def errors(self, scales: Float) -> Float:
+        """Return (n, k) sums of the squared rounding errors of each row at ``scales`` (n, k)."""
+        errors = np.empty(scales.shape)
+        ends = np.append(0, np.cumsum(self.lengths))
+        _row_errors(self.value, scales, ends, errors)
+        return errors
 
     def exact(self, limit: int, also: Float | None = None) -> Float:
         """Return (n,) the smallest scales that make entries, and ``also``, integers, else NaN.
@@ -130,6 +126,16 @@ class _Rows:
         broken = ~_near(self.size[some] * scale[row])
         good: NDArray[np.bool_] = np.bincount(row, broken, minlength=self.n) == 0
         return good
+
+
+@in_c("row_errors", "ddqd*")
+def _row_errors(value: Float, scales: Float, ends: Int, errors: Float) -> None:
+    """Write ``errors`` (rows, k). Row i of ``value`` is ``value[ends[i]:ends[i + 1]]``."""
+    row = np.repeat(np.arange(len(scales)), np.diff(ends))
+    for k in range(scales.shape[1]):
+        factor = scales[row, k]
+        wrong = np.rint(value * factor) / factor - value
+        errors[:, k] = np.bincount(row, wrong * wrong, minlength=len(scales))
 
 
 def _near(value: Float) -> NDArray[np.bool_]:

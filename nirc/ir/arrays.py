@@ -24,6 +24,12 @@ def frozen(values: ArrayLike) -> Float:
     return array
 
 
+def frozen_result(array: Float) -> Float:
+    """Return a new array itself, read-only. Nothing else may hold the array or its memory."""
+    array.setflags(write=False)
+    return array
+
+
 def frozen_integers(values: ArrayLike) -> Int:
     """Return a read-only int64 copy."""
     array = np.array(values, dtype=np.int64)

@@ -56,7 +56,8 @@ API int64_t map_smooth(const Argument *a) {
     int64_t edges = a[1].rows, nodes = a[2].rows, rounds = a[3].integer;
     double *root = a[2].data, *found = a[4].data;
     Room room = {0};
-    double *before = take(&room, nodes, 8), *part = take(&room, edges, 8);
+    double *before = take(&room, 2 * nodes, 8), *part = take(&room, 2 * edges, 8);
+    int64_t *first = take(&room, nodes + 2, 8), *other = take(&room, 2 * edges, 8);
     if (room.failed) return leave(&room, 0);
     for (int64_t k = 0; k < nodes; k++) root[k] = 1e-9;
     for (int64_t i = 0; i < edges; i++) {
@@ -64,8 +65,15 @@ API int64_t map_smooth(const Argument *a) {
         root[ends[2 * i + 1]] += weight[i];
     }
     for (int64_t k = 0; k < nodes; k++) found[k] = root[k] = sqrt(root[k]);
-    for (int64_t i = 0; i < edges; i++)
-        part[i] = weight[i] / (root[ends[2 * i]] * root[ends[2 * i + 1]]);
+    /* The ends of the edges at each node, in the order of the edges. */
+    for (int64_t i = 0; i < 2 * edges; i++) first[ends[i] + 2]++;
+    for (int64_t v = 0; v < nodes; v++) first[v + 2] += first[v + 1];
+    for (int64_t i = 0; i < edges; i++) {
+        int64_t a = ends[2 * i], b = ends[2 * i + 1];
+        double share = weight[i] / (root[a] * root[b]);
+        other[first[a + 1]] = b, part[first[a + 1]++] = share;
+        other[first[b + 1]] = a, part[first[b + 1]++] = share;
+    }
     uint64_t state = first_state(0);
     for (int64_t k = nodes; k < 3 * nodes; k++) {
         state = following(state);
@@ -83,14 +91,15 @@ API int64_t map_smooth(const Argument *a) {
             norm = sqrt(norm);
             for (int64_t v = 0; v < nodes; v++) x[v] /= norm;
         }
-        for (int64_t k = 1; k < 3; k++) {
-            double *x = found + k * nodes;
-            memcpy(before, x, (size_t)nodes * 8);
-            for (int64_t i = 0; i < edges; i++) {
-                int64_t one = ends[2 * i], other = ends[2 * i + 1];
-                x[one] += part[i] * before[other];
-                x[other] += part[i] * before[one];
+        double *x = found + nodes, *y = found + 2 * nodes;
+        for (int64_t v = 0; v < nodes; v++) before[2 * v] = x[v], before[2 * v + 1] = y[v];
+        for (int64_t v = 0; v < nodes; v++) {
+            double in_x = x[v], in_y = y[v];
+            for (int64_t j = first[v]; j < first[v + 1]; j++) {
+                in_x += part[j] * before[2 * other[j]];
+                in_y += part[j] * before[2 * other[j] + 1];
             }
+            x[v] = in_x, y[v] = in_y;
         }
     }
     return leave(&room, 0);

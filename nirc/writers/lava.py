@@ -67,9 +67,11 @@ def _decay(tau_s: Float) -> Float:
 def evidence(facts: Facts) -> Evidence:
     """Look for decays and weights on the grids of the chip that slayer trains for."""
     cuba = facts.of("CubaLIF", "CubaLI")
+    if not cuba or len(cuba) != len(facts.neurons) or not all(map(_on_grid, cuba)):
+        return NO_EVIDENCE
     nodes = facts.of("Linear", "Affine", "Conv2d", "Conv1d")
     weights = [w for n in nodes if (w := n.numbers("weight")) is not None]
-    if not cuba or len(cuba) != len(facts.neurons) or not weights or not all(map(_on_grid, cuba)):
+    if not weights:
         return NO_EVIDENCE
     units = np.concatenate(weights) * WEIGHT_UNIT
     # Integer weights lie on every grid.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nirc.backends.spinnaker2.scales import row_scales
 from nirc.diagnostics.errors import NircWarning
 from nirc.mapping.multicast import Trees
 from nirc.mapping.multicast import annealed as annealed_trees
@@ -80,6 +81,12 @@ def neurons_on_a_mesh() -> list[Any]:
     return [annealed_trees(trees, start, cooling(60.0, 9.0, 10), 600, seed) for seed in range(3)]
 
 
+def scaled() -> list[Any]:
+    rng = np.random.default_rng(5)
+    row = np.sort(rng.integers(0, 9, 200))  # row 9 is empty
+    return [row_scales(row, rng.standard_normal(200), 10, limit) for limit in (15, 127)]
+
+
 def placed() -> list[Any]:
     rng = np.random.default_rng(3)
     traffic = Traffic.from_edges(50, *rng.integers(0, 50, (2, 150)), rng.integers(1, 50, 150))
@@ -132,6 +139,7 @@ CASES: dict[str, Callable[[], list[Any]]] = {
     "groups of neurons": grouped,
     "annealed parts": annealed_parts,
     "neurons on a mesh": neurons_on_a_mesh,
+    "scaled": scaled,
     "places": placed,
     "places by edges": placed_by_edges,
     **{name: lambda board=board: routed(board) for name, board in BOARDS.items()},  # type: ignore[misc]

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nirc.api import Compiled, Options, compile_model
+from nirc.backends.spinnaker2 import order as ordering
 from nirc.backends.spinnaker2.bundle import pairs
 from nirc.backends.spinnaker2.emulate import emulate
 from nirc.backends.spinnaker2.mapping import from_json
@@ -66,6 +67,33 @@ def traffic(made: Compiled) -> int:
 
 def raster() -> np.ndarray:
     return np.random.default_rng(2).random((2, 25, N)) < 0.3
+
+
+def test_no_order_is_tried_where_none_saves_a_twentieth_of_the_packets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A matrix that lacks a few synapses sends everything everywhere in any order."""
+    tried: list[int] = []
+
+    def noted(nodes: int, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        tried.append(nodes)
+        return np.arange(nodes)
+
+    monkeypatch.setattr(ordering, "band_order", noted)
+    rng = np.random.default_rng(3)
+    weights = rng.uniform(0.2, 1, (N, N)) * rng.choice([-1, 1], (N, N))
+    weights[np.eye(N, k=3) > 0] = 0
+    even = np.arange(N) % 2
+    halves = even[:, None] == even
+    options = Options(dt_s=DT, reset="zero", chip=(("atoms", f"in:{ATOMS},cubalif1:{ATOMS}"),))
+    compile_model(
+        chain(N, nir.Linear(weight=weights), cuba(N), n_out=N), "spinnaker2:chip", options
+    )
+    assert not tried
+    compile_model(
+        chain(N, nir.Linear(weight=weights * halves), cuba(N), n_out=N), "spinnaker2:chip", options
+    )
+    assert tried
 
 
 def test_a_shuffled_sheet_sends_little_more_than_the_sheet() -> None:

@@ -7,9 +7,10 @@ programming finds the ends of the slabs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,8 @@ MOST_SLAB_PARTS = 256  # with more parts, maps are not cut into slabs of channel
 LONGEST_SLABS = 1024  # a longer axis is not cut into slabs
 LONGEST_TABLE = 1 << 18  # neurons of a population with a table of range costs
 IMPOSSIBLE = 1 << 50  # parts
+FEW = 4  # boxes whose costs are kept (benchmarks/scale.py chain-4000)
+MOST_KEPT = 16  # answers of a population
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +83,25 @@ class Subject:
         nothing = np.zeros((1, len(self.cores.resources)), np.int64)
         return np.concatenate([nothing, self.cost(boxes)])
 
+    @cached_property
+    def _known(self) -> dict[tuple[str, bytes], Any]:
+        """Answers for a few boxes. Small populations are asked again and again."""
+        return {}
+
+    def _kept(self, name: str, boxes: Boxes, measure: Callable[[Boxes], Any]) -> Any:
+        if len(boxes) > FEW:
+            return measure(boxes)
+        key = name, boxes.tobytes()
+        if key not in self._known:
+            if len(self._known) >= MOST_KEPT:
+                self._known.clear()
+            self._known[key] = measure(boxes)
+        return self._known[key]
+
     def cost(self, boxes: Boxes) -> Ints:
         """Return (k, resources) the cost of each box."""
-        return self.cores.cost(self.number, boxes)
+        cost: Ints = self._kept("cost", boxes, lambda b: self.cores.cost(self.number, b))
+        return cost
 
     def fits(self, boxes: Boxes, left: Ints | None = None) -> npt.NDArray[np.bool_]:
         """Return (k,) bool: a core with ``left`` (None: an empty core) holds the box."""
@@ -99,7 +118,7 @@ class Subject:
 
     def spikes_into(self, boxes: Boxes) -> float:
         """Return the spikes per step into all these boxes."""
-        return float(self.spikes_into_each(boxes).sum())
+        return float(self._kept("spikes", boxes, lambda b: self.spikes_into_each(b).sum()))
 
 
 def fewest_parts(subject: Subject, slack: float = 0.0) -> Boxes | None:
