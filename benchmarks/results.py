@@ -24,8 +24,8 @@ from nirc.chip import registry
 from nirc.chip.running import flat_raster
 from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
+from nirc.report.score import score
 from nirc.semantics.run import run
-from nirc.verification.score import score
 
 DATA = Path(__file__).parents[1] / "tests/data"
 Array = NDArray[Any]

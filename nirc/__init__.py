@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nirc.files.framing import frames as frames
     from nirc.frontend.load import from_nir as from_nir
     from nirc.library import Figures as Figures
+    from nirc.library import Verification as Verification
     from nirc.library import check as check
     from nirc.library import compare as compare
     from nirc.library import compare_targets as compare_targets
@@ -43,6 +44,7 @@ _PUBLIC = {
     "Recorded": "nirc.recording.record",
     "Run": "nirc.semantics.raster",
     "UsageError": "nirc.diagnostics.errors",
+    "Verification": "nirc.library",
     "check": "nirc.library",
     "compare": "nirc.library",
     "compare_targets": "nirc.library",
@@ -65,6 +67,7 @@ __all__ = [
     "Recorded",
     "Run",
     "UsageError",
+    "Verification",
     "__version__",
     "check",
     "compare",

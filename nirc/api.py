@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from html import escape
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -22,7 +23,8 @@ from nirc.chip.backend import Backend, Mapped
 from nirc.chip.fitting import first_fit
 from nirc.chip.running import Samples, calibration_raster, run_bundle
 from nirc.chip.target import Target
-from nirc.diagnostics.errors import Diagnostic, warn
+from nirc.diagnostics.errors import Diagnostic, InputError, warn
+from nirc.diagnostics.escape import in_line
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.training import TrainedIntegersUnused, TrainedIntegersUsed
 from nirc.diagnostics.usage import UnusableBundle, WrongType
@@ -39,8 +41,10 @@ from nirc.ir.text import digest
 from nirc.options import Options
 from nirc.passes import pipeline
 from nirc.passes.pipeline import Calibration, Observer, Pass, choices_of, run_passes
-from nirc.report.differences import differences
+from nirc.report.differences import differences, rounded_weights
+from nirc.report.figures import figures
 from nirc.report.html import report_html, report_tree, written
+from nirc.report.measured import answer, costs
 from nirc.semantics.raster import Progress, Run
 from nirc.semantics.run import execution_order
 from nirc.semantics.silence import report_silent_outputs
@@ -73,17 +77,23 @@ REPORT = "report.json"
 
 
 @dataclass(frozen=True)
-class Compiled:
-    """All results of a compilation: programs for ``verify``, the bundle for users."""
+class _Result:
+    """The programs of a compilation, and the network in the chip's tables."""
 
     backend: Backend  # with the chip options that were asked for
     stages: Stages
     legal: Program
     integer: Program
     mapped: Mapped
-    bundle: Bundle
     options: Options
     candidates: tuple[Target, ...]  # variants, in the order in which they are tried
+
+
+@dataclass(frozen=True)
+class Compiled(_Result):
+    """All results of a compilation: programs for ``verify``, the bundle for users."""
+
+    bundle: Bundle
 
     @property
     def calibrated(self) -> bool:
@@ -104,6 +114,14 @@ class Bundle:
         findings = "".join(f", {n} {severity}(s)" for severity, n in sorted(known.items()))
         model, target = self.manifest.get("model"), self.manifest.get("target")
         return f"<Bundle {model} -> {target}: {len(self.files)} files{findings}>"
+
+    def _repr_html_(self) -> str:
+        from nirc.report.notebook import bundle_html
+
+        try:
+            return bundle_html(self.manifest, self.files, self.diagnostics)
+        except InputError:  # a bundle of another version, or a damaged one
+            return f"<pre>{escape(in_line(repr(self)))}</pre>"
 
     @staticmethod
     def open(directory: str | os.PathLike[str]) -> Bundle:
@@ -215,9 +233,10 @@ def compile_model(
         report["framing"] = calibration.framing
     notes: dict[str, Any] = {} if report is None else {"calibration": report}
     notes["input_sha256"] = _model_digest(model)
-    chip_files = _bundle(backend, mapped, stages, integer, options, log, notes)
+    result = _Result(backend, stages, legal, integer, mapped, options, tuple(candidates))
+    chip_files = _bundle(result, log, notes, raster)
     pipeline.ended(observe, "emit")
-    return Compiled(backend, stages, legal, integer, mapped, chip_files, options, tuple(candidates))
+    return Compiled(**vars(result), bundle=chip_files)
 
 
 def _may_be_trained(calibration: Samples | None, options: Options) -> bool:
@@ -256,8 +275,8 @@ def recompiled(compiled: Compiled, integer: Program, *, log: Log | None = None) 
     notes: dict[str, Any] = {"trained": True}
     notes |= {key: known[key] for key in ("input_sha256", "calibration") if key in known}
     mapped = first_fit(backend, compiled.candidates, integer, legal, options.search, log)
-    files = _bundle(backend, mapped, compiled.stages, integer, options, log, notes)
-    return replace(compiled, integer=integer, mapped=mapped, bundle=files)
+    result = replace(compiled, integer=integer, mapped=mapped)
+    return replace(result, bundle=_bundle(result, log, notes, None))
 
 
 def emulated(compiled: Compiled, integer: Program, inputs: NDArray[Any], mode: str) -> Run:
@@ -302,18 +321,18 @@ def _findings_of(report: bytes) -> tuple[Diagnostic, ...]:
 
 
 def _bundle(
-    backend: Backend,
-    mapped: Mapped,
-    stages: Stages,
-    integer: Program,
-    options: Options,
-    log: Log,
-    notes: Mapping[str, Any],
+    result: _Result, log: Log, notes: Mapping[str, Any], raster: NDArray[Any] | None
 ) -> Bundle:
+    """Return the files of a bundle. ``raster``: the inputs that it was calibrated with."""
+    stages, mapped, options = result.stages, result.mapped, result.options
     dt_s = stages.continuous.dt_s
-    files = backend.emit(mapped, dt_s=dt_s)
-    differs = differences(stages.reference, integer)
-    report = report_tree(mapped, stages.discrete, stages.reading, differs, log.diagnostics)
+    files = result.backend.emit(mapped, dt_s=dt_s)
+    alone = None
+    if raster is not None:
+        approximations = result.backend.approximations(stages.discrete)
+        alone = costs(stages.reference, approximations, raster)
+    differs = differences(stages.reference, result.integer)
+    report = report_tree(mapped, stages.discrete, stages.reading, differs, log.diagnostics, alone)
     files[REPORT] = bundle.to_json(report)
     manifest: dict[str, Any] = {
         "schema": SCHEMA,
@@ -321,20 +340,23 @@ def _bundle(
         "ortools_version": version("ortools"),
         "part": mapped.target.part,
         "dt": dt_s,
-        "options": {**options.as_tree(), "chip": backend.settings},
+        "options": {**options.as_tree(), "chip": result.backend.settings},
         "writer": written(stages.reading),
         "seed": options.seed,
         "model": stages.layers.name,
-        "input_sha256": notes["input_sha256"],
         "input_shape": [list(s.shape) for s in stages.discrete.nodes(Source).values()],
         "output_shape": [list(s.shape) for s in stages.discrete.nodes(Sink).values()],
         **_ends(mapped, stages),
+        **notes,
     }
-    manifest |= notes
-    files |= certified(integer, mapped, manifest, files, log)
-    files["report.html"] = report_html(report, manifest)
+    files |= certified(result.integer, mapped, manifest, files, log)
+    shown = None
+    if raster is not None:
+        shown = answer(stages.reference, manifest, files, raster, "the calibration inputs")
+    drawn = figures(report, mapped.floorplan, rounded_weights(result.legal, result.integer), shown)
+    files["report.html"] = report_html(report, manifest, drawn)
     manifest["files"] = {name: sha256(data) for name, data in sorted(files.items())}
-    check_compiled(bundle.contents(manifest, files), integer, log)
+    check_compiled(bundle.contents(manifest, files), result.integer, log)
     log.raise_if_errors()
     return Bundle(bundle.signed(manifest), files, tuple(log.diagnostics))
 

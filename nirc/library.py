@@ -54,6 +54,15 @@ class Figures(dict[str, Any]):
         return f"<pre>{escape(self.text)}</pre>"
 
 
+class Verification(Figures):
+    """The figures of `nirc verify`. A notebook shows stages, costs and verdict."""
+
+    def _repr_html_(self) -> str:
+        from nirc.report.notebook import verification_html
+
+        return verification_html(self)
+
+
 def compile(
     model: object, target: str, *, progress: Progress | None = None, **asked: Unpack[Asked]
 ) -> Bundle:
@@ -88,7 +97,7 @@ def verify(
     max_accuracy_drop: float | None = None,
     progress: Progress | None = None,
     **asked: Unpack[Asked],
-) -> Figures:
+) -> Verification:
     """Compare the model with the chip's answer, stage by stage, as `nirc verify` does.
 
     ``data``: a path, spike counts, or arrays by name (inputs, labels, dt, outputs). Other arguments
@@ -113,7 +122,8 @@ def verify(
             max_accuracy_drop=max_accuracy_drop,
             progress=progress,
         )
-    return _figures(tree, as_text(tree), log)
+    found = _figures(tree, as_text(tree), log)
+    return Verification(found, found.text, found.diagnostics)
 
 
 def inspect(model: object, data: Rasters | None = None, **asked: Unpack[Asked]) -> Figures:

@@ -121,6 +121,7 @@ def fit(
         _blocks(program, lowered),
         _utilisation(placed, target),
         any(not p.spikes for p in tables.populations),
+        floorplan=placed.floorplan,
     )
 
 

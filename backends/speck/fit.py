@@ -37,7 +37,7 @@ from nirc.backends.speck.limits import (
 )
 from nirc.backends.speck.network import Network, lower
 from nirc.backends.speck.neuron import SpeckNeuron, chip_rule, fires_many
-from nirc.backends.speck.place import Demand, Placement, PlaceProblem, place
+from nirc.backends.speck.place import Demand, Part, Placement, PlaceProblem, place
 from nirc.chip.backend import Block, Mapped, Search
 from nirc.chip.target import Limit, Target, excesses
 from nirc.diagnostics.dynamics import ConstantByTicks, FiresPerEvent
@@ -46,6 +46,8 @@ from nirc.ir.arrays import Int, size
 from nirc.ir.linear import Sparse
 from nirc.ir.populations import Discrete, Population, Sink, Source, populations_of
 from nirc.ir.program import Program
+from nirc.mapping import floorplan
+from nirc.mapping.floorplan import Floorplan
 
 NEURONS = "neurons"  # the emulator's name for all neurons of all used cores, by rising core number
 RASTER = Limit("channels of the raster", MAX_RASTER, "S704", "nirc")
@@ -125,6 +127,7 @@ def fit(
             for name, index in blocks.items()
         },
         _utilisation(network, placed),
+        floorplan=_floorplan(network, placed),
     )
 
 
@@ -287,11 +290,40 @@ def _neurons(
 def _utilisation(network: Network, placed: Placement) -> dict[str, tuple[int, int]]:
     used = {"cores": (len(placed.parts), len(CORES))}
     for part in sorted(placed.parts, key=lambda p: p.core):
-        layer = network.layer(part.name)
-        channels = part.stop - part.first
-        kernel = kernel_words(layer.shape_in[0], channels, layer.kernel_size)
-        neuron = neuron_words((channels, *layer.shape_out[1:]))
+        kernel, neuron = _words(network, part)
         core = f"core {part.core}"
         used[f"{core} kernel words ({part.name})"] = (kernel, CORES[part.core].kernel)
         used[f"{core} neuron words ({part.name})"] = (neuron, CORES[part.core].neuron)
     return used
+
+
+def _words(network: Network, part: Part) -> tuple[int, int]:
+    """Return the words of kernel and neuron memory of a part."""
+    layer = network.layer(part.name)
+    channels = part.stop - part.first
+    kernel = kernel_words(layer.shape_in[0], channels, layer.kernel_size)
+    return kernel, neuron_words((channels, *layer.shape_out[1:]))
+
+
+def _floorplan(network: Network, placed: Placement) -> Floorplan:
+    """Return the cores in a row. Their memories differ, so their use is in percent.
+
+    Layers send through one router, of whose load nothing is public.
+    """
+    cores = []
+    for part in placed.parts:
+        kernel, neuron = _words(network, part)
+        core = CORES[part.core]
+        sides = ((0, n) for n in network.layer(part.name).shape_out[1:])
+        use = {"kernel memory": kernel / core.kernel, "neuron memory": neuron / core.neuron}
+        cores.append(
+            floorplan.Core(
+                0,
+                (part.core, 0, 0),
+                (floorplan.Part(part.name, ((part.first, part.stop), *sides)),),
+                {name: round(100 * share, 2) for name, share in use.items()},
+            )
+        )
+    grid = (len(CORES), 1, 1)
+    limits = dict.fromkeys(("kernel memory", "neuron memory"), (100.0, "%"))
+    return Floorplan(size=grid, chip=grid, router=grid, limits=limits, cores=tuple(cores))

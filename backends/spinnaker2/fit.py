@@ -232,6 +232,7 @@ def _mapped(
         blocks,
         utilisation,
         silent,
+        floorplan=chip.mapping.floorplan,
     )
 
 

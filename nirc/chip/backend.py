@@ -17,6 +17,7 @@ from nirc.diagnostics.similar import did_you_mean
 from nirc.diagnostics.usage import OptionMakesNoSense
 from nirc.ir.program import Program
 from nirc.mapping.effort import SOLVER_WORK, Effort
+from nirc.mapping.floorplan import Floorplan
 from nirc.passes.pipeline import Calibration, Pass
 from nirc.rounding.rule import OWN_BITS
 from nirc.semantics.raster import Progress, Run
@@ -115,6 +116,7 @@ class Mapped:
     # Source, target and steps of projections that act so many steps later than the model's do, on
     # top of the latency of populations.
     retimed: tuple[tuple[str, str, int], ...] = ()
+    floorplan: Floorplan | None = None  # None if the chip has one core
 
 
 @dataclass(frozen=True)

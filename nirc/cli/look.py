@@ -49,7 +49,7 @@ def inspect(model: Path, data: Path | None, output: Output, **options: Any) -> N
     "--plot",
     metavar="FILE",
     type=NEW_FILE,
-    help="Draw the placement: FILE.svg or FILE.png (needs matplotlib).",
+    help="Draw the placement: FILE.svg.",
 )
 @click.option(
     "--by",
@@ -78,11 +78,9 @@ def mapping(bundle: Path, plot: Path | None, by: str, rows: int, output: Output)
         opened = Bundle.open(bundle)
         plan = read_floorplan(opened.manifest, opened.files)
         if plot is not None:
-            from nirc.report.floorplan import picture
+            from nirc.report.floorplan import floorplan
 
-            save_bytes(
-                plot, picture(plan, plot.suffix.lower()[1:], by=by), output.log, output.commit
-            )
+            save_bytes(plot, floorplan(plan, by=by).file(), output.log, output.commit)
         tree = as_tree(plan, opened.manifest)
         output.result({"mapping": tree}, lambda: as_text(plan, tree, rows))
 

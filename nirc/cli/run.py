@@ -59,7 +59,7 @@ def run(
     with output.about(str(bundle)):
         from nirc.api import Bundle
         from nirc.files.bundle import in_order, save_run
-        from nirc.verification.score import accuracy, check_labels
+        from nirc.report.score import accuracy, check_labels
 
         opened = Bundle.open(bundle)
         _check_out(out, data, bundle, opened.manifest["files"], output)
@@ -97,7 +97,7 @@ def run(
     "page_file",
     metavar="F.html",
     type=NEW_FILE,
-    help="Write a page with pictures: network, placement, weights, spikes (needs matplotlib).",
+    help="Write a page with pictures: network, placement, weights, spikes.",
 )
 @click.option(
     "--max-accuracy-drop",
@@ -192,15 +192,9 @@ def _write(
 
 
 def check_page(page: Path, output: Output) -> None:
-    """Raise ``UsageError`` (U607, U611) before the work."""
-    from importlib.util import find_spec
-
-    from nirc.diagnostics.usage import DrawingPackageMissing
-
+    """Raise ``UsageError`` (U607) before the work."""
     if page.suffix != ".html":
         output.refuse("--report writes a page", found=page.name, help="name F.html")
-    if find_spec("matplotlib") is None:
-        raise DrawingPackageMissing().refusal()
 
 
 @click.command()
@@ -225,7 +219,7 @@ def check_page(page: Path, output: Output) -> None:
     "--plot",
     metavar="FILE",
     type=NEW_FILE,
-    help="Draw the sample that differs first: FILE.svg or FILE.png (needs matplotlib).",
+    help="Draw the sample that differs first: FILE.svg.",
 )
 @OUTPUT
 def compare(
@@ -263,8 +257,7 @@ def compare(
         if plot is not None:
             from nirc.files.bundle import save_bytes
 
-            drawn = picture(a, b, result, plot.suffix.lower()[1:])
-            save_bytes(plot, drawn, output.log, output.commit)
+            save_bytes(plot, picture(a, b, result), output.log, output.commit)
         output.result(result, lambda: as_text(result))
         output.status = 0 if result["equal"] else 1
 

@@ -370,27 +370,6 @@ class NoMapping(Finding):
         )
 
 
-class DrawingPackageMissing(Finding):
-    code = "U611"
-    title = "a package that draws is not installed"
-    raises = UsageError
-    meaning = """
-    `--plot` draws with matplotlib, which nirc does not install by itself: compiling, running and
-    the tables do without.
-    """
-    example = "`nirc mapping net.loihi2 --plot net.svg` in an environment without matplotlib."
-    what_to_do = """
-    `pip install 'nirc-compiler[viz]'`, or `pip install matplotlib`, then the same command again.
-    """
-    sources = "The extra `viz` in `pyproject.toml`."
-
-    def words(self) -> Words:
-        return Words(
-            "a picture needs matplotlib, which is not installed",
-            help="pip install 'nirc-compiler[viz]' (or matplotlib alone); tables need neither",
-        )
-
-
 class NoSpikesToCalibrate(Finding):
     code = "U612"
     title = "the inputs to calibrate with have no spikes"

@@ -61,6 +61,11 @@ class Program:
     def __repr__(self) -> str:
         return f"<Program {self.name}: {len(self.graph)} nodes, form {self.form.value}>"
 
+    def _repr_html_(self) -> str:
+        from nirc.ir.summary import as_html
+
+        return as_html(self)
+
     def __getitem__(self, node: str) -> Any:
         return self.graph.nodes[node]["payload"]
 

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import entry_points, version
 from pathlib import Path
@@ -21,7 +21,7 @@ from nirc.diagnostics.log import Log
 from nirc.diagnostics.policy import Policy, known_of
 from nirc.diagnostics.usage import Bug, NoMemory, UnreadableBaseline
 from nirc.files.bounds import RefusalError
-from nirc.files.data import Data, read_data
+from nirc.files.data import read_data
 from nirc.files.foreign import check_file
 from nirc.semantics.threads import with_one_thread
 from nirc.stages import load_as
@@ -118,9 +118,10 @@ def perform(task: Task) -> Answer:
     try:
         with tempfile.TemporaryDirectory(prefix="nirc-") as folder:
             log.policy = _policy(task)
-            compiled, stages, how = _compiled(task, _written(task, Path(folder)), log)
+            compiled, result = _compiled(task, _written(task, Path(folder)), log)
             files = _contents(compiled)
-            figures = _figures(compiled, stages, how)
+            figures = _figures(compiled, result)
+            stages = tuple(result.get("stages", ()))
         return Answer(task.name, __version__, _findings(log, task), files, figures, stages)
     except NircError as refusal:
         log.add_all(d for d in refusal.diagnostics if d not in log.diagnostics)
@@ -173,7 +174,8 @@ def _written(task: Task, folder: Path) -> dict[str, Path]:
 
 def _compiled(
     task: Task, paths: Mapping[str, Path], log: Log
-) -> tuple[Compiled, tuple[Mapping[str, Any], ...], Data | None]:
+) -> tuple[Compiled, Mapping[str, Any]]:
+    """Return the compiled model and the JSON of its verification, which is empty without data."""
     dt_s = task.options.dt_s
     data, sample = (
         read_data(paths[role], log, dt_s) if role in paths else None
@@ -183,12 +185,18 @@ def _compiled(
         compiled = compile_model(
             paths["model"], task.target, task.options, log=log, calibration=sample
         )
-        return compiled, (), None
+        return compiled, {}
     compiled, result = compile_and_verify(
-        paths["model"], task.target, data, task.options, log=log, calibration=sample
+        paths["model"],
+        task.target,
+        data,
+        task.options,
+        log=log,
+        calibration=sample,
+        estimates=True,
     )
     log.raise_if_errors()
-    return compiled, tuple(result["stages"]), data
+    return compiled, result
 
 
 def _contents(compiled: Compiled) -> dict[str, bytes]:
@@ -197,16 +205,14 @@ def _contents(compiled: Compiled) -> dict[str, bytes]:
     return dict(contents(compiled.bundle.manifest, compiled.bundle.files))
 
 
-def _figures(
-    compiled: Compiled, stages: tuple[Mapping[str, Any], ...], data: Data | None
-) -> dict[str, Any]:
+def _figures(compiled: Compiled, result: Mapping[str, Any]) -> dict[str, Any]:
     """Return the figures of ``nirc.project.gates``. What is not known is left out."""
     figures: dict[str, Any] = {"latency": compiled.bundle.manifest["latency_steps"]}
     use = {n: u / of for n, (u, of) in compiled.mapped.utilisation.items() if of and n != CHIPS}
     if use:
         figures["fullest"] = max(sorted(use), key=lambda name: use[name])
         figures["utilisation"] = use[figures["fullest"]]
-    by_name = {stage["name"]: stage for stage in stages}
+    by_name = {stage["name"]: stage for stage in result.get("stages", ())}
     if by_name:
         device = by_name["device"]
         reference = by_name.get("recorded", by_name["float"])
@@ -215,20 +221,18 @@ def _figures(
             figures["accuracy"] = device["accuracy"]
             figures["accuracy_of_model"] = reference["accuracy"]
             figures["accuracy_drop"] = reference["accuracy"] - device["accuracy"]
-    figures |= _energy(compiled, data)
+    figures |= _energy(compiled, result.get("estimates"))
     return figures
 
 
-def _energy(compiled: Compiled, data: Data | None) -> dict[str, Any]:
-    from nirc.chip.running import flat_raster
-
-    discrete = compiled.stages.discrete
-    raster = None
-    if data is not None:
-        channels = len(compiled.bundle.manifest["input_map"])
-        raster = flat_raster(data.inputs, channels, Log(), data.file)
-    costs = compiled.backend.estimate(compiled.mapped, activity(discrete, raster), discrete.dt_s)
-    for figure in costs:
-        if figure.unit == ENERGY:
-            return {"energy": figure.value, "energy_source": figure.source}
+def _energy(compiled: Compiled, estimates: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
+    """Return the energy of a step. Without ``estimates`` of a verification inputs are assumed."""
+    if estimates is None:
+        discrete = compiled.stages.discrete
+        assumed = activity(discrete, None)
+        found = compiled.backend.estimate(compiled.mapped, assumed, discrete.dt_s)
+        estimates = [vars(figure) for figure in found]
+    for figure in estimates:
+        if figure["unit"] == ENERGY:
+            return {"energy": figure["value"], "energy_source": figure["source"]}
     return {}

@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from nirc.files.recordings import Recording
-from nirc.report.picture import INK, drawn
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from nirc.drawing.rasters import Panel
 
 Array = NDArray[Any]
 MOST_PANELS = 12  # populations of a picture
-MOST_NEURONS = 2000  # of a panel
-HEIGHT = 1.1  # inches of a panel
-WIDTH = 9.0
-BOTH, FIRST, SECOND = "#9a9a9a", "#1f6fb4", "#d9480f"
 
 
 def as_text(result: Mapping[str, Any]) -> str:
@@ -90,48 +83,28 @@ def _verdict(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def picture(a: Recording, b: Recording, result: Mapping[str, Any], kind: str) -> bytes:
-    """Return a picture, svg or png, of the sample that differs first, or of the first sample.
+def picture(a: Recording, b: Recording, result: Mapping[str, Any]) -> bytes:
+    """Return a picture (SVG) of the sample that differs first, or of the first sample.
 
     A panel for each population: spikes of both recordings, of the first only, of the second only.
     """
-    return drawn(lambda: _figure(a, b, result), kind)
-
-
-def _figure(a: Recording, b: Recording, result: Mapping[str, Any]) -> Figure:
-    from matplotlib.figure import Figure
+    from nirc.drawing.rasters import rasters
 
     names = [row["name"] for row in result["populations"]][:MOST_PANELS]
     found = result["first_difference"]
     sample = 0 if found is None else found["sample"]
-    figure = Figure(figsize=(WIDTH, 1.3 + HEIGHT * len(names)), layout="constrained")
-    panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
-    for name, axes in zip(names, panels, strict=True):
-        _panel(axes, name, a.spikes[name][sample], b.spikes[name][sample])
-        if found is not None:
-            axes.axvline(found["step"], color=INK, linewidth=0.6, linestyle=":")
-    panels[-1].set_xlabel("step")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    title = (
-        "equal"
-        if found is None
-        else f"first difference: `{found['population']}`, step {found['step']}"
-    )
-    figure.suptitle(f"sample {sample}, {title}", fontsize=10, color=INK)
-    return figure
+    rows = [[_panel(name, a.spikes[name][sample], b.spikes[name][sample])] for name in names]
+    title = f"sample {sample}: equal"
+    if found is not None:
+        title = f"sample {sample}: first difference in {found['population']}, step {found['step']}"
+    legend = {"model": "more in the first", "chip": "more in the second", "both": "both"}
+    step = None if found is None else found["step"]
+    return rasters(rows, step, title=title, legend=legend).file()
 
 
-def _panel(axes: Axes, name: str, first: Array, second: Array) -> None:
-    first, second = first[:, :MOST_NEURONS], second[:, :MOST_NEURONS]
+def _panel(name: str, first: Array, second: Array) -> Panel:
+    from nirc.drawing.rasters import Layer, Panel
+
     equal = (first == second) & (first != 0)
-    kinds = (
-        ("both", equal, BOTH, 5),
-        ("more in the first", first > second, FIRST, 16),
-        ("more in the second", second > first, SECOND, 16),
-    )
-    for label, where, color, size in kinds:
-        step, neuron = np.nonzero(where)
-        axes.scatter(step, neuron, s=size, color=color, marker="|", label=label, linewidths=1.2)
-    axes.set_ylabel(name, fontsize=8)
-    axes.set_xlim(-0.5, len(first) - 0.5)
-    axes.set_ylim(-0.5, first.shape[1] - 0.5)
+    layers = (Layer("both", equal), Layer("model", first > second), Layer("chip", second > first))
+    return Panel(name, layers)

@@ -5,12 +5,14 @@ They are read from the two programs, not from the warnings.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from nirc.analysis.relays import origin, repeated
 from nirc.ir.arrays import Float, Int
 from nirc.ir.linear import Conv, Dense, LinearOp, Sparse, Weighted, weights_of
 from nirc.ir.populations import Discrete, Population, Projection
@@ -29,7 +31,7 @@ Edges = dict[tuple[str, str], list[Projection]]
 Differences = dict[str, list[dict[str, Any]]]
 Weights = tuple[Float, Float, Int]  # before, after, and the row of each
 NEARLY_FULL = 4  # a matrix with an entry in so many places is compared place by place
-MOST_DRAWN = 1 << 22  # entries of a sparse matrix that is drawn as a full one
+MOST_DRAWN = 1 << 16  # weights of a projection in a picture
 BLOCK = 1 << 16  # places that are compared together
 
 
@@ -37,16 +39,18 @@ def differences(model: Program, chip: Program) -> Differences:
     """Return ``rules``, ``decays`` and ``weights`` that differ between two executable programs.
 
     Populations are compared by name. A rule is given as its text. ``rebuilt``: populations that get
-    other projections on the chip. Their rules and decays have no counterpart. ``change`` of a
-    decay: the largest, in a step. ``change`` of weights: root mean square as a share of the
-    weights, after each neuron's weights are scaled as the chip scales them.
+    other projections on the chip, where a relay counts as what it repeats. Their rules and decays
+    have no counterpart. ``change`` of a decay: the largest, in a step. ``change`` of weights: root
+    mean square as a share of the weights, after each neuron's weights are scaled as the chip scales
+    them.
     """
     ours = model.nodes(Population)
     theirs = chip.nodes(Population)
     pairs = {name: (ours[name], theirs[name]) for name in ours if name in theirs}
     read = {name: (_discrete(a), _discrete(b)) for name, (a, b) in pairs.items()}
     dynamics = {name: (a, b) for name, (a, b) in read.items() if a is not None and b is not None}
-    rebuilt = {name for name in dynamics if _inputs(model, name) != _inputs(chip, name)}
+    relays = repeated(model, chip)
+    rebuilt = {n for n in dynamics if _inputs(model, n, {}) != _inputs(chip, n, relays)}
     return {
         "rules": [
             {"population": name, "model": a.rule.text, "chip": b.rule.text}
@@ -59,7 +63,7 @@ def differences(model: Program, chip: Program) -> Differences:
                 _decays(name, a, b) for name, (a, b) in dynamics.items() if name not in rebuilt
             )
         ],
-        "weights": list(_weights(_edges(model), _edges(chip))),
+        "weights": list(_weights(_edges(model, {}), _edges(chip, relays))),
     }
 
 
@@ -70,8 +74,8 @@ def _discrete(population: Population[Any]) -> Discrete | None:
     return dynamics.as_discrete() if isinstance(dynamics, _InUnits) else None
 
 
-def _inputs(program: Program, name: str) -> list[str]:
-    return sorted(source for source, _ in program.into(name))
+def _inputs(program: Program, name: str, relays: Mapping[str, str]) -> list[str]:
+    return sorted(origin(source, relays) for source, _ in program.into(name))
 
 
 def _decays(name: str, model: Discrete, chip: Discrete) -> Iterator[dict[str, Any]]:
@@ -86,10 +90,11 @@ def _decays(name: str, model: Discrete, chip: Discrete) -> Iterator[dict[str, An
         yield {"population": name, "change": _short(change)}
 
 
-def _edges(program: Program) -> Edges:
+def _edges(program: Program, relays: Mapping[str, str]) -> Edges:
+    """Return the projections between populations. Those of a relay are its origin's."""
     found: Edges = {}
     for source, target, projection in program.edges():
-        found.setdefault((source, target), []).append(projection)
+        found.setdefault((origin(source, relays), target), []).append(projection)
     return found
 
 
@@ -106,37 +111,61 @@ def _weights(model: Edges, chip: Edges) -> Iterator[dict[str, Any]]:
             yield {"from": ends[0], "to": ends[1], "change": _short(change)}
 
 
-def rounded_weights(model: Program, chip: Program) -> Iterator[tuple[str, str, Float, Float]]:
-    """Yield source, target, and weights before and after rounding, in units of the model.
+@dataclass(frozen=True)
+class RoundedWeights:
+    """Weights before and after rounding, in units of the model.
+
+    ``share``: of the projection's weights. Of a large projection some rows are kept.
+    """
+
+    source: str
+    target: str
+    before: Float
+    after: Float
+    share: float
+
+
+def rounded_weights(model: Program, chip: Program) -> Iterator[RoundedWeights]:
+    """Yield the weights of each projection before and after rounding.
 
     The chip's weights are scaled as in ``differences``. Projections that were split or fused, or
     are stored in another form, are left out.
     """
-    others = _edges(chip)
-    for ends, projections in _edges(model).items():
+    others = _edges(chip, repeated(model, chip))
+    for ends, projections in _edges(model, {}).items():
         theirs = others.get(ends, [])
         if len(projections) != 1 or len(theirs) != 1:
             continue
         before, after = _only_weights(projections[0].ops), _only_weights(theirs[0].ops)
         if before is None or after is None:
             continue
-        rows, values = _rows(before), _rows(after)
-        if rows is not None and values is not None and rows.shape == values.shape:
+        (rows, share), (values, _) = _some_rows(before), _some_rows(after)
+        if rows.size and rows.shape == values.shape:
             square = (values * values).sum(axis=1)
             product = (rows * values).sum(axis=1)
             scale = np.divide(product, square, out=np.zeros(len(square)), where=square > 0)
             both = (rows != 0) | (values != 0)
-            yield *ends, rows[both], (values * scale[:, None])[both]
+            scaled = (values * scale[:, None])[both]
+            yield RoundedWeights(*ends, rows[both], scaled, share)
 
 
-def _rows(op: Weighted) -> Float | None:
-    """Return the weights of each target, or of each map of a kernel. None for a large matrix."""
-    if isinstance(op, Sparse):
-        if op.n_out * op.n_in > MOST_DRAWN:
-            return None
-        return _block(op, slice(0, op.n_out)).reshape(op.n_out, op.n_in)
-    weights = weights_of(op)
-    return weights.reshape(len(weights), -1) if weights.size else None
+def _some_rows(op: Weighted) -> tuple[Float, float]:
+    """Return rows of weights, each of a target or of a map of a kernel, and their share of all."""
+    if isinstance(op, Conv):
+        rows = op.weight.reshape(len(op.weight), -1)
+        every = _every(*rows.shape)
+        return rows[::every], 1 / every
+    every = _every(op.n_out, op.n_in)
+    chosen = range(0, op.n_out, every)
+    if isinstance(op, Dense):
+        return op.weight[::every], len(chosen) / max(1, op.n_out)
+    blocks = [_block(op, slice(row, row + 1)) for row in chosen]
+    return np.array(blocks).reshape(len(blocks), op.n_in), len(chosen) / max(1, op.n_out)
+
+
+def _every(rows: int, columns: int) -> int:
+    """Return n so that each n-th row is drawn."""
+    return max(1, -(-rows * columns // MOST_DRAWN))
 
 
 def _only_weights(ops: tuple[LinearOp, ...]) -> Weighted | None:

@@ -17,7 +17,6 @@ from nirc.version import __version__
 DISTRIBUTION = "nirc-compiler"
 EXTRAS = {
     "nir": "graphs of the package nir, and NIR's recorded data",
-    "viz": "pictures: --plot, verify --report",
     "record": "nirc.record, and torch networks",
     "events": "files of event cameras",
     "distributed": "nirc build and nirc sweep on several machines",

@@ -1,389 +1,352 @@
 """Draws a floorplan: cores on the mesh, coloured by population or by use, and links by load.
 
-Needs matplotlib. Up to ``MOST_DRAWN`` cells, every core is a square, divided among its populations.
-Every link is a line beside its opposite. Larger machines become a raster of cells, and the links
-within and between chips are summed. Layers of a three-dimensional grid are drawn side by side.
-Links between layers are triangles.
+A *tile* is a core, divided among its populations. A large machine has tiles of many cores: the
+colour is that of most neurons. A link is a line beside its opposite. Links inside of a tile are not
+drawn, and those between the same tiles are summed. Layers of a three-dimensional grid are drawn
+side by side.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
+from nirc.drawing.canvas import WIDTH, Canvas, at, number
+from nirc.ir.text import in_order
 from nirc.mapping.floorplan import Core, Floorplan, Point
 from nirc.report.mapping import load, parts_by_size
-from nirc.report.picture import INK, drawn
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-Color = tuple[float, float, float, float]
 
 AXES = 3
-MOST_DRAWN = 3000  # cells with separate patches
-MOST_LABELLED = 160  # cells with a label
+MOST_TILES = 576  # of a layer, with separate marks
+MOST_LABELLED = 160  # tiles with a label
+MOST_LINKS = 300  # that are drawn, the busiest
+MOST_LAYERS = 9
+MOST_STRIPES = 4  # populations of a core
 MOST_NAMED = 16  # populations in the legend
-LARGEST = 13.0  # inches of the drawing's longer side
-SMALLEST = 1.6
-CELL = 0.55  # inches of a cell, if there is room
-GAP = 0.4  # inches
-TITLE = 0.5
-LEGEND = 2.4
-ROW = 0.2
-LEAST_HEIGHT = 2.6  # has room for a full legend
-POINTS = 72  # in an inch
-FREE = (0.955, 0.955, 0.955, 1.0)
-BROKEN = (0.80, 0.80, 0.80, 1.0)
-FAINT = "#b8b8b8"
-EDGE = 0.04  # cells around the grid, for the borders of its chips
-LIGHTEST = 0.45  # of the scale of loads: fainter lines are invisible
+HIGHEST = 420.0  # of all layers
+LARGEST_TILE = 44.0
+HEAD = 22.0
+MARGIN = 22.0  # for the coordinates
+EDGE = 8.0
+ROW = 18.0
+Tile = tuple[int, int, int]
 
 
-def picture(plan: Floorplan, kind: str, *, by: str = "population") -> bytes:
-    """Return the bytes of a picture, the same for equal plans.
+@dataclass(frozen=True)
+class _View:
+    """The part of the grid that is drawn. ``low`` and ``high``: its cells, ``high`` without.
 
-    ``kind``: svg or png. ``by``: population or use.
+    ``per``: cells of a tile along x and y. ``side``: the width of a tile.
+    ``columns``: layers beside one another.
     """
-    return drawn(lambda: _figure(plan, by), kind)
+
+    plan: Floorplan
+    low: Point
+    high: Point
+    per: int
+    side: float
+    columns: int
+    by: str
+    hues: Mapping[str, int]
+
+    @property
+    def tiles(self) -> tuple[int, int]:
+        """The number of tiles along x and y."""
+        x, y = (-(-(self.high[k] - self.low[k]) // self.per) for k in (0, 1))
+        return x, y
+
+    def tile(self, cell: tuple[float, ...]) -> Tile:
+        """Return the tile of a cell."""
+        x, y = (int(cell[k] - self.low[k]) // self.per for k in (0, 1))
+        return x, y, int(cell[2])
 
 
-def _figure(plan: Floorplan, by: str) -> Figure:
-    from matplotlib.figure import Figure
-
-    title = _title(plan)
-    plan, low = _in_use(plan)
-    width, height, depth = plan.size
-    columns = min(depth, max(1, round((depth * height / width) ** 0.5)))
-    lines = -(-depth // columns)
-    longer = max(columns * width, lines * height)
-    scale = max(min(CELL, LARGEST / longer), SMALLEST / longer)
-    panel_width = width * scale + GAP
-    panel_height = height * scale + GAP
-    wide = columns * panel_width + LEGEND
-    high = max(lines * panel_height + TITLE, LEAST_HEIGHT)
-    figure = Figure(figsize=(wide, high))
-    paint = _Paint(plan, by)
-    for z in range(depth):
-        line, column = divmod(z, columns)
-        left = GAP + column * panel_width
-        bottom = high - TITLE - (line + 1) * panel_height + GAP
-        size = width * scale / wide, height * scale / high
-        _panel(figure.add_axes((left / wide, bottom / high, *size)), plan, z, paint, scale, low)
-    paint.explain(figure, (columns * panel_width + GAP + 0.1) / wide, 1 - TITLE / high)
-    figure.text(GAP / wide, 1 - 0.5 * TITLE / high, title, fontsize=10, color=INK, va="center")
-    return figure
+def hues_of(plan: Floorplan | None) -> dict[str, int]:
+    """Return the number of the colour of each population, by name."""
+    if plan is None:
+        return {}
+    parts = chain.from_iterable(core.parts for core in plan.cores)
+    names = in_order({part.population for part in parts})
+    return {name: hue for hue, name in enumerate(names)}
 
 
-def _in_use(plan: Floorplan) -> tuple[Floorplan, Point]:
-    """Return the grid of the chips in use, and the place of its first cell."""
+def floorplan(plan: Floorplan, *, by: str = "population") -> Canvas:
+    """Draw the chips in use. ``by``: population or use."""
+    view = _view(plan, by)
+    layers = range(view.low[2], view.high[2])[:MOST_LAYERS]
+    wide = view.tiles[0] * view.side + MARGIN + EDGE
+    high = view.tiles[1] * view.side + MARGIN + (HEAD if len(layers) > 1 else 6)
+    lines = -(-len(layers) // view.columns)
+    legend = _legend(view)
+    titles = _titles(plan)
+    top = HEAD + ROW * (len(titles) - 1)
+    height = top + lines * high + ROW * (-(-len(legend) // 2) + 1)
+    canvas = Canvas(WIDTH, height, "cores and links of the chip")
+    for place, title in enumerate(titles):
+        canvas.text(0, 14 + ROW * place, title, "quiet", size=11, width=WIDTH)
+    for place, z in enumerate(layers):
+        line, column = divmod(place, view.columns)
+        _layer(canvas, view, z, column * wide + MARGIN, top + line * high)
+    _explain(canvas, view, legend, top + lines * high + 6)
+    return canvas
+
+
+def _view(plan: Floorplan, by: str) -> _View:
+    """Return the chips in use."""
     ends = list(chain.from_iterable((link.source, link.target) for link in plan.links))
     routers = np.array(ends, dtype=np.int64).reshape(-1, AXES) * plan.router
     cores = np.array([core.at for core in plan.cores], dtype=np.int64).reshape(-1, AXES)
     cells = np.concatenate([cores, routers])
-    if not len(cells):
-        return plan, (0, 0, 0)
-    chip = np.array(plan.chip)
-    low = cells.min(axis=0) // chip * chip
-    size = (cells.max(axis=0) // chip + 1) * chip - low
-    if (size == plan.size).all():
-        return plan, (0, 0, 0)
-
-    def moved(at: Point, unit: tuple[int, ...] = (1, 1, 1)) -> Point:
-        x, y, z = (int(k - begin // per) for k, begin, per in zip(at, low, unit, strict=True))
-        return x, y, z
-
-    def inside(points: tuple[Point, ...]) -> tuple[Point, ...]:
-        kept = [at for at in points if ((at >= low) & (np.array(at) < low + size)).all()]
-        return tuple(map(moved, kept))
-
-    links = (
-        replace(k, source=moved(k.source, plan.router), target=moved(k.target, plan.router))
-        for k in plan.links
-    )
-    part = replace(
-        plan,
-        size=tuple(size.tolist()),
-        cores=tuple(replace(core, at=moved(core.at)) for core in plan.cores),
-        links=tuple(links),
-        faulty=inside(plan.faulty),
-        absent=inside(plan.absent),
-    )
-    return part, tuple(low.tolist())
+    low, high = np.zeros(AXES, dtype=np.int64), np.array(plan.size)
+    if len(cells):
+        chip = np.array(plan.chip)
+        low = cells.min(axis=0) // chip * chip
+        high = (cells.max(axis=0) // chip + 1) * chip
+    per = 1
+    across, up = (int(high[k] - low[k]) for k in (0, 1))
+    while -(-across // per) * -(-up // per) > MOST_TILES:
+        per += 1
+    tiles = -(-across // per), -(-up // per)
+    layers = min(MOST_LAYERS, int(high[2] - low[2]))
+    columns = min(layers, max(1, round((layers * tiles[1] / tiles[0]) ** 0.5)))
+    lines = -(-layers // columns)
+    room = (WIDTH / columns - MARGIN - EDGE) / tiles[0], HIGHEST / lines / tiles[1]
+    side = min(LARGEST_TILE, *room)
+    return _View(plan, _point(low), _point(high), per, side, columns, by, hues_of(plan))
 
 
-def _title(plan: Floorplan) -> str:
+def _point(values: NDArray[np.int64]) -> Point:
+    x, y, z = map(int, values)
+    return x, y, z
+
+
+def _titles(plan: Floorplan) -> list[str]:
+    """Return two lines: the cores, and the grid with its traffic."""
     chips = len({core.chip for core in plan.cores})
-    words = [f"{len(plan.cores)} core{_s(len(plan.cores))} on {chips} chip{_s(chips)}"]
-    if plan.cost is not None:
-        words.append(f"traffic × distance {plan.cost:,.0f}")
+    first = f"{len(plan.cores)} core{_s(len(plan.cores))} on {chips} chip{_s(chips)}"
     if plan.size != plan.chip:
-        words.append(f"grid {' x '.join(map(str, plan.size))}, chips in use shown")
+        first += f", grid {' x '.join(map(str, plan.size))}, chips in use shown"
+    words = [] if plan.cost is None else [f"traffic × distance {plan.cost:,.0f}"]
     if plan.links:
         words.append(f"busiest link {max(link.load for link in plan.links):,.4g}")
-    return ", ".join(words)
+    return [first, ", ".join(words)] if words else [first]
 
 
 def _s(count: int) -> str:
     return "" if count == 1 else "s"
 
 
-class _Paint:
-    """The colours, and their legend."""
-
-    def __init__(self, plan: Floorplan, by: str) -> None:
-        from matplotlib import colormaps
-        from matplotlib.colors import Normalize
-
-        self.plan = plan
-        self.by = by
-        parts = chain.from_iterable(core.parts for core in plan.cores)
-        self.names = list(dict.fromkeys(part.population for part in parts))
-        distinct = len(self.names) <= 10
-        wheel = colormaps["tab10" if distinct else "turbo"]
-        spread = range(len(self.names)) if distinct else np.linspace(0.05, 0.95, len(self.names))
-        colors = [_lighter(wheel(at)) for at in spread]
-        self.of_name = dict(zip(self.names, colors, strict=True))
-        self.use = colormaps["YlGn"]
-        self.heat = colormaps["Greys"]
-        self.busiest = max((link.load for link in plan.links), default=0.0) or 1.0
-        self.loads = Normalize(0, self.busiest)
-
-    def shares(self, core: Core) -> list[tuple[Color, float]]:
-        """Return the colours of the core from left to right, and the share of each."""
-        if self.by == "use" or not core.parts:
-            return [(self.use(0.65 * min(load(core, self.plan), 1.0)), 1.0)]
-        total = sum(part.neurons for part in core.parts)
-        parts = parts_by_size(core)
-        return [(self.of_name[part.population], part.neurons / total) for part in parts]
-
-    def line(self, load: float) -> Color:
-        color: Color = self.heat(LIGHTEST + (1 - LIGHTEST) * self.loads(load))
-        return color
-
-    def explain(self, figure: Figure, left: float, top: float) -> None:
-        """Draw legend and colour bars, from ``left`` and ``top`` (shares of the figure)."""
-        from matplotlib.cm import ScalarMappable
-        from matplotlib.colors import Normalize
-        from matplotlib.patches import Patch
-
-        wide, high = figure.get_size_inches()
-        handles = []
-        if self.by == "population":
-            named = self.names[:MOST_NAMED]
-            handles = [Patch(color=self.of_name[name], label=_short(name)) for name in named]
-            if (more := len(self.names) - MOST_NAMED) > 0:
-                handles.append(Patch(color="white", label=f"and {more} more"))
-        handles.append(Patch(facecolor=FREE, edgecolor=FAINT, label="free"))
-        if self.plan.faulty:
-            handles.append(Patch(facecolor=BROKEN, edgecolor=INK, hatch="xxxx", label="faulty"))
-        figure.legend(
-            handles=handles,
-            loc="upper left",
-            bbox_to_anchor=(left, top),
-            frameon=False,
-            borderaxespad=0,
-        )
-        bars = []
-        if self.by == "use":
-            colors = ScalarMappable(Normalize(0, 100), _part(self.use, 0.0, 0.65))
-            bars.append((colors, "scarcest resource in use, %"))
-        if self.plan.links:
-            colors = ScalarMappable(self.loads, _part(self.heat, LIGHTEST, 1.0))
-            bars.append((colors, "load of a link"))
-        at = top - (ROW * len(handles) + 0.3) / high
-        for colors, label in bars:
-            axes = figure.add_axes((left + 0.1 / wide, at, 1.5 / wide, 0.12 / high))
-            bar = figure.colorbar(colors, cax=axes, orientation="horizontal", label=label)
-            bar.ax.tick_params(labelsize=7)
-            bar.ax.locator_params(nbins=4)
-            bar.outline.set_visible(False)
-            at -= 0.7 / high
+def _legend(view: _View) -> list[tuple[str, str, int | None]]:
+    """Return kind, words and colour of each entry."""
+    entries: list[tuple[str, str, int | None]] = []
+    if view.by == "population":
+        entries = [("part", name, hue) for name, hue in [*view.hues.items()][:MOST_NAMED]]
+        if (more := len(view.hues) - MOST_NAMED) > 0:
+            entries.append(("", f"and {more} more populations", None))
+    else:
+        entries = [("chip", "darker: more of the scarcest resource is in use", None)]
+    if view.per > 1:
+        entries.append(("frame", f"a tile is {view.per} x {view.per} cores", None))
+    entries.append(("free", "free", None))
+    if any(map(_inside(view), view.plan.faulty)):
+        entries.append(("cross", "faulty", None))
+    if view.plan.links:
+        entries.append(("wire", "link: the wider, the more traffic", None))
+    return entries
 
 
-def _part(colors: Any, low: float, high: float) -> Any:
-    from matplotlib.colors import ListedColormap
-
-    return ListedColormap(colors(np.linspace(low, high, 256)))
-
-
-def _lighter(color: Color) -> Color:
-    """Return a lighter colour, on which lines and letters are visible."""
-    r, g, b = (0.35 + 0.65 * k for k in color[:3])
-    return r, g, b, 1.0
-
-
-def _short(name: str) -> str:
-    return (name if len(name) <= 24 else f"{name[:21]}...").replace("$", r"\$")
-
-
-def _panel(axes: Axes, plan: Floorplan, z: int, paint: _Paint, scale: float, low: Point) -> None:
-    width, height, depth = plan.size
-    small = width * height <= MOST_DRAWN
-    (_squares if small else _raster)(axes, plan, z, paint)
-    _borders(axes, plan, scale)
-    (_lines if small else _summed_lines)(axes, plan, z, paint, scale)
-    axes.set_xlim(-0.5 - EDGE, width - 0.5 + EDGE)
-    axes.set_ylim(-0.5 - EDGE, height - 0.5 + EDGE)
-    axes.set_aspect("equal")
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0, labelsize=7, labelcolor="#777777")
-    across = _ticks(width, plan.chip[0])
-    up = _ticks(height, plan.chip[1])
-    axes.set_xticks(across, [str(low[0] + x) for x in across])
-    axes.set_yticks(up, [str(low[1] + y) for y in up])
-    if depth > 1:
-        axes.set_title(f"z = {low[2] + z}", fontsize=8, color=INK, pad=3)
-
-
-def _ticks(cells: int, chip: int) -> list[int]:
-    step = 1 if cells <= 16 else max(chip, -(-cells // 12 // chip) * chip)
-    return list(range(0, cells, step))
-
-
-def _squares(axes: Axes, plan: Floorplan, z: int, paint: _Paint) -> None:
-    from matplotlib.collections import PatchCollection
-    from matplotlib.patches import Rectangle
-
-    width, height, _ = plan.size
-    used = {core.at: core for core in plan.cores if core.at[2] == z}
-    hidden = {at for at in (*plan.absent, *plan.faulty) if at[2] == z}
-    patches = []
-    colors = []
-    for at in ((x, y, z) for y, x in np.ndindex(height, width)):
-        for left, share, color in _stripes(at, used, hidden, paint):
-            patches.append(Rectangle((left, at[1] - 0.46), share, 0.92))
-            colors.append(color)
-    axes.add_collection(PatchCollection(patches, facecolors=colors, linewidths=0))
-    faulty = [at for at in plan.faulty if at[2] == z]
-    broken = [Rectangle((x - 0.46, y - 0.46), 0.92, 0.92) for x, y, _ in faulty]
-    style: dict[str, Any] = {"edgecolors": INK, "hatch": "xxxx", "linewidths": 0}
-    axes.add_collection(PatchCollection(broken, facecolors=[BROKEN], **style))
-    if width * height <= MOST_LABELLED:
-        for (x, y, _), core in used.items():
-            label = f"{load(core, plan):.0%}"
-            axes.text(x - 0.42, y + 0.43, label, va="top", size=5.5, color=INK)
-
-
-def _stripes(
-    at: Point, used: dict[Point, Core], hidden: set[Point], paint: _Paint
-) -> Iterator[tuple[float, float, Color]]:
-    """Yield left edge, width and colour of the stripes of a cell, none for a hidden cell."""
-    if at in hidden:
-        return
-    left = at[0] - 0.46
-    for color, share in paint.shares(used[at]) if at in used else [(FREE, 1.0)]:
-        yield left, 0.92 * share, color
-        left += 0.92 * share
-
-
-def _raster(axes: Axes, plan: Floorplan, z: int, paint: _Paint) -> None:
-    width, height, _ = plan.size
-    image = np.full((height, width, 4), FREE)
-    for core in plan.cores:
-        if core.at[2] == z:
-            image[core.at[1], core.at[0]] = max(paint.shares(core), key=lambda pair: pair[1])[0]
-    for points, color in (
-        (plan.absent, (1.0, 1.0, 1.0, 1.0)),
-        (plan.faulty, (0.35, 0.35, 0.35, 1.0)),
-    ):
-        for x, y, at_z in points:
-            if at_z == z:
-                image[y, x] = color
-    axes.imshow(image, origin="lower", interpolation="nearest")
-
-
-def _borders(axes: Axes, plan: Floorplan, scale: float) -> None:
-    """Draw the borders of chips as a grid of lines."""
-    width, height, _ = plan.size
-    style: dict[str, Any] = {"colors": "#666666", "linewidth": min(1.4, max(0.5, 3.5 * scale))}
-    axes.vlines(np.arange(0, width + 1, plan.chip[0]) - 0.5, -0.5, height - 0.5, **style)
-    axes.hlines(np.arange(0, height + 1, plan.chip[1]) - 0.5, -0.5, width - 0.5, **style)
-
-
-def _lines(axes: Axes, plan: Floorplan, z: int, paint: _Paint, scale: float) -> None:
-    """Draw each link at the right of its direction. A link that wraps around has two stubs."""
-    segments: list[Any] = []
-    loads: list[float] = []
-    upright = []
-    for link in sorted(plan.links, key=lambda link: link.load):
-        if link.source[2] != z:
-            continue
-        a = _middle(link.source, plan)
-        b = _middle(link.target, plan)
-        if link.target[2] != z:
-            upright.append((a, link))
-            continue
-        step = b - a
-        along = step / max(float(np.abs(step).max()), 1e-9)
-        aside = 0.1 * np.array([along[1], -along[0]])
-        reach = 1.6 * max(plan.router[:2])
-        if np.abs(step).max() > max(
-            reach, *(1.6 * (c if c < s else 0) for c, s in zip(plan.chip, plan.size, strict=True))
-        ):
-            segments += [(a + aside, a + aside - 0.6 * along), (b + aside + 0.6 * along, b + aside)]
-            loads += [link.load, link.load]
-        else:
-            inset = 0.16 * along
-            segments.append((a + aside + inset, b + aside - inset))
-            loads.append(link.load)
-    _draw(axes, segments, loads, paint, 0.08 * POINTS * min(scale, CELL))
-    for a, link in upright:
-        up = link.target[2] > z
-        axes.plot(
-            a[0] + 0.3,
-            a[1] + (0.3 if up else -0.3),
-            marker="^" if up else "v",
-            color=paint.line(link.load),
-            markersize=14 * min(scale, CELL),
-            markeredgewidth=0,
-        )
-
-
-def _summed_lines(axes: Axes, plan: Floorplan, z: int, paint: _Paint, scale: float) -> None:
-    """Draw the sum of both directions between neighbouring chips, on a separate scale."""
-    between: dict[tuple[Point, Point], float] = defaultdict(float)
-    for link in plan.links:
-        a = _chip_of(link.source, plan)
-        b = _chip_of(link.target, plan)
-        if a != b and a[2] == b[2] == z // plan.chip[2] and link.source[2] * plan.router[2] == z:
-            between[min(a, b), max(a, b)] += link.load
-    if not between:
-        return
-    half = np.array(plan.chip[:2]) / 2 - 0.5
-    ordered = sorted(between.items(), key=lambda item: item[1])
-    chip = plan.chip[:2]
-    segments = [tuple(np.array(end[:2]) * chip + half for end in ends) for ends, _ in ordered]
-    most = ordered[-1][1]
-    loads = [load / most * paint.busiest for _, load in ordered]
-    _draw(axes, segments, loads, paint, 0.25 * POINTS * min(plan.chip[:2]) * scale)
-
-
-def _draw(
-    axes: Axes, segments: list[Any], loads: list[float], paint: _Paint, widest: float
+def _explain(
+    canvas: Canvas, view: _View, legend: list[tuple[str, str, int | None]], top: float
 ) -> None:
-    from matplotlib.collections import LineCollection
-
-    widths = [max(0.5, widest * (0.25 + 0.75 * paint.loads(load))) for load in loads]
-    colors = [paint.line(load) for load in loads]
-    axes.add_collection(
-        LineCollection(segments, colors=colors, linewidths=widths, capstyle="butt", zorder=3)
-    )
-
-
-def _middle(router: Point, plan: Floorplan) -> npt.NDArray[np.float64]:
-    """Return (2,) the middle of a router's cells on the drawing."""
-    return np.array([router[k] * plan.router[k] + (plan.router[k] - 1) / 2 for k in (0, 1)])
+    for place, (kind, words, hue) in enumerate(legend):
+        line, column = divmod(place, 2)
+        x, y = column * WIDTH / 2 + 4, top + ROW * line
+        if kind == "cross":
+            canvas.path(_cross(x, y, 12), kind)
+        elif kind == "wire":
+            canvas.path([at("M", x, y + 6), at("h", 12)], kind, wide=3)
+        elif kind:
+            canvas.rect(x, y, 12, 12, kind, hue=hue, round_=2)
+        canvas.text(x + 18, y + 10, words, size=11, width=WIDTH / 2 - 24)
 
 
-def _chip_of(router: Point, plan: Floorplan) -> Point:
-    axes = zip(router, plan.router, plan.chip, strict=True)
-    x, y, z = (at * per // chip for at, per, chip in axes)
-    return x, y, z
+def _cross(x: float, y: float, side: float) -> list[str]:
+    return [
+        at("M", x, y),
+        at("L", x + side, y + side),
+        at("M", x + side, y),
+        at("L", x, y + side),
+    ]
+
+
+def _layer(canvas: Canvas, view: _View, z: int, left: float, top: float) -> None:
+    if view.high[2] - view.low[2] > 1:
+        canvas.text(left, top + 12, f"z = {z}", "quiet", size=11)
+        top += HEAD - 4
+    _free(canvas, view, z, left, top)
+    by_tile: dict[Tile, list[Core]] = defaultdict(list)
+    for core in view.plan.cores:
+        if core.at[2] == z:
+            by_tile[view.tile(core.at)].append(core)
+    for tile, cores in sorted(by_tile.items()):
+        _draw_tile(canvas, view, cores, *_corner(view, tile, left, top))
+    _borders(canvas, view, left, top)
+    _links(canvas, view, z, left, top)
+
+
+def _corner(view: _View, tile: Tile, left: float, top: float) -> tuple[float, float]:
+    """Return the upper left corner of a tile. The first row of cells is below."""
+    return left + tile[0] * view.side, top + (view.tiles[1] - 1 - tile[1]) * view.side
+
+
+def _inside(view: _View) -> Callable[[Point], bool]:
+    def inside(at_: Point) -> bool:
+        cells = zip(at_, view.low, view.high, strict=True)
+        return all(low <= k < high for k, low, high in cells)
+
+    return inside
+
+
+def _free(canvas: Canvas, view: _View, z: int, left: float, top: float) -> None:
+    """Draw all tiles with a core as free, then the faulty cells."""
+    gap = 0.04 * view.side
+    inner = number(view.side - 2 * gap)
+    absent: dict[Tile, int] = defaultdict(int)
+    for cell in filter(_inside(view), view.plan.absent):
+        absent[view.tile(cell)] += cell[2] == z
+    steps = []
+    for y, x in np.ndindex(view.tiles[1], view.tiles[0]):
+        if absent[x, y, z] < view.per**2:
+            corner_x, corner_y = _corner(view, (x, y, z), left, top)
+            steps.append(f"{at('M', corner_x + gap, corner_y + gap)}h{inner}v{inner}h-{inner}z")
+    canvas.path(steps, "free")
+    broken = {view.tile(cell) for cell in filter(_inside(view), view.plan.faulty) if cell[2] == z}
+    for tile in sorted(broken):
+        x, y = _corner(view, tile, left, top)
+        canvas.path(_cross(x + 2 * gap, y + 2 * gap, view.side - 4 * gap), "cross", title="faulty")
+
+
+def _draw_tile(canvas: Canvas, view: _View, cores: list[Core], x: float, y: float) -> None:
+    gap = 0.04 * view.side
+    inner = view.side - 2 * gap
+    share = max(load(core, view.plan) for core in cores)
+    title = _contents(cores, share)
+    if view.by == "use":
+        kind = "chip" if share > 0.75 else "chip more"
+        kind = kind if share > 0.35 else "chip some"
+        canvas.rect(x + gap, y + gap, inner, inner, kind, title=title)
+    else:
+        left = x + gap
+        for hue, part in _stripes(view, cores):
+            canvas.rect(left, y + gap, part * inner, inner, "part", hue=hue, title=title)
+            left += part * inner
+    tiles = view.tiles[0] * view.tiles[1]
+    if tiles <= MOST_LABELLED and view.side >= 20:
+        canvas.text(x + 2 * gap + 1, y + 2 * gap + 9, f"{share:.0%}", "on", size=9)
+
+
+def _stripes(view: _View, cores: list[Core]) -> Iterator[tuple[int, float]]:
+    """Yield colour and share of the populations of a tile, at most ``MOST_STRIPES``."""
+    neurons: dict[str, int] = defaultdict(int)
+    for core in cores:
+        for part in core.parts:
+            neurons[part.population] += max(1, part.neurons)
+    ordered = sorted(neurons.items(), key=lambda item: (-item[1], item[0]))
+    chosen = ordered[: MOST_STRIPES if view.per == 1 else 1]
+    total = sum(count for _, count in chosen)
+    for name, count in chosen:
+        yield view.hues[name], count / total
+
+
+def _contents(cores: list[Core], share: float) -> str:
+    first = cores[0]
+    if len(cores) > 1:
+        return f"{len(cores)} cores, the fullest {share:.0%}"
+    names = ", ".join(f"{part.population} ({part.neurons})" for part in parts_by_size(first)[:4])
+    return f"core {first.at[0]}, {first.at[1]}, {first.at[2]}: {share:.0%}; {names}"
+
+
+def _borders(canvas: Canvas, view: _View, left: float, top: float) -> None:
+    """Draw the borders of chips, and the coordinates of cells."""
+    wide, high = view.tiles[0] * view.side, view.tiles[1] * view.side
+    cells = [view.high[axis] - view.low[axis] for axis in (0, 1)]
+    cell = view.side / view.per
+    across = [min(wide, x * cell) for x in range(0, cells[0] + 1, view.plan.chip[0])]
+    up = [min(high, y * cell) for y in range(0, cells[1] + 1, view.plan.chip[1])]
+    steps = list(chain.from_iterable((at("M", left + x, top), at("v", high)) for x in across))
+    steps += chain.from_iterable((at("M", left, top + high - y), at("h", wide)) for y in up)
+    canvas.path(steps, "frame")
+    for x in _ticks(cells[0], view.plan.chip[0]):
+        place = left + (x + 0.5) * cell
+        canvas.text(place, top + high + 11, str(view.low[0] + x), "quiet", anchor="middle", size=9)
+    for y in _ticks(cells[1], view.plan.chip[1]):
+        place = top + high - (y + 0.5) * cell + 3
+        canvas.text(left - 4, place, str(view.low[1] + y), "quiet", anchor="end", size=9)
+
+
+def _ticks(cells: int, chip: int) -> range:
+    """Return the cells with a coordinate: all of a small grid, or the first of some chips."""
+    return range(0, cells, 1 if cells <= 16 else max(chip, -(-cells // 12 // chip) * chip))
+
+
+def _links(canvas: Canvas, view: _View, z: int, left: float, top: float) -> None:
+    """Draw each link at the right of its direction. A link that wraps around has two stubs."""
+    between: dict[tuple[Tile, Tile], float] = defaultdict(float)
+    for link in view.plan.links:
+        first, second = _middle(view, link.source), _middle(view, link.target)
+        if first != second and first[2] == z:
+            between[first, second] += link.load
+    busiest = max(between.values(), default=0.0) or 1.0
+    ordered = sorted(between.items(), key=lambda item: (-item[1], item[0]))
+    unit = view.side / 2
+    for (first, second), carried in reversed(ordered[:MOST_LINKS]):
+        share = carried / busiest
+        title = f"{carried:,.4g} from {first[0]}, {first[1]} to {second[0]}, {second[1]}"
+        steps = _line(first, second, view, left, top)
+        canvas.path(steps, "wire", wide=0.6 + share * min(5.0, 0.2 * unit), title=title)
+
+
+def _middle(view: _View, router: Point) -> Tile:
+    """Return the middle of a router's cells in halves of a tile, and the layer."""
+    halves = []
+    for k in (0, 1):
+        cell = router[k] * view.plan.router[k] + (view.plan.router[k] - 1) / 2 - view.low[k]
+        tile = cell if view.per == 1 else cell // view.per
+        halves.append(round(2 * tile))
+    return halves[0], halves[1], router[2] * view.plan.router[2]
+
+
+def _line(first: Tile, second: Tile, view: _View, left: float, top: float) -> list[str]:
+    unit = view.side / 2
+    high = view.tiles[1] * view.side
+
+    def place(end: Tile) -> tuple[float, float]:
+        return left + (end[0] + 1) * unit, top + high - (end[1] + 1) * unit
+
+    (ax, ay), (bx, by) = place(first), place(second)
+    if second[2] != first[2]:  # upright
+        sign = -1 if second[2] > first[2] else 1
+        return [at("M", ax + 0.6 * unit, ay), at("v", sign * 0.5 * unit)]
+    length = max(abs(bx - ax), abs(by - ay), 1e-9)
+    step_x, step_y = (bx - ax) / length, (by - ay) / length
+    aside_x, aside_y = -0.2 * unit * step_y, 0.2 * unit * step_x
+    ax, ay, bx, by = ax + aside_x, ay + aside_y, bx + aside_x, by + aside_y
+    routers = max(view.plan.router[:2]) if view.per == 1 else 1
+    if length > 2.6 * view.side * max(1, routers):
+        stub = 1.2 * unit
+        return [
+            at("M", ax, ay),
+            at("l", -stub * step_x, -stub * step_y),
+            at("M", bx, by),
+            at("l", stub * step_x, stub * step_y),
+        ]
+    inset = 0.3 * unit
+    return [
+        at("M", ax + inset * step_x, ay + inset * step_y),
+        at("L", bx - inset * step_x, by - inset * step_y),
+    ]

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from nirc.chip.explain import meaning
 from nirc.diagnostics.escape import in_lines
-from nirc.ir.arrays import size
-from nirc.ir.populations import Population
+from nirc.drawing.canvas import STYLE
+from nirc.ir.summary import summarised
 from nirc.ir.text import in_order
+from nirc.report.targets import limit_rows
 from nirc.report.verify import POPULATION_HEAD, population_rows, stage_rows, summary
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from nirc.diagnostics.errors import Diagnostic
     from nirc.ir.program import Program
     from nirc.report.differences import Differences
+    from nirc.report.figures import Figure
     from nirc.writers.writer import Reading
 
+FEW_ROWS = 24  # of a table that is open at first
 MOST_ROWS = 200  # of a table. The others are counted.
 
 
@@ -32,30 +35,19 @@ def report_tree(
     reading: Reading,
     differs: Differences,
     diagnostics: Sequence[Diagnostic],
+    costs: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Return the tree of report.json. It has no paths of files, so that its bytes repeat."""
-    populations = {
-        name: {"shape": list(p.shape), "neurons": size(p.shape), "nir_nodes": list(p.origins)}
-        for name, p in discrete.nodes(Population).items()
-    }
-    projections = [
-        {
-            "from": source,
-            "to": target,
-            "operators": [op.text() for op in p.ops],
-            "nir_nodes": list(p.origins),
-        }
-        for source, target, p in discrete.edges()
-    ]
     return {
         "target": mapped.target.name,
         "writer": written(reading),
         "differences": differs,
+        "costs": costs,
         "utilisation": {
             name: {"used": used, "available": of} for name, (used, of) in mapped.utilisation.items()
         },
-        "populations": populations,
-        "projections": projections,
+        "limits": limit_rows(mapped.target),
+        **summarised(discrete),
         "diagnostics": [replace(d, file="").as_dict() for d in diagnostics],
     }
 
@@ -72,31 +64,41 @@ def written(reading: Reading) -> dict[str, Any]:
     }
 
 
-def report_html(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> bytes:
+def report_html(
+    report: Mapping[str, Any], manifest: Mapping[str, Any], figures: Sequence[Figure]
+) -> bytes:
     """Return a page without outside resources. ``report``: the tree of report.json.
 
     Same input, same bytes. Names come from the model's file. The page escapes all of them.
     """
-    return template("report.html.j2").render(**page_context(report, manifest)).encode()
+    context = page_context(report, manifest, figures)
+    return template("report.html.j2").render(**context).encode()
 
 
-def page_context(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, Any]:
+def page_context(
+    report: Mapping[str, Any], manifest: Mapping[str, Any], figures: Sequence[Figure]
+) -> dict[str, Any]:
     """Return what the template of the page shows. ``report``: the tree of report.json."""
     empty = dict.fromkeys(("where", "found", "limit", "expected"), "")
     findings = [{**empty, **d} for d in report["diagnostics"]]
     warnings = [d for d in findings if d["severity"] == "warning"]
+    from markupsafe import Markup
+
     codes = sorted({d["code"] for d in findings})
     populations = report["populations"]
     return dict(  # noqa: C408 - as the template's names
         report=report,
         manifest=manifest,
+        figures=[(f.title, f.text, Markup(f.svg)) for f in figures],
+        picture_style=Markup(STYLE),
         neurons=sum(p["neurons"] for p in populations.values()),
-        bars=[
-            _bar(name, use["used"], use["available"]) for name, use in report["utilisation"].items()
-        ],
+        bars=bars(report),
+        costs=report["costs"],
+        rules=_rules(report["differences"]["rules"]),
+        limits=[each for each in report["limits"] if each["name"] not in report["utilisation"]],
         findings={
-            "differs": [d for d in findings if d["code"][0] == "D"],
-            "other": [d for d in warnings if d["code"][0] != "D"],
+            "differs": _by_code([d for d in findings if d["code"][0] == "D"]),
+            "other": _by_code([d for d in warnings if d["code"][0] != "D"]),
             "note": [d for d in findings if d["severity"] == "note" and d["code"][0] != "D"],
         },
         populations=[
@@ -105,7 +107,29 @@ def page_context(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict
         meanings={code: meaning(code) for code in codes},
         calibration=_calibration(manifest.get("calibration")),
         most=MOST_ROWS,
+        few=FEW_ROWS,
     )
+
+
+def _rules(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return each pair of rules once, with the populations that have it."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        names.setdefault((row["model"], row["chip"]), []).append(row["population"])
+    pairs = []
+    for (model, chip), found in names.items():
+        more = f" and {len(found) - FEW_ROWS} more" if len(found) > FEW_ROWS else ""
+        populations = ", ".join(in_order(found)[:FEW_ROWS]) + more
+        pairs.append({"populations": populations, "model": model, "chip": chip})
+    return pairs
+
+
+def _by_code(findings: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Return the findings of each code, in the order of their first."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for finding in findings:
+        groups.setdefault(finding["code"], []).append(finding)
+    return list(groups.values())
 
 
 def _calibration(calibration: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -139,6 +163,15 @@ def template(name: str) -> Template:
 def _visible(value: object) -> object:
     """Spell out what cannot be seen in a text of the page."""
     return type(value)(in_lines(value)) if isinstance(value, str) else value
+
+
+def bars(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a bar for each resource in a report.json, with the source of its limit."""
+    limits = {each["name"]: each for each in report["limits"]}
+    return [
+        {**_bar(name, use["used"], use["available"]), "limit": limits.get(name)}
+        for name, use in report["utilisation"].items()
+    ]
 
 
 def _bar(name: str, used: int, available: int) -> dict[str, Any]:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nirc.diagnostics.usage import DrawingPackageMissing, NoMapping, OptionMakesNoSense
+from nirc.diagnostics.usage import NoMapping, OptionMakesNoSense
 from nirc.files.bounds import printable
 from nirc.mapping.floorplan import Core, Floorplan, Link, Part, Point, floorplan_in
 
 FILE = "mapping.json"
 BUSIEST = 5  # links
 NAMED = 3  # populations of a core in the table
-PICTURES = (".svg", ".png")
+PICTURE = ".svg"
 
 
 def read_floorplan(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Floorplan:
@@ -29,17 +29,14 @@ def read_floorplan(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> F
 
 
 def check_picture(path: Path) -> None:
-    """Raise ``UsageError``: U607 for an unknown kind of picture, U611 without matplotlib."""
-    from importlib.util import find_spec
-
-    if path.suffix.lower() not in PICTURES:
+    """Raise ``UsageError`` (U607) for another kind of picture."""
+    if path.suffix.lower() != PICTURE:
         raise OptionMakesNoSense(
             problem="--plot draws another kind of picture",
             found=path.suffix or "none",
-            limit=", ".join(PICTURES),
+            limit=PICTURE,
+            help="name FILE.svg. A browser, Inkscape or rsvg-convert makes other kinds of it",
         ).refusal()
-    if find_spec("matplotlib") is None:
-        raise DrawingPackageMissing().refusal()
 
 
 def as_tree(plan: Floorplan, manifest: dict[str, Any]) -> dict[str, Any]:

@@ -35,22 +35,27 @@ def target_tree(name: str | None, log: Log) -> list[dict[str, Any]]:
             "name": t.name,
             "part": t.part,
             "description": t.description,
-            "limits": [
-                {
-                    "name": x.name,
-                    "max": x.max,
-                    "unit": x.unit,
-                    "code": x.code,
-                    "source": x.source,
-                    "certainty": CERTAINTY[x.certainty],
-                }
-                for x in t.limits
-            ],
+            "limits": limit_rows(t),
             "options": [
                 {"name": o.name, "values": list(o.choices), "help": o.help} for o in b.options
             ],
         }
         for b, t in chosen
+    ]
+
+
+def limit_rows(target: Target) -> list[dict[str, Any]]:
+    """Return the limits of a target, each with its source, as plain data."""
+    return [
+        {
+            "name": x.name,
+            "max": x.max,
+            "unit": x.unit,
+            "code": x.code,
+            "source": x.source,
+            "certainty": CERTAINTY[x.certainty],
+        }
+        for x in target.limits
     ]
 
 

@@ -71,6 +71,15 @@ def population_rows(calibration: Mapping[str, Any]) -> list[tuple[str, ...]]:
     ]
 
 
+def costs_of(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what each difference costs alone, in the form of ``costs`` in a report.json."""
+    return {
+        "samples": result["samples"],
+        "differences": result["what_if"],
+        "exact": result["exact"],
+    }
+
+
 def verdict(result: Mapping[str, Any]) -> list[str]:
     """Return sentences: is the chip worse than the model, and is the network inside the same?"""
     found = result["judgement"]

@@ -19,9 +19,9 @@ from nirc.diagnostics.usage import OptionMakesNoSense
 from nirc.files.data import Data
 from nirc.ir.populations import Source
 from nirc.passes.pipeline import Observer, Step
+from nirc.report.score import accuracy, check_labels
 from nirc.semantics.run import run
 from nirc.verification.costs import activity
-from nirc.verification.score import accuracy, check_labels
 
 CORES = ("cores", "processing elements")  # what a chip calls them
 SHOWN_CODES = 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from nirc.chip.estimate import Activity
 from nirc.ir.linear import composed
 from nirc.ir.populations import Population, Projection, Source
 from nirc.ir.program import Program
+from nirc.semantics.raster import Run
 from nirc.semantics.run import run
 
 ASSUMED_RATE = 0.1  # spikes of an input channel in a step: about the zoo's data, 0.15 to 0.3
@@ -25,17 +27,33 @@ def activity(program: Program, inputs: NDArray[Any] | None) -> Activity:
     ``program``: any executable form. Random inputs have ``ASSUMED_RATE``. Samples beyond
     ``MOST_VALUES`` values are left out. ``how`` describes the inputs.
     """
+    if inputs is not None:
+        some = measured_part(program, inputs)
+        return recorded_activity(program, some, run_recorded(program, some))
+    channels = sum(s.n for s in program.nodes(Source).values())
+    raster = np.random.default_rng(0).random((1, ASSUMED_STEPS, channels)) < ASSUMED_RATE
+    found = recorded_activity(program, raster, run_recorded(program, raster))
+    how = f"assumed: random inputs, {ASSUMED_RATE} spikes per channel and step"
+    return replace(found, how=how)
+
+
+def measured_part(program: Program, inputs: NDArray[Any]) -> NDArray[Any]:
+    """Return the samples that are measured, of ``MOST_VALUES`` values of inputs and neurons."""
+    sources, populations = program.nodes(Source), program.nodes(Population)
+    width = sum(s.n for s in sources.values()) + sum(p.n for p in populations.values())
+    return inputs[: max(1, MOST_VALUES // max(1, inputs.shape[1] * width))]
+
+
+def run_recorded(program: Program, raster: NDArray[Any]) -> Run:
+    """Run ``raster`` with the spikes of all populations."""
+    return run(program, raster.astype(np.int64), record=tuple(program.nodes(Population)))
+
+
+def recorded_activity(program: Program, raster: NDArray[Any], result: Run) -> Activity:
+    """Return the means of a run of ``raster`` with the spikes of all populations."""
     sources = program.nodes(Source)
     populations = program.nodes(Population)
-    channels = sum(s.n for s in sources.values())
-    if inputs is None:
-        raster = np.random.default_rng(0).random((1, ASSUMED_STEPS, channels)) < ASSUMED_RATE
-        how = f"assumed: random inputs, {ASSUMED_RATE} spikes per channel and step"
-    else:
-        width = channels + sum(p.n for p in populations.values())
-        raster = inputs[: max(1, MOST_VALUES // max(1, inputs.shape[1] * width))]
-        how = f"measured on {len(raster)} sample(s)"
-    recorded = run(program, raster.astype(np.int64), record=tuple(populations)).spikes
+    recorded = result.spikes
     mean: dict[str, NDArray[np.float64]] = {}
     first = 0
     for name, source in sources.items():
@@ -56,7 +74,7 @@ def activity(program: Program, inputs: NDArray[Any] | None) -> Activity:
         {name: float(rate.sum()) for name, rate in mean.items()},
         operations,
         {name: p.n for name, p in populations.items()},
-        how,
+        f"measured on {len(raster)} sample(s)",
     )
 
 

@@ -16,9 +16,9 @@ from nirc.diagnostics.usage import UnreadableData
 from nirc.files.data import Data
 from nirc.ir.arrays import size
 from nirc.ir.layers import LayerNode, Linear, Neuron
-from nirc.ir.linear import Pool
-from nirc.ir.populations import Population, Projection, Sink, Source
+from nirc.ir.populations import Population, Sink, Source
 from nirc.ir.program import Program
+from nirc.ir.summary import synapses
 from nirc.ir.text import text
 from nirc.passes.pipeline import passes_to
 from nirc.report.html import written
@@ -59,7 +59,7 @@ def inspection(
             "inputs": {n: list(s.shape) for n, s in continuous.nodes(Source).items()},
             "outputs": {n: list(s.shape) for n, s in continuous.nodes(Sink).items()},
             "neurons": sum(p.n for p in populations.values()),
-            "synapses": sum(_synapses(p) for _, t, p in continuous.edges() if t in populations),
+            "synapses": sum(synapses(p) for _, t, p in continuous.edges() if t in populations),
             "recurrent": any(p.feedback for _, _, p in continuous.edges()),
         }
         result["ir"]["continuous"] = text(continuous, origins=True)
@@ -133,11 +133,6 @@ def _layer(name: str, payload: LayerNode) -> dict[str, Any]:
         "parameters": sum(int(v.size) for v in vars(layer).values() if hasattr(v, "dtype")),
         "origins": list(payload.origins),
     }
-
-
-def _synapses(projection: Projection) -> int:
-    """Return the number of connected pairs of neurons, 0 without an operator."""
-    return max((op.entries for op in projection.ops if not isinstance(op, Pool)), default=0)
 
 
 def as_text(inspection: dict[str, Any], *, verbose: bool) -> str:

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nirc.analysis.relays import MOST_PRODUCTS, origin, repeated
 from nirc.api import Compiled
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.outcome import PopulationSilent
 from nirc.ir.linear import composed
-from nirc.ir.populations import Population, Projection
+from nirc.ir.populations import Population
 from nirc.ir.program import Program
 from nirc.semantics.run import run
 from nirc.verification.activity import DEVICE, Activity, Array
 from nirc.verification.judging import rate_distance
 
-MOST_PRODUCTS = 1 << 22  # of a chain of operators that is unrolled to count synapses
 TAU_STEPS = 10.0  # spikes nearer to each other than about this count as partly the same
 
 
@@ -158,7 +158,7 @@ def rounded_to_zero(compiled: Compiled) -> list[dict[str, Any]]:
     Pairs that quantisation does not keep apart are left out.
     """
     legal = _synapses(compiled.legal, {})
-    integer = _synapses(compiled.integer, _repeated(compiled.legal, compiled.integer))
+    integer = _synapses(compiled.integer, repeated(compiled.legal, compiled.integer))
     return [
         {
             "from": source,
@@ -171,35 +171,16 @@ def rounded_to_zero(compiled: Compiled) -> list[dict[str, Any]]:
     ]
 
 
-def _repeated(legal: Program, integer: Program) -> dict[str, str]:
-    """Return the population that each added neuron-by-neuron relay of the chip repeats."""
-    repeated: dict[str, str] = {}
-    for name in integer.graph:
-        into = integer.into(name)
-        if name not in legal.graph and len(into) == 1 and _is_neuron_by_neuron(into[0][1]):
-            repeated[name] = into[0][0]
-    return repeated
-
-
-def _is_neuron_by_neuron(projection: Projection) -> bool:
-    if not projection.ops:
-        return True
-    op = composed(projection.ops, max_entries=MOST_PRODUCTS)
-    return op is not None and bool(np.array_equal(*op.coo()[:2]))
-
-
-def _synapses(program: Program, repeated: Mapping[str, str]) -> dict[tuple[str, str], Array]:
+def _synapses(program: Program, relays: Mapping[str, str]) -> dict[tuple[str, str], Array]:
     """Return pairs of neurons with a synapse by (source, target), except projections too large."""
     pairs: dict[tuple[str, str], Array] = {}
     for source, target, projection in program.edges():
-        while source in repeated:
-            source = repeated[source]  # noqa: PLW2901
         if isinstance(program[target], Population) and projection.ops:
             op = composed(projection.ops, max_entries=MOST_PRODUCTS)
             if op is not None and op.entries <= MOST_PRODUCTS:
                 row, column, value = op.coo()
                 synapses = (row * op.n_in + column)[value != 0]
-                key = (source, target)
+                key = (origin(source, relays), target)
                 known = pairs.get(key)
                 pairs[key] = np.unique(synapses) if known is None else np.union1d(known, synapses)
     return pairs

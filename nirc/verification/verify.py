@@ -8,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 
 from nirc.api import Compiled, Options, compile_model
-from nirc.chip.backend import KINDS
 from nirc.chip.running import Samples, flat_raster
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.outcome import AccuracyLost
@@ -16,15 +15,16 @@ from nirc.diagnostics.usage import DataTimeStep, RecordingsDoNotMatch
 from nirc.diagnostics.writer import RuleDisagreesWithRecording
 from nirc.files.data import Data
 from nirc.files.recordings import OUTPUT, Recording
-from nirc.ir.program import Program
 from nirc.passes.pipeline import Observer, Step
+from nirc.report.measured import by_cost, exact_kinds
+from nirc.report.score import check_answers, check_labels, score
 from nirc.semantics.run import run
 from nirc.semantics.threads import with_one_thread
 from nirc.verification import populations
 from nirc.verification.activity import Array, record, stages_of
+from nirc.verification.costs import measured_part, recorded_activity, run_recorded
 from nirc.verification.judging import is_other_network, judgement
 from nirc.verification.recorded import ComparedStage, compared_stage
-from nirc.verification.score import check_answers, check_labels, score
 from nirc.writers.writer import Reading
 
 MOST_SPIKES = 1 << 20  # of an output in a step
@@ -49,6 +49,7 @@ def compile_and_verify(
     max_accuracy_drop: float | None = None,
     on_chip: Recording | None = None,
     progress: Callable[[int], None] | None = None,
+    estimates: bool = False,
 ) -> tuple[Compiled, dict[str, Any]]:
     """Return the compiled model, and the JSON of `nirc verify`. ``progress`` gets the percentage.
 
@@ -56,7 +57,8 @@ def compile_and_verify(
     device (the emulator's default mode), device:MODE for each other mode, board (the outputs of
     ``on_chip``, recorded by deploy.py on the same data). Two findings are logged
     as errors and not raised: a population that falls silent (P313) and, with ``max_accuracy_drop``,
-    a device that answers worse than the recording or else the model (P312).
+    a device that answers worse than the recording or else the model (P312). ``estimates``: also
+    the published costs of a step, for the activity on these samples.
 
     Raises ``NircError`` if the model does not compile, the raster does not fit, or the outputs of
     ``on_chip`` have another shape (U619).
@@ -80,7 +82,7 @@ def compile_and_verify(
         progress=lambda percent: notify(percent // 2),
     )
     return compiled, _compared(
-        compiled, steps, data, options, max_accuracy_drop, on_chip, notify, log
+        compiled, steps, data, options, max_accuracy_drop, on_chip, notify, log, estimates
     )
 
 
@@ -98,13 +100,14 @@ def _compared(
     on_chip: Recording | None,
     notify: Callable[[int], None],
     log: Log,
+    estimates: bool,
 ) -> dict[str, Any]:
     """Return the JSON for a compiled model. ``steps``: of its passes."""
     manifest = compiled.bundle.manifest
     _check_time_step(data, compiled, log)
     raster = flat_raster(data.inputs, len(manifest["input_map"]), log, data.file)
     check_labels(data.labels, len(manifest["output_map"]), log, data.file)
-    outputs = _outputs(compiled, raster, on_chip, log)
+    outputs, costs = _outputs(compiled, raster, on_chip, log, estimates=estimates)
     notify(70)
     reference = outputs["float"]
     silent, answers = check_answers(reference, data.labels, log)
@@ -139,13 +142,14 @@ def _compared(
         "other_inside": is_other_network(table),
         "lost_at": lost_at(stages),
         "board": None if on_chip is None else _board(on_chip, outputs),
-        "what_if": sorted(rows, key=lambda row: (row["agreement"], -row["count_error"])),
-        "exact": _exact_kinds(what_ifs),
+        "what_if": by_cost(rows),
+        "exact": exact_kinds([*what_ifs.items()]),
         "calibration": manifest.get("calibration"),
         "first_divergence": activity.first_divergence(),
         "populations": table,
         "not_compared": populations.not_compared(activity),
         "rounded_to_zero": rounded,
+        "estimates": costs,
     }
 
 
@@ -194,12 +198,6 @@ def _recorded_row(recorded: ComparedStage | None, labels: Array | None) -> list[
     return [score("recorded", recorded.recording.outputs, recorded.output, labels)]
 
 
-def _exact_kinds(what_ifs: Mapping[str, Program]) -> list[str]:
-    """Return the kinds of approximation that the chip does not make."""
-    made = {name.partition(":")[0] for name in what_ifs}
-    return [kind for kind in KINDS if kind not in made]
-
-
 def _check_time_step(data: Data, compiled: Compiled, log: Log) -> None:
     dt_s = compiled.stages.discrete.dt_s
     if data.dt_s is None or dt_s is None:
@@ -208,16 +206,38 @@ def _check_time_step(data: Data, compiled: Compiled, log: Log) -> None:
         log.add(DataTimeStep(data_s=data.dt_s, model_s=dt_s, file=data.file))
 
 
+def _discrete(
+    compiled: Compiled, raster: Array, *, estimates: bool
+) -> tuple[Array, list[Row] | None]:
+    """Return the outputs of the discrete stage and, with ``estimates``, the costs of a step."""
+    discrete = compiled.stages.discrete
+    if not estimates:
+        return run(discrete, raster).outputs, None
+    some = measured_part(discrete, raster)
+    recorded = run_recorded(discrete, some)
+    activity = recorded_activity(discrete, some, recorded)
+    found = compiled.backend.estimate(compiled.mapped, activity, discrete.dt_s)
+    outputs = recorded.outputs
+    if len(some) < len(raster):
+        outputs = np.concatenate([outputs, run(discrete, raster[len(some) :]).outputs])
+    return outputs, [vars(each) for each in found]
+
+
 def _outputs(
-    compiled: Compiled, raster: Array, on_chip: Recording | None, log: Log
-) -> dict[str, Array]:
-    """Return the outputs of each stage. After the device come its other modes and the board."""
-    programs: dict[str, Program] = {
-        "float": compiled.stages.reference,
-        "discrete": compiled.stages.discrete,
-        "integer": compiled.integer,
+    compiled: Compiled, raster: Array, on_chip: Recording | None, log: Log, *, estimates: bool
+) -> tuple[dict[str, Array], list[Row] | None]:
+    """Return the outputs of each stage and, with ``estimates``, the costs of a step.
+
+    After the device come its other modes and the board.
+    """
+    discrete, costs = _discrete(compiled, raster, estimates=estimates)
+    stages = compiled.stages
+    same = stages.reference is stages.discrete
+    outputs = {
+        "float": discrete if same else run(stages.reference, raster).outputs,
+        "discrete": discrete,
+        "integer": run(compiled.integer, raster).outputs,
     }
-    outputs = {name: run(program, raster).outputs for name, program in programs.items()}
     outputs["device"] = compiled.bundle.run(raster, log=log).outputs
     for mode in compiled.backend.modes[1:]:
         outputs[f"device:{mode}"] = compiled.bundle.run(raster, mode=mode, log=log).outputs
@@ -228,7 +248,7 @@ def _outputs(
             log,
             spikes=compiled.bundle.manifest["output_kind"] == "spikes",
         )
-    return outputs
+    return outputs, costs
 
 
 def lost_at(stages: list[Row]) -> str | None:

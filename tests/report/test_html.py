@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 import nir
@@ -14,10 +16,11 @@ from nirc.api import Options, lower
 from nirc.chip.explain import finding_classes, meaning
 from nirc.diagnostics.log import Log
 from nirc.ir.text import in_order
-from nirc.report.differences import differences
+from nirc.report.differences import differences, rounded_weights
 from nirc.report.html import _level
 from tests.models import DATA, chain, graph, lif
 
+PICTURES = ("From layers to cores", "Placement", "Weights", "Spikes")
 VOWELS = DATA / "zoo/japanesevowels_rsnn.nir"
 
 
@@ -72,6 +75,66 @@ def test_names_of_a_hostile_model_stay_text() -> None:
         )
     )
     assert "alert(1)" in text
+
+
+@pytest.mark.parametrize(
+    ("model", "target", "pictures"),
+    [
+        ("zoo/japanesevowels_rsnn.nir", "xylo", ["From layers to cores", "Weights"]),
+        ("zoo/digits_if_cnn.nir", "speck", ["From layers to cores", "Placement", "Weights"]),
+        ("zoo/digits_if_cnn.nir", "loihi2", ["From layers to cores", "Placement", "Weights"]),
+        ("zoo/digits_if_cnn.nir", "spinnaker2", ["From layers to cores", "Placement", "Weights"]),
+    ],
+)
+def test_each_chip_shows_the_way_from_layers_to_cores(
+    model: str, target: str, pictures: list[str]
+) -> None:
+    text = page_of(nirc.compile(DATA / model, target, writer="nir"))
+    drawn = [title for title in re.findall("<h2>(.*?)</h2>", text) if title in PICTURES]
+    assert drawn == pictures and text.count("<svg") == len(pictures)
+    assert "synapses</text>" in text and "% change, " in text
+    if "Placement" in pictures:
+        assert "core 0, 0, 0" in text or "of chip 0: neurons" in text
+
+
+def test_calibration_inputs_show_spikes_and_what_each_difference_costs(
+    small_calibration: None,
+) -> None:
+    rng = np.random.default_rng(0)
+    network = chain(4, nir.Linear(rng.normal(0, 1, (6, 4))), lif(6), n_out=6)
+    inputs = (rng.random((5, 20, 4)) < 0.3).astype(np.int64)
+    bundles = [nirc.compile(network, "loihi2", dt=1e-4, calibrate=inputs) for _ in range(2)]
+    text = page_of(bundles[0])
+    assert "Sample 0 of the calibration inputs" in text and "on 5 sample(s)" in text
+    costs = json.loads(bundles[0].files["report.json"])["costs"]
+    names = [row["name"] for row in costs["differences"]]
+    assert any(name.startswith("weights: ") for name in names) and all(n in text for n in names)
+    assert bundles[0].files == bundles[1].files
+
+
+def test_the_chips_limits_have_their_sources() -> None:
+    bundle = nirc.compile(VOWELS, "xylo", reset="zero")
+    text = unescape(page_of(bundle))
+    report = json.loads(bundle.files["report.json"])
+    for limit in report["limits"]:
+        assert limit["name"] in text and limit["source"] in text
+
+
+def test_a_relay_of_the_chip_is_no_difference_of_structure() -> None:
+    """SpiNNaker2 and Loihi 2 bring inputs in by neurons that repeat them."""
+    bundle = nirc.compile(DATA / "zoo/digits_if_cnn.nir", "loihi2", writer="nir")
+    differs = json.loads(bundle.files["report.json"])["differences"]
+    assert not differs["rebuilt"]
+    assert ("input", "1") in [(row["from"], row["to"]) for row in differs["weights"]]
+
+
+def test_of_a_large_projection_some_rows_are_drawn() -> None:
+    rng = np.random.default_rng(0)
+    network = chain(600, nir.Linear(rng.normal(0, 0.1, (500, 600))), lif(500), n_out=500)
+    reference = lower(network, Options(dt_s=1e-4, writer="nir"), log=Log()).reference
+    found = list(rounded_weights(reference, reference))
+    assert [each.before.size for each in found] == [100 * 600] and found[0].share == 0.2
+    assert np.allclose(found[0].before, found[0].after)
 
 
 @pytest.mark.parametrize("code", finding_classes())

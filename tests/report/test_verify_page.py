@@ -6,7 +6,6 @@ import re
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
-from unittest import mock
 
 import nir
 import numpy as np
@@ -69,21 +68,14 @@ def test_the_page_has_figures_and_pictures_and_needs_no_network(
 ) -> None:
     text = page(folder, target)
     assert [title for title in re.findall("<h2>(.*?)</h2>", text) if title in PICTURES] == pictures
+    assert text.count("<svg") == len(pictures) and "of the data" in text
     assert "integer" in text and "What each difference costs alone" in text
     for tag, attributes in tags(text):
-        assert tag not in ("script", "iframe", "link", "object")
-        source = attributes.get("src") or "data:image/svg+xml;base64,"
-        assert source.startswith("data:image/svg+xml;base64,")
+        assert tag not in ("script", "iframe", "link", "object", "img")
+        assert not attributes.keys() & {"src", "href", "xlink:href"}
         assert not any(name.startswith("on") for name in attributes)
-    assert "img-src data:" in text and "&lt;img src=x" in text
+    assert "&lt;img src=x" in text
 
 
 def test_the_same_verification_draws_the_same_bytes(folder: Path) -> None:
     assert page(folder, "loihi2", "a.html") == page(folder, "loihi2", "b.html")
-
-
-def test_without_matplotlib_it_is_refused_before_the_work(folder: Path) -> None:
-    with mock.patch("importlib.util.find_spec", return_value=None):
-        given = ("--target", "xylo", "--data", "d.npz", "--report", "q.html")
-        done = nirc("verify", "none.nir", *given, cwd=folder)
-    assert done.returncode == 2 and "U611" in done.stderr and "F101" not in done.stderr

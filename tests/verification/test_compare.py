@@ -136,7 +136,7 @@ def test_a_picture_shows_the_sample_that_differs(tmp_path: Path) -> None:
     done = nirc("compare", a, b, "--plot", "p.svg", cwd=tmp_path)
     assert "Different. First at step 4, sample 2: neuron 1 of `output`" in done.stdout
     drawn = (tmp_path / "p.svg").read_text()
-    assert "sample 2, first difference: `output`, step 4" in drawn
+    assert "sample 2: first difference in output, step 4" in drawn
     assert drawn.count("more in the first") == 1
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from nirc.verification.score import score, wilson
+from nirc.report.score import score, wilson
 
 
 @given(st.integers(1, 500), st.data())
