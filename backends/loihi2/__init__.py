@@ -141,6 +141,14 @@ class Loihi2(Backend):
 
         return emit(mapped.chip, dt_s=dt_s)
 
+    def network_once_more(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """Return network.net as network.npz has the network, if that is a chain."""
+        from nirc.backends.loihi2.netx import network_net
+        from nirc.backends.loihi2.tables import FILE, from_npz
+
+        chain = network_net(from_npz(files[FILE]))
+        return {} if chain is None else {"network.net": chain}
+
     def emulate(
         self, files: Mapping[str, bytes], raster: NDArray[np.generic], asked: Emulation, log: Log
     ) -> Run:

@@ -274,7 +274,7 @@ def _loihi2_drive(bundle: Bundle, name: str, sign: int, cells: list[Array]) -> N
     for step in range(1, 1 << 14):
         before, u = (u, v), u * (4095 - du) // 4096 + push
         v = np.sign(v) * (abs(v) * (4096 - dv) // 4096) + sign * u + bias
-        gone = {"u wraps around": u > 2**23, "v saturates": (sign < 0) & (-v > LOIHI2_STATE)}
+        gone = {"u wraps around": u > 2**23, "v saturates": (sign == -1) & (-v > LOIHI2_STATE)}
         for what, where in gone.items():
             if where.any():
                 problem = f"{what} if all {word} synapses act for {step} steps"

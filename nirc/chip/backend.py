@@ -213,6 +213,13 @@ class Backend(ABC):
             log.raise_if_errors()
         return replace(self, weight_bits=bits)
 
+    def network_once_more(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """Return the HDF5 files of a bundle that hold the network once more, made from the others.
+
+        `nirc check` compares them with those of the bundle. Default: there are none.
+        """
+        return {}
+
     def findings(self) -> Sequence[type[Finding]]:
         """Return the diagnostics that only this chip reports. Default: none."""
         return ()

@@ -181,6 +181,20 @@ def test_good_bundles_pass(chip: str) -> None:
         assert all(str(a).startswith(b) for a, b in zip(found, wanted, strict=True)), name
 
 
+def test_nirc_check_makes_the_file_for_lava_dl_anew(tmp_path: Path) -> None:
+    """check.py, which knows no HDF5, has the seal alone for it."""
+    for i, corruption in enumerate(of_each_kind("loihi2", "network.net", seed=3)):
+        directory = tmp_path / str(i)
+        directory.mkdir()
+        for name, data in sealed(corruption.files).items():
+            (directory / name).write_bytes(data)
+        log = Log()
+        checking.check_directory(directory, log)
+        assert [d.code for d in log.errors] == ["C901"], corruption.text
+        assert "it differs from the chip's file" in log.errors[0].message
+        assert "network.net" in str(log.errors[0].where)
+
+
 def test_deploy_py_refuses_a_bundle_whose_weights_were_changed_with_all_digests(
     bundle: Path, tmp_path: Path
 ) -> None:
