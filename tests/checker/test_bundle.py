@@ -146,6 +146,10 @@ def test_numbers_that_are_not_finite_are_refused() -> None:
 
 
 CHANGES: list[tuple[str, Callable[[Any], object]]] = [
+    (
+        "manifest.json: output_map: a column is of another neuron",
+        lambda m: m.update(output_map=[1, 0, 2, 3, 4]),
+    ),
     ("manifest.json: dt: it is no time, found 0.0, expected seconds", lambda m: m.update(dt=0.0)),
     ("manifest.json: dt: it is no time", lambda m: m.update(dt=-0.001)),
     ("manifest.json: dt: a value is not", lambda m: m.update(dt=1)),

@@ -1,0 +1,107 @@
+"""The checker's bounds of states, and the inputs that it gives where a state leaves its range."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nirc.backends.loihi2.rule import SIGN_MODES
+from nirc.checker import loihi2, xylo
+from nirc.checker.bundle import Bundle
+from nirc.checker.compare import Chip
+
+
+def bundle() -> Bundle:
+    """Return a bundle that keeps findings only."""
+    made = Bundle.__new__(Bundle)
+    made.findings = []
+    return made
+
+
+def driven(
+    sign: int, push: int, du: int = 4095, dv: int = 0, bias: int = 0, v: int = 0
+) -> list[str]:
+    """Drive a neuron of Loihi 2 by all synapses of a sign."""
+    made = bundle()
+    cells = [np.array([n]) for n in (push, du, dv, 64, bias, v, 1)]
+    loihi2._loihi2_drive(made, "n", sign, cells)
+    return [str(each) for each in made.findings]
+
+
+def test_inhibition_without_leak_saturates_v_after_as_many_steps_as_it_takes() -> None:
+    most = 2**23 - 1
+    line = "network.npz: n[0]: v saturates if all inhibitory synapses act for {} steps"
+    assert driven(-1, most) == [line.format(2)]
+    assert driven(-1, most + 1) == [line.format(1)]
+    assert driven(-1, 1 << 20) == [line.format(8)]
+    assert driven(-1, 1 << 20, v=-1) == [line.format(8)]
+    assert driven(-1, 1 << 20, bias=-(1 << 20)) == [line.format(4)]
+    assert driven(-1, 1 << 20, dv=4096) == [] and driven(1, 1 << 20) == []
+    assert driven(-1, 1 << 20, dv=2048) == []  # at rest where as much is lost as comes
+
+
+def test_u_wraps_around_where_its_weights_add_up() -> None:
+    line = "network.npz: n[0]: u wraps around if all {} synapses act for {} steps"
+    assert driven(1, 1 << 20, du=0) == [line.format("excitatory", 9)]
+    assert driven(1, 2**23, du=4095) == []
+    assert driven(1, 2**23 + 1) == [line.format("excitatory", 1)]
+    assert driven(-1, 2**23 + 1, dv=4096) == [line.format("inhibitory", 1)]
+
+
+def test_weights_of_a_sign_have_its_range() -> None:
+    assert set(loihi2.LOIHI2_SIGNS) == set(SIGN_MODES)
+    for low, high, step in loihi2.LOIHI2_SIGNS.values():  # 8 bits, of mixed ones the last is 0
+        assert len(range(low, high + 1, step)) == 256
+
+
+def pair(into: float, across: float, dash: int = 2, threshold: int = 100) -> Chip:
+    """Return two hidden neurons of Xylo and a readout: a channel drives one, which the other."""
+    n = 4  # a channel, two hidden neurons, a readout
+    rows: list[Any] = [(0, 1, 0, 0, into), (1, 2, 0, 1, across), (2, 3, 0, 1, 1)]
+    synapses = [np.array(column) for column in zip(*rows, strict=True)]
+    two, one = np.full(n, 2.0**dash), np.ones(n)
+    fields = {"w_in": two, "w_in_2": 2 * one, "r": two, "v_leak": 0 * one}
+    fields["v_threshold"] = threshold * one
+    return Chip(1, {"hidden": 2, "readout": 1}, fields, {}, np.full(n, ""), synapses, one, one)
+
+
+def unproved(chip: Chip, inputs: int = 15) -> list[list[int]]:
+    """Return the states that are not proved: isyn, isyn2 and v of two neurons and a readout."""
+    return np.asarray(xylo._xylo_unproved(chip, chip.fields, inputs), int).tolist()
+
+
+def test_a_state_of_xylo_climbs_to_its_gain_times_two_to_the_dash() -> None:
+    """isyn of 15 * w << 2 is proved up to 32767, and from where it is above it is not."""
+    most = 32767 // 4 // 15  # of weight, at 15 spikes a step
+    assert unproved(pair(most, 0))[0] == [0, 0, 0]
+    assert unproved(pair(most + 1, 0))[0] == [1, 0, 0]
+    assert unproved(pair(-most, 0))[0] == [0, 0, 0]
+    assert unproved(pair(-most - 2, 0))[0] == [1, 0, 0]
+    assert unproved(pair(most + 1, 0), inputs=1)[0] == [0, 0, 0]
+
+
+def test_a_neuron_of_xylo_fires_at_most_31_times_in_a_step() -> None:
+    most = 32767 // 4 // 31
+    assert unproved(pair(200, most))[0] == [0, 0, 0]
+    assert unproved(pair(200, most + 1))[0] == [0, 1, 0]
+    assert unproved(pair(200, most + 1, threshold=30000))[0] == [0, 0, 0]  # it fires once
+    assert unproved(pair(200, 4000, threshold=30000))[0] == [0, 0, 0]
+    assert unproved(pair(0, 8000))[0] == [0, 0, 0]  # it never fires
+
+
+@pytest.mark.parametrize("into", [3000, -3000])
+def test_an_input_is_named_that_drives_a_state_out_of_its_range(into: int) -> None:
+    made, chip = bundle(), pair(into, 0)
+    xylo._xylo_bounds(made, chip)
+    (found,) = made.findings
+    assert found.kind == "overflow" and found.place == "isyn, isyn2, v"
+    assert "of 9 states are not proved to stay in 16 bits" in found.problem
+    assert "isyn of neuron 0 in step 0: 15 spikes on [0]" in found.found
+
+
+def test_a_network_of_xylo_without_large_weights_is_proved() -> None:
+    made = bundle()
+    xylo._xylo_bounds(made, pair(10, 10))
+    assert made.findings == []
