@@ -205,3 +205,18 @@ def test_a_file_that_makes_no_sense_is_no_traceback() -> None:
 
     with pytest.raises(MemoryError):
         check(good().__getitem__, exhausted)
+
+
+def test_the_seal_is_of_all_files_but_those_that_come_after_it() -> None:
+    manifest = json.loads(good()["manifest.json"])
+    sealed_as = json.loads(good()["certificate.json"])["seal"]
+    assert room.seal(manifest) == sealed_as
+    assert room.seal(dict(reversed(manifest.items()))) == sealed_as
+    late = {"certificate.json": "0", "report.html": "1"}
+    assert (
+        room.seal({**manifest, "sha256": "", "files": {**manifest["files"], **late}}) == sealed_as
+    )
+    for name in sorted(set(manifest["files"]) - set(late)):
+        other = {**manifest["files"], name: "0"}
+        assert room.seal({**manifest, "files": other}) != sealed_as
+    assert room.seal({**manifest, "part": "another"}) != sealed_as
