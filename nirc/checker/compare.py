@@ -98,7 +98,7 @@ def compare_synapses(bundle: Bundle, chip: Chip, place: Array) -> None:
         rows.append((*ends, receptor, delay, -1.0 * weight))
     *numbers, weight = joined(rows)
     least = (-1, 0, 0, -LEAD)
-    columns = [column.astype(int) - low for column, low in zip(numbers, least)]
+    columns = [column - low for column, low in zip(numbers, least)]
     key = np.ravel_multi_index(columns, SYNAPSES, ("raise", "raise", "raise", "clip"))
     order = np.argsort(key, kind="stable")  # in runs: fast
     first = np.flatnonzero(np.diff(key[order], prepend=-1))

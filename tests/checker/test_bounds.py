@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
+import nir
 import numpy as np
 import pytest
 
@@ -11,6 +13,8 @@ from nirc.backends.loihi2.rule import SIGN_MODES
 from nirc.checker import loihi2, xylo
 from nirc.checker.bundle import Bundle
 from nirc.checker.compare import Chip
+from nirc.library import compile
+from tests.models import chain, lif
 
 
 def bundle() -> Bundle:
@@ -105,3 +109,15 @@ def test_a_network_of_xylo_without_large_weights_is_proved() -> None:
     made = bundle()
     xylo._xylo_bounds(made, pair(10, 10))
     assert made.findings == []
+
+
+def test_biases_that_act_before_the_models_first_step_are_undone() -> None:
+    """The second population of a chain begins on the chip as its bias leaves it after a step."""
+    rng = np.random.default_rng(1)
+    second = lif(6, steps=4)
+    second.v_leak = rng.uniform(-0.8, 0.8, 6)
+    layers = (nir.Linear(rng.normal(0.3, 0.4, (8, 4))), lif(8), nir.Linear(np.eye(6, 8)), second)
+    made = compile(chain(4, *layers, n_out=6), "loihi2")
+    arrays = np.load(io.BytesIO(made.files["network.npz"]))
+    assert arrays["populations/1/v_init"].any() or arrays["populations/1/bias_mant"].any()
+    assert not [d.code for d in made.diagnostics if d.code in ("C901", "C902", "C906")]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
+import nir
 import numpy as np
 import pytest
 
@@ -14,7 +16,10 @@ from nirc.checker import spinnaker2
 from nirc.checker.bundle import Bundle
 from nirc.checker.compare import check
 from nirc.checker.values import Finding
-from tests.corrupt import bundles
+from nirc.files.bundle import contents
+from nirc.library import compile
+from tests.corrupt import bundles, sealed
+from tests.models import chain, lif
 
 KEY = np.array([0, 256])
 MASK = 2**32 - 256
@@ -128,3 +133,16 @@ def test_a_ring_buffer_holds_the_weights_of_a_sign_up_to_its_word(
     (found,) = check(files.__getitem__, reader_of("spinnaker2"))
     assert found.kind == "overflow" and abs(float(found.found)) == most
     assert "a buffer overflows if all weights of a sign act in a step" in str(found)
+
+
+def test_two_slices_are_on_two_pes() -> None:
+    """Also those of inputs, to which no packet goes."""
+    one = np.ones((4, 300)) / 300
+    made = compile(chain(300, nir.Linear(one), lif(4), n_out=4), "spinnaker2")
+    mapping = json.loads(made.files["mapping.json"])
+    first, second = [row for row in mapping["slices"] if row["population"] == "in"]
+    assert first["core"] != second["core"]
+    second["core"] = first["core"]
+    files = contents(made.manifest, {**made.files, "mapping.json": json.dumps(mapping).encode()})
+    (*_, last) = check(sealed(files).__getitem__, reader_of("spinnaker2"))
+    assert str(last) == "mapping.json: slices: there is no working PE for each slice"
