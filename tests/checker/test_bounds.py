@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+from pathlib import Path
 from typing import Any
 
 import nir
@@ -10,11 +12,16 @@ import numpy as np
 import pytest
 
 from nirc.backends.loihi2.rule import SIGN_MODES
+from nirc.certificate.certificate import reader_of
 from nirc.checker import loihi2, xylo
 from nirc.checker.bundle import Bundle
-from nirc.checker.compare import Chip
+from nirc.checker.compare import Chip, check
+from nirc.checker.values import Finding
 from nirc.library import compile
+from tests.corrupt import bundles, sealed
 from tests.models import chain, lif
+
+ROOT = Path(__file__).parents[2]
 
 
 def bundle() -> Bundle:
@@ -84,6 +91,8 @@ def test_a_state_of_xylo_climbs_to_its_gain_times_two_to_the_dash() -> None:
     assert unproved(pair(-most, 0))[0] == [0, 0, 0]
     assert unproved(pair(-most - 2, 0))[0] == [1, 0, 0]
     assert unproved(pair(most + 1, 0), inputs=1)[0] == [0, 0, 0]
+    assert unproved(pair(-8192, 0), inputs=1)[0] == [0, 0, 0]  # -8191 << 2, less 1
+    assert unproved(pair(-8193, 0), inputs=1)[0] == [1, 0, 0]
 
 
 def test_a_neuron_of_xylo_fires_at_most_31_times_in_a_step() -> None:
@@ -93,6 +102,25 @@ def test_a_neuron_of_xylo_fires_at_most_31_times_in_a_step() -> None:
     assert unproved(pair(200, most + 1, threshold=30000))[0] == [0, 0, 0]  # it fires once
     assert unproved(pair(200, 4000, threshold=30000))[0] == [0, 0, 0]
     assert unproved(pair(0, 8000))[0] == [0, 0, 0]  # it never fires
+
+
+@pytest.mark.parametrize(("steps", "holds"), [(1177, False), (1178, True), (1179, False)])
+def test_the_steps_until_u_wraps_around_are_those_of_the_mapping(steps: int, holds: bool) -> None:
+    """u gains 8,192 in each step and loses a 4,096th: it is below 2^23 for 1,178 steps."""
+    made = bundle()
+    claims = {"goes_round_after": {"n": steps}, "proven": {}, "limit": 2**23}
+    made.json = lambda name, pattern: {"largest_u": claims}  # type: ignore[method-assign]
+    cells = np.array([[0, 0], [0, 4096], [0, 64], [0, 0], [0, 0], [0, 1]])
+    one = np.array([1])
+    wires = [{"from": 0 * one, "to": one, "weight": 128 * one, "delay": 1}]
+    tree, ids = {"populations": [{"name": "n"}]}, {"n": one}
+    if not holds:
+        with pytest.raises(Finding, match="u has room for other steps"):
+            loihi2._loihi2_bounds(made, tree, ids, cells, wires)
+        return
+    loihi2._loihi2_bounds(made, tree, ids, cells, wires)
+    (found,) = made.findings
+    assert "u wraps around if all excitatory synapses act for 1179 steps" in str(found)
 
 
 @pytest.mark.parametrize("into", [3000, -3000])
@@ -111,13 +139,36 @@ def test_a_network_of_xylo_without_large_weights_is_proved() -> None:
     assert made.findings == []
 
 
+def test_neurons_of_speck_that_are_early_begin_later() -> None:
+    """What the bias brings in that step is taken back."""
+    made = compile(ROOT / "tests/data/simulators/spyx/if.nir", "speck")
+    assert made.manifest["populations"]["layer_3"]["latency_steps"] == -1
+    assert not [d.code for d in made.diagnostics if d.code in ("C901", "C902", "C906")]
+
+
 def test_biases_that_act_before_the_models_first_step_are_undone() -> None:
     """The second population of a chain begins on the chip as its bias leaves it after a step."""
     rng = np.random.default_rng(1)
     second = lif(6, steps=4)
-    second.v_leak = rng.uniform(-0.8, 0.8, 6)
+    second.v_leak = np.array([0.3, -0.3, 0.8, 0.2, -0.8, 0.0])
     layers = (nir.Linear(rng.normal(0.3, 0.4, (8, 4))), lif(8), nir.Linear(np.eye(6, 8)), second)
     made = compile(chain(4, *layers, n_out=6), "loihi2")
     arrays = np.load(io.BytesIO(made.files["network.npz"]))
-    assert arrays["populations/1/v_init"].any() or arrays["populations/1/bias_mant"].any()
+    assert arrays["populations/1/v_init"].any() and arrays["populations/1/bias_mant"].any()
     assert not [d.code for d in made.diagnostics if d.code in ("C901", "C902", "C906")]
+
+
+def test_events_that_saturate_a_membrane_of_speck_are_counted() -> None:
+    """Each event leaves v higher by what its weight is above the threshold."""
+    (files,) = [files for name, files in bundles("speck") if name == "basicmotions_lif_ff on speck"]
+    config = json.loads(files["config.json"])
+    core = config["cnn_layers"][0]
+    most = int(np.max(core["weights"]))
+    for above, events in ((0, None), (1, 32767 - (most - 1) + 2), (3, (32767 - most + 3) // 3 + 2)):
+        core["threshold_high"] = most - above
+        other = sealed({**files, "config.json": json.dumps(config).encode()})
+        found = check(other.__getitem__, reader_of("speck"))
+        lines = [each.found for each in found if each.place == "cnn_layers[0]"]
+        assert [line.partition(" events that meet the weight")[0] for line in lines] == (
+            [] if events is None else [str(events)]
+        )

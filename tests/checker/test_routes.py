@@ -146,3 +146,38 @@ def test_two_slices_are_on_two_pes() -> None:
     files = contents(made.manifest, {**made.files, "mapping.json": json.dumps(mapping).encode()})
     (*_, last) = check(sealed(files).__getitem__, reader_of("spinnaker2"))
     assert str(last) == "mapping.json: slices: there is no working PE for each slice"
+
+
+@pytest.mark.parametrize(
+    ("name", "last_chip"), [("readout on spinnaker2", 0), ("wide on spinnaker2:board", 63)]
+)
+def test_a_slice_is_on_a_chip_of_the_system(name: str, last_chip: int) -> None:
+    (files,) = [files for title, files in bundles("spinnaker2") if title == name]
+    mapping = json.loads(files["mapping.json"])
+    for row in (mapping["slices"][0], mapping["routers"][0]):
+        kept, row["chip"] = row["chip"], 64
+        other = sealed({**files, "mapping.json": json.dumps(mapping).encode()})
+        (*_, last) = check(other.__getitem__, reader_of("spinnaker2"))
+        assert last.wanted == f"(0, {last_chip})" and last.place.endswith("[0].chip")
+        row["chip"] = kept
+
+
+def test_a_projection_may_have_no_synapse() -> None:
+    """Those that it has are by source, target and delay, and fit the target's neurons."""
+    ids = {"a": np.arange(3), "b": np.arange(3, 5)}
+    models = {"a": "spike_list", "b": "lif"}
+
+    def wire(*rows: tuple[int, int, int, int]) -> Any:
+        columns = np.array(rows, int).reshape(-1, 4).T
+        ends = {"place": "projections/0", "source": "a", "target": "b"}
+        block = {**ends, **dict(zip(("pre", "post", "weight", "delay"), columns, strict=True))}
+        return spinnaker2._spinnaker2_wire(block, models, ids)
+
+    assert wire()["weight"].size == 0
+    assert wire((0, 1, 15, 7), (2, 0, -15, 0))["to"].tolist() == [4, 3]
+    for row in ((3, 0, 1, 0), (0, 2, 1, 0), (0, 0, 16, 0), (0, 0, -16, 0), (0, 0, 1, 8)):
+        with pytest.raises(Finding, match="synapses that their target cannot have"):
+            wire(row)
+    for rows in (((0, 0, 0, 0),), ((1, 0, 1, 0), (0, 0, 1, 0)), ((0, 0, 1, 0), (0, 0, 1, 0))):
+        with pytest.raises(Finding, match="synapses are not by pre, post and delay"):
+            wire(*rows)
