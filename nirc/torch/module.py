@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,8 @@ from nirc.ir.populations import Population, Source
 from nirc.ir.program import Program
 from nirc.torch.grids import Held
 from nirc.torch.network import BeyondFloat64Error, Network, Numbers
-from nirc.torch.neurons import Seen, one_thread
+from nirc.torch.neurons import Seen
+from nirc.torch.whole import whole
 
 States = Mapping[str, Mapping[str, Float]]
 
@@ -79,14 +80,19 @@ class ProgramModule(torch.nn.Module):  # type: ignore[misc]  # torch is not look
         network = self._network(device)
         x = self._inputs(inputs, device)
         states = self._states()
+        seen = self.seen(x)
+        populations = tuple(self._program.nodes(Population))
+
+        def compute(given: Sequence[Tensor]) -> Sequence[Tensor]:
+            output, signals = network.run(x, numbers.with_tensors(given), states, seen)
+            return output, *(signals[name].transpose(0, 1) for name in populations)
+
         try:
-            with one_thread():
-                output, signals = network.run(x, numbers, states, self.seen(x))
+            output, *signals = whole(compute, numbers.tensors)
         except BeyondFloat64Error as error:
             most = error.most
             raise SumsBeyondFloat64(population=error.population, most=most).refusal() from None
-        populations = self._program.nodes(Population)
-        return Answer(output, {n: signals[n].transpose(0, 1) for n in populations})
+        return Answer(output, dict(zip(populations, signals, strict=True)))
 
     def seen(self, inputs: Tensor) -> Mapping[str, Seen]:
         """Return what populations do on ``inputs``, where that is not their computation."""

@@ -6,8 +6,9 @@ step by step.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,21 @@ class Numbers:
     values: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     weights: Mapping[Place, Tensor] = field(default_factory=dict)
     biases: Mapping[Place, Tensor] = field(default_factory=dict)
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All numbers, in order."""
+        values = chain.from_iterable(held.values() for held in self.values.values())
+        return [*values, *self.weights.values(), *self.biases.values()]
+
+    def with_tensors(self, tensors: Iterable[Tensor]) -> Numbers:
+        """Return other numbers, in the order of ``tensors``."""
+        left = iter(tensors)
+        return Numbers(
+            {name: dict(zip(held, left, strict=False)) for name, held in self.values.items()},
+            dict(zip(self.weights, left, strict=False)),
+            dict(zip(self.biases, left, strict=False)),
+        )
 
 
 @dataclass(frozen=True)
