@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nirc.library import compare_targets as compare_targets
     from nirc.library import compile as compile
     from nirc.library import export as export
+    from nirc.library import fit as fit
     from nirc.library import inspect as inspect
     from nirc.library import targets as targets
     from nirc.library import verify as verify
@@ -50,6 +51,7 @@ _PUBLIC = {
     "compare_targets": "nirc.library",
     "compile": "nirc.library",
     "export": "nirc.library",
+    "fit": "nirc.library",
     "frames": "nirc.files.framing",
     "from_nir": "nirc.frontend.load",
     "inspect": "nirc.library",
@@ -74,6 +76,7 @@ __all__ = [
     "compare_targets",
     "compile",
     "export",
+    "fit",
     "frames",
     "from_nir",
     "inspect",

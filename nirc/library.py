@@ -22,7 +22,7 @@ from nirc.asked import Asked, given
 from nirc.diagnostics.errors import Diagnostic, warn
 from nirc.diagnostics.escape import in_lines
 from nirc.diagnostics.log import Log
-from nirc.diagnostics.usage import WrongType
+from nirc.diagnostics.usage import OptionMakesNoSense, WrongType
 from nirc.files.data import Data, data_of, read_data
 
 Named = str | os.PathLike[str]
@@ -124,6 +124,57 @@ def verify(
         )
     found = _figures(tree, as_text(tree), log)
     return Verification(found, found.text, found.diagnostics)
+
+
+class Fit(Figures):
+    """The figures of ``fit``. ``bundle``: of the fitted chip, or of the calibrated one.
+
+    ``nir``: the bytes of a NIR file with its integers.
+    """
+
+    def __init__(self, figures: Figures, bundle: Bundle, nir: bytes) -> None:
+        super().__init__(figures, figures.text, figures.diagnostics)
+        self.bundle = bundle
+        self.nir = nir
+
+
+def fit(
+    model: object,
+    target: str,
+    data: Rasters,
+    *,
+    labels: bool = False,
+    test: Rasters | None = None,
+    epochs: int | None = None,
+    out: Named | None = None,
+    progress: Progress | None = None,
+    **asked: Unpack[Asked],
+) -> Fit:
+    """Fine-tune ``model`` for a chip, as `nirc fit` does: its integers learn the model's answers.
+
+    ``data``: samples to learn from, of which a quarter is held aside. ``labels``: learn those of
+    ``data``. ``test``: samples to measure on. ``epochs``: None for as many as the work allows.
+    ``out``: the NIR file to write. Other arguments are those of ``compile``, without ``calibrate``.
+    """
+    from nirc.files.bundle import save_bytes
+    from nirc.finetuning.measured import Request, as_text, fit_and_measure, nir_of
+
+    log = Log()
+    _switch(labels, "labels")
+    path = None if out is None else _path(out, "out")
+    rasters = _rasters(data, asked.get("dt"), log)
+    tests = None if test is None else _rasters(test, asked.get("dt"), log)
+    with given(model, asked) as (known, options, sample):
+        if sample is not None:
+            problem = "`calibrate` does not go with fit, which calibrates on `data`"
+            raise OptionMakesNoSense(problem=problem, help="leave it out").refusal()
+        request = Request(rasters, labels, tests, epochs)
+        result = fit_and_measure(known, target, request, options, log=log, progress=progress)
+        nir = nir_of(result.compiled, log)
+    if path is not None:
+        save_bytes(path, nir, log)
+    figures = _figures(result.tree, as_text(result.tree), log)
+    return Fit(figures, result.compiled.bundle, nir)
 
 
 def inspect(model: object, data: Rasters | None = None, **asked: Unpack[Asked]) -> Figures:
@@ -266,6 +317,12 @@ def _path(path: object, argument: str) -> Path:
     if not isinstance(path, str | os.PathLike) or "\0" in os.fspath(path):
         raise WrongType(argument=argument, value=path, limit="a path").refusal()
     return Path(path)
+
+
+def _switch(value: object, argument: str) -> None:
+    """Raise ``UsageError`` (U607) for what is neither True nor False."""
+    if not isinstance(value, bool):
+        raise WrongType(argument=argument, value=value, limit="True or False").refusal()
 
 
 def _number(value: object, argument: str, most: float) -> None:

@@ -195,7 +195,7 @@ class Unrolled:
             if self.forced is not None and e.number in self.forced_edges
             else self.signal[e.source]
         )
-        return _later(signal, e.projection.lag)
+        return delayed(signal, e.projection.lag)
 
     def backward(
         self, slopes: Mapping[str, Float], weights: Collection[Key], drift: Collection[str]
@@ -310,7 +310,7 @@ class Unrolled:
                 slope = e.ops[k].to_input(delta)
                 delta = on_grid(slope, slope)
         if onward:
-            earlier_slope = _earlier(delta.reshape(samples, steps, -1), e.projection.lag)
+            earlier_slope = advanced(delta.reshape(samples, steps, -1), e.projection.lag)
             known = self.slope.get(e.source)
             self.slope[e.source] = self._plus(known, earlier_slope, new=bool(e.ops))
 
@@ -351,11 +351,13 @@ def components(program: Program) -> list[list[str]]:
     return order_of_components
 
 
-def _later(x: Float, lag: int) -> Float:
+def delayed(x: Float, lag: int) -> Float:
+    """Return (samples, steps, n) ``lag`` steps later."""
     return (
         x if lag == 0 else np.concatenate([np.zeros_like(x[:, :lag]), x], axis=1)[:, : x.shape[1]]
     )
 
 
-def _earlier(x: Float, lag: int) -> Float:
+def advanced(x: Float, lag: int) -> Float:
+    """Return (samples, steps, n) ``lag`` steps earlier."""
     return x if lag == 0 else np.concatenate([x, np.zeros_like(x[:, :lag])], axis=1)[:, lag:]

@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem, shell_complete
 
-from nirc.cli import compile, data, look, project, run
+from nirc.cli import compile, data, fit, look, project, run
 from nirc.cli.interruption import Interruptions
 from nirc.cli.output import LostStreamError, Output
 from nirc.diagnostics.docstring import docstring
@@ -98,6 +98,7 @@ COMMANDS: tuple[click.Command, ...] = (
     run.run,
     run.verify,
     run.compare,
+    fit.fit,
     look.mapping,
     look.check,
     compile.export,

@@ -158,3 +158,34 @@ class TrainedIntegersUnused(Finding):
         help_ = "compile with the options of the training"
         message = f"the integers that the file carries are not used: {self.reason}"
         return Words(message, help=help_)
+
+
+class NothingGained(Finding):
+    code = "P329"
+    title = "fine-tuning gained nothing: the calibrated chip is kept"
+    severity = "warning"
+    meaning = """
+    `nirc fit` compares the fitted chip with the calibrated one on given samples that it did not
+    learn from, and on inputs near them. There the fitted chip was no better, or it does not fit the
+    chip. What is written is the calibrated chip.
+    """
+    example = """
+    A network whose calibrated chip already answers as the model does; ten samples, of which two
+    are held aside.
+    """
+    what_to_do = """
+    Nothing, if the calibrated chip is good enough. Otherwise give more samples: a quarter of them
+    is held aside, and the rest has to show every class. With another `--seed` the course of the
+    learning is another one.
+    """
+    sources = "`nirc/finetuning/fit.py`."
+
+    reason: str
+    samples: int  # that judged
+
+    def words(self) -> Words:
+        return Words(
+            f"fine-tuning gained nothing: {self.reason}",
+            found=f"{self.samples} sample(s) held aside for the judgement",
+            help="the calibrated chip is kept; more samples, of every class, may help",
+        )

@@ -1,0 +1,141 @@
+"""The command that fine-tunes a network for a chip: fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nirc.cli.arguments import (
+    DATA,
+    FILE,
+    LOWERING,
+    MODEL,
+    NEW_FILE,
+    OUTPUT,
+    asked_options,
+    commit_part,
+    read_rasters,
+    use_one_thread,
+)
+from nirc.cli.output import Output, printable_path
+
+
+@click.command(
+    epilog="Example: `nirc fit net.nir --target speck --data train.npz --test test.npz -o "
+    "fitted.nir`, then `nirc fitted.nir --target speck`."
+)
+@MODEL
+@click.option(
+    "--target",
+    metavar="NAME[:VARIANT]",
+    required=True,
+    help="Chip to fit to; `nirc targets` lists them.",
+)
+@LOWERING
+@DATA
+@click.option(
+    "--labels",
+    is_flag=True,
+    help="Learn the labels of --data. Default: the model's own answers, which need no labels.",
+)
+@click.option(
+    "--test",
+    metavar="FILE",
+    type=FILE,
+    help="Samples to measure on, before and after: others than those of --data.",
+)
+@click.option(
+    "--epochs",
+    metavar="N",
+    type=int,
+    help="How often each of two courses goes through its samples. Default: as the work allows, "
+    "some two minutes at most.",
+)
+@click.option(
+    "-o",
+    "--out",
+    metavar="OUT.nir",
+    type=NEW_FILE,
+    required=True,
+    help="The network with the fitted integers, which a compilation for the same target takes.",
+)
+@click.option(
+    "--bundle", metavar="DIR", type=FILE, help="Also write the bundle of the fitted chip."
+)
+@click.option("--force", is_flag=True, help="Write the bundle over other things.")
+@click.option("--json", "json_file", metavar="F", type=NEW_FILE, help="Write the figures as JSON.")
+@OUTPUT
+def fit(
+    model: Path,
+    target: str,
+    data: Path,
+    labels: bool,
+    test: Path | None,
+    epochs: int | None,
+    out: Path,
+    bundle: Path | None,
+    force: bool,
+    json_file: Path | None,
+    *,
+    output: Output,
+    **options: Any,
+) -> None:
+    """Fine-tune MODEL.nir for a chip: its integers learn to answer as the model does.
+
+    The network is calibrated on --data, then its weights, biases and thresholds learn through the
+    chip's own arithmetic, from these samples and from inputs made beside them, which the model
+    answers. A quarter of the samples is held aside. If the fitted chip is not better on those, the
+    calibrated one is written, and P329 says so.
+    """
+    use_one_thread()
+    with output.about(str(model)):
+        from nirc.files.bundle import refuse_unusable, save_bytes, save_json
+        from nirc.finetuning.measured import Request, as_text, fit_and_measure, nir_of
+
+        _refuse(out, model, data, test, options, output)
+        if bundle is not None:
+            refuse_unusable(bundle, force=force, log=output.log)
+        asked = asked_options(options)
+        rasters = read_rasters(data, asked.dt_s, output.log)
+        tests = None if test is None else read_rasters(test, asked.dt_s, output.log)
+        request = Request(rasters, labels, tests, epochs)
+        with output.progress("fitting", 100) as advance:
+            result = fit_and_measure(
+                model, target, request, asked, log=output.log, progress=advance
+            )
+        output.stage("fit")
+        save_bytes(out, nir_of(result.compiled, output.log), output.log, commit_part())
+        output.result(result.tree, lambda: as_text(result.tree))
+        output.line(f"wrote {printable_path(out)}")
+        if bundle is not None:
+            result.compiled.bundle.save(bundle, force=force, log=output.log)
+            output.line(f"wrote {printable_path(bundle)}/")
+        if json_file is not None:
+            save_json(json_file, result.tree, output.log, commit_part())
+            output.line(f"wrote {printable_path(json_file)}")
+
+
+def _refuse(
+    out: Path,
+    model: Path,
+    data: Path,
+    test: Path | None,
+    options: dict[str, Any],
+    output: Output,
+) -> None:
+    """Refuse an output that would replace an input, and options that make no sense here."""
+    for given in (model, data, test):
+        if given is not None and out.exists() and given.exists() and out.samefile(given):
+            output.refuse(
+                "the fitted network would replace an input",
+                found=f"--out {out}",
+                help="name another file",
+            )
+    if options["calibrate"] is not None:
+        output.refuse(
+            "--calibrate does not go with fit: it calibrates on --data",
+            found=f"--calibrate {options['calibrate']}",
+            help="leave it out",
+        )

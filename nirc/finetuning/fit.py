@@ -1,0 +1,174 @@
+"""`nirc fit`: calibrate, learn, and keep what is no worse than the calibrated chip.
+
+1. The model is compiled for the chip and calibrated on the given samples.
+2. The given samples are parted: to learn, to stop by, and to judge by (``lessons``).
+3. The chip's integers learn in two courses, with a large and with a small rate (``learning``).
+   Examinations on the second part choose one candidate of all courses.
+4. The guard compares this candidate with the calibrated chip on the third part, which nothing has
+   seen. A candidate that is worse is dropped, and so is one that does not fit the chip.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nirc.api import Compiled, recompiled
+from nirc.diagnostics.errors import CompileError
+from nirc.diagnostics.log import Log
+from nirc.diagnostics.training import NothingGained, NoTraining
+from nirc.finetuning.learning import (
+    RATES,
+    Candidate,
+    Course,
+    Grade,
+    examined,
+    output_populations,
+    rounds_of,
+)
+from nirc.finetuning.lessons import Exam, Lessons, exam, lessons, parts_of
+from nirc.finetuning.twin import Twin
+from nirc.ir.arrays import Int
+from nirc.ir.program import Program
+from nirc.semantics.raster import Progress
+from nirc.semantics.threads import with_one_thread
+
+MOST_VALUES = 4e8  # spikes of all populations in all lessons and steps
+PREPARED = 4  # percent done after the lessons are made
+LEARNT = 98
+CALIBRATED = "calibrated"
+NOISE = 1.0  # standard errors by which the distance must be less
+
+
+@dataclass(frozen=True)
+class Task:
+    """A calibrated chip and its samples. ``labels``: None if the model's answers count."""
+
+    compiled: Compiled  # calibrated
+    inputs: Int  # (samples, steps, channels)
+    labels: Int | None
+    seed: int
+    epochs: int | None = None
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """``compiled``: the fitted chip, or the calibrated one. ``report``: how it came about."""
+
+    compiled: Compiled
+    report: dict[str, Any]
+
+
+@with_one_thread
+def fit(task: Task, log: Log) -> Fitted:
+    """Return the fitted chip, or the calibrated one with P329 if nothing was better.
+
+    Raises ``UsageError`` (U642) for a chip whose numbers cannot learn.
+    """
+    training = task.compiled.backend.training()
+    if training is None:
+        raise NoTraining(target=task.compiled.backend.name).refusal()
+    model, start = task.compiled.legal, task.compiled.integer
+    notify = task.progress or (lambda _: None)
+    rng = np.random.default_rng(task.seed)
+    parts = parts_of(len(task.inputs))
+    share = _share(model, task.inputs.shape[1])
+    known = None if task.labels is None else task.labels[parts.learn]
+    to_learn = lessons(model, task.inputs[parts.learn], known, rng, share)
+    stop = exam(model, task.inputs[parts.stop], rng, share)
+    guard = exam(model, task.inputs[parts.guard], rng, share)
+    notify(PREPARED)
+    tried = [Candidate(CALIBRATED, 0, start, examined(start, stop))]
+    rounds = rounds_of(start, task.inputs.shape[1], task.epochs, len(to_learn.inputs))
+    for number, rate in enumerate(RATES):
+        course = Course(Twin(start, training), to_learn, output_populations(model), rng)
+        tried += course.candidates(rate, rounds, stop, _part(notify, number))
+    best = min(tried, key=lambda each: each.grade.score)
+    done, judged = _guarded(task, best, guard, log)
+    notify(100)
+    return Fitted(done, _report(task, tried, best, judged, done, (to_learn, stop, guard)))
+
+
+def _guarded(
+    task: Task, best: Candidate, guard: Exam, log: Log
+) -> tuple[Compiled, tuple[Grade, Grade]]:
+    """Return the fitted chip if it is better on unseen samples and fits, else the calibrated."""
+    start = task.compiled
+    before, after = (examined(each, guard) for each in (start.integer, best.program))
+    reason = ""
+    if best.name == CALIBRATED:
+        reason = "no candidate answered the samples held aside better"
+    elif not better(after, before, guard.given):
+        reason = "the best candidate was no better on samples that it had not seen"
+    else:
+        try:
+            return recompiled(start, best.program), (before, after)
+        except CompileError as refused:
+            reason = f"the fitted network does not fit: {refused.diagnostics[0].message}"
+    log.add(NothingGained(reason=reason, samples=guard.given))
+    return start, (before, after)
+
+
+def better(after: Grade, before: Grade, given: int) -> bool:
+    """Return True if ``after`` makes no more mistakes than ``before``, and is nearer.
+
+    The first ``given`` samples are the user's. On these alone, too, there are no more mistakes.
+    """
+    won = before.wrong - after.wrong
+    nearer = before.distance - after.distance
+    error = float(nearer.std()) / math.sqrt(max(1, nearer.size))
+    kept = float(won[:given].sum()) >= 0 and float(won.sum()) >= 0
+    return kept and (float(nearer.mean()) > NOISE * error or float(won.sum()) > 0)
+
+
+def _share(model: Program, steps: int) -> float:
+    """Return the share of the usual lessons that memory has room for."""
+    values: int = steps * sum(model[name].n for name in model.graph)
+    return min(1.0, MOST_VALUES / (1024 * max(1, values)))
+
+
+def _part(notify: Progress, number: int) -> Callable[[float], None]:
+    """Return a callback that turns the share of a course into percent of all work."""
+    size = (LEARNT - PREPARED) / len(RATES)
+    return lambda done: notify(round(PREPARED + size * (number + done)))
+
+
+def _report(
+    task: Task,
+    tried: list[Candidate],
+    best: Candidate,
+    judged: tuple[Grade, Grade],
+    done: Compiled,
+    used: tuple[Lessons, Exam, Exam],
+) -> dict[str, Any]:
+    """Return the tree of the fit: samples, courses, and the guard's figures."""
+    to_learn, stop, guard = used
+    kept = done is not task.compiled
+    before, after = judged
+    return {
+        "seed": task.seed,
+        "labels": task.labels is not None,
+        "kept": best.name if kept else CALIBRATED,
+        "rounds": best.rounds if kept else 0,
+        "samples": {
+            "learn": {"given": to_learn.given, "made": len(to_learn.inputs) - to_learn.given},
+            "stop": {"given": stop.given, "made": len(stop.inputs) - stop.given},
+            "guard": {"given": guard.given, "made": len(guard.inputs) - guard.given},
+        },
+        "courses": [
+            {"name": each.name, "rounds": each.rounds, **_figures(each.grade)} for each in tried
+        ],
+        "guard": {"before": _figures(before), "after": _figures(after)},
+    }
+
+
+def _figures(grade: Grade) -> dict[str, float]:
+    return {
+        "distance": round(float(grade.distance.mean()), 6),
+        "agreement": round(1.0 - float(grade.wrong.mean()), 6),
+    }

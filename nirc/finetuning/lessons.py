@@ -1,0 +1,164 @@
+"""Inputs to learn from, with the model's answers: the given samples, and inputs made beside them.
+
+The model answers any input, so no input needs a label. Inputs that are *near* a given sample keep
+its rates and its order. Spikes are lost, moved by some steps, or taken from another sample. Others
+are mixtures and random rasters, as calibration makes them (``nirc.calibration.samples``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from nirc.calibration.objective import disagreements
+from nirc.calibration.samples import Rng, mixtures, random_inputs, some_channels
+from nirc.ir.arrays import Float, Int
+from nirc.ir.populations import Population
+from nirc.ir.program import Program
+from nirc.semantics.run import run
+
+POOL = 768  # lessons beside the given samples
+FAR = 0.2  # share of them that are mixtures or random
+EXAM = 192  # inputs of an examination, with the given samples in it
+MOST_GIVEN = 512
+LOST = 0.15  # share of the spikes that are lost, at most
+MOVED = (0.3, 2.0)  # steps by which spikes are moved: standard deviation
+FOREIGN = 0.25  # share of the spikes that come from another sample, at most
+WINDOW = (3, 7)  # steps over which rates are averaged, before spikes are drawn anew
+SHARPNESS = 0.15  # of the winner's mean count: the unit of counts in which answers are compared
+STOP, GUARD, CYCLE = 1, 5, 8  # of each eight given samples: who stops the learning, who judges it
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """``inputs`` (samples, steps, channels), first the ``given`` ones, and the model's answers.
+
+    ``signals``: of each population of the model. ``wanted`` (samples, outputs): chances of the
+    answers. ``unit``: counts of an output that make an answer clear.
+    """
+
+    inputs: Int
+    signals: Mapping[str, Float]
+    wanted: Float
+    unit: float
+    given: int
+
+
+@dataclass(frozen=True)
+class Exam:
+    """Inputs that no lesson holds, and the model's outputs. First the ``given`` ones."""
+
+    inputs: Int
+    expected: Float
+    given: int
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The given samples, by their places: to learn, to stop by, to judge by."""
+
+    learn: Int
+    stop: Int
+    guard: Int
+
+
+def parts_of(samples: int) -> Parts:
+    """Return the parts of ``samples``. A part that would be empty has all places."""
+    every = np.arange(samples)
+    chosen = np.unique(np.linspace(0, samples - 1, min(samples, MOST_GIVEN)).round().astype(int))
+    turn = np.arange(len(chosen)) % CYCLE
+    stop, guard = chosen[turn == STOP], chosen[turn == GUARD]
+    learn = chosen[(turn != STOP) & (turn != GUARD)]
+    return Parts(learn, stop if stop.size else every, guard if guard.size else every)
+
+
+def lessons(model: Program, given: Int, labels: Int | None, rng: Rng, share: float) -> Lessons:
+    """Return lessons from ``given``. ``labels``: right answers, if these count and not the model's.
+
+    ``share``: of the usual number of made inputs, for slow networks.
+    """
+    made = max(1, round(POOL * share))
+    far = round(FAR * made)
+    close, origin = near(given, rng, made - far)
+    strange = (mixtures(given, rng, far - far // 2), random_inputs(given, rng, far // 2))
+    inputs = np.concatenate([given, close, *strange])
+    names = list(model.nodes(Population))
+    answer = run(model, inputs, record=names)
+    counts = answer.outputs.sum(axis=1)
+    unit = max(1.0, SHARPNESS * float(counts.max(axis=1).mean()))
+    wanted = chances(counts, unit)
+    if labels is not None:
+        known = np.concatenate([labels, labels[origin]])
+        valid = (known >= 0) & (known < wanted.shape[1])
+        wanted[np.flatnonzero(valid)] = np.eye(wanted.shape[1])[known[valid]]
+    signals = {name: _small(answer.spikes[name]) for name in names}
+    return Lessons(inputs, signals, wanted, unit, len(given))
+
+
+def exam(model: Program, given: Int, rng: Rng, share: float) -> Exam:
+    """Return given samples that are held aside, and inputs near them."""
+    made, _ = near(given, rng, max(len(given), round(EXAM * share) - len(given)))
+    inputs = np.concatenate([given, made])
+    return Exam(inputs, run(model, inputs).outputs, len(given))
+
+
+def chances(counts: Float, unit: float) -> Float:
+    """Return (samples, outputs) the chance of each answer: the softmax of counts in ``unit``."""
+    scaled = (counts - counts.max(axis=1, keepdims=True)) / unit
+    # Library functions differ in their last bits between machines.
+    powers = np.round(np.exp(scaled), 12)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def near(given: Int, rng: Rng, count: int) -> tuple[Int, Int]:
+    """Return (count, steps, channels) inputs near given samples, and the sample of each."""
+    samples, steps, channels = given.shape
+    most = max(1, int(given.max(initial=0)))
+    made = np.zeros((count, steps, channels), np.int64)
+    origin = rng.integers(samples, size=count)
+    for k in range(count):
+        one = given[origin[k]]
+        other = given[rng.integers(samples)]
+        kind = k % 5
+        if kind == 0:
+            made[k] = one * (rng.random(one.shape) >= rng.uniform(0, LOST))
+        elif kind == 1:
+            made[k] = _moved(one, rng, most)
+        elif kind == 2:
+            made[k] = np.where(rng.random(one.shape) < rng.uniform(0, FOREIGN), other, one)
+        elif kind == 3:
+            made[k] = some_channels(other, one, rng, rng.uniform(0, FOREIGN))
+        else:
+            made[k] = _drawn_anew(one, rng, most)
+    return made, origin
+
+
+def _moved(one: Int, rng: Rng, most: int) -> Int:
+    """Move each entry by some steps."""
+    step, channel = np.nonzero(one)
+    far = np.rint(rng.normal(0, rng.uniform(*MOVED), step.size)).astype(np.int64)
+    moved = np.zeros_like(one)
+    np.add.at(moved, (np.clip(step + far, 0, len(one) - 1), channel), one[step, channel])
+    return np.minimum(moved, most)
+
+
+def _drawn_anew(one: Int, rng: Rng, most: int) -> Int:
+    """Draw spikes from the mean rates around each step."""
+    window = int(rng.integers(WINDOW[0], WINDOW[1] + 1))
+    sums = np.cumsum(np.pad(one, ((window, 0), (0, 0))), axis=0)
+    rate = (sums[window:] - sums[:-window]) / window
+    if most > 1:
+        return np.minimum(rng.poisson(rate), most)
+    return (rng.random(one.shape) < rate).astype(np.int64)
+
+
+def mistakes(outputs: Float, expected: Float) -> Float:
+    """Return (samples,) 1 where another output wins than in the model."""
+    return disagreements(outputs, expected)
+
+
+def _small(signal: Float) -> Float:
+    """Return single precision, which holds spike counts exactly."""
+    return signal.astype(np.float32)

@@ -1,0 +1,152 @@
+"""`nirc fit` whole: from a model and samples to a fitted chip, and its figures before and after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nirc.api import Compiled, compile_model
+from nirc.chip.running import calibration_raster, flat_raster
+from nirc.diagnostics.log import Log
+from nirc.diagnostics.usage import OptionMakesNoSense, WrongType
+from nirc.exporting.export import with_integers
+from nirc.files.data import Data
+from nirc.finetuning.fit import Fitted, Task, fit
+from nirc.ir.arrays import Float, Int
+from nirc.ir.populations import Source
+from nirc.ir.program import Program
+from nirc.options import Options
+from nirc.semantics.raster import Progress
+from nirc.semantics.run import run
+from nirc.verification.score import check_labels, score
+
+CALIBRATING = 30  # percent of the work
+MOST_EPOCHS = 10_000
+
+
+@dataclass(frozen=True)
+class Request:
+    """The samples of a fit. ``labels``: those of ``data`` are the right answers."""
+
+    data: Data
+    labels: bool = False
+    test: Data | None = None
+    epochs: int | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """The fitted chip, or the calibrated one, and the JSON of `nirc fit`."""
+
+    compiled: Compiled
+    tree: dict[str, Any]
+
+
+def fit_and_measure(
+    model: object,
+    target: str,
+    request: Request,
+    options: Options,
+    *,
+    log: Log,
+    progress: Progress | None = None,
+) -> Result:
+    """Compile, calibrate, learn and measure. Raises ``NircError`` as ``compile_model`` does.
+
+    U607: labels are asked for and missing, too few samples, or epochs out of range.
+    """
+    _check(request, log)
+    notify = progress or (lambda _: None)
+    options = options.with_data(request.data, request.test)
+    start = compile_model(
+        model,
+        target,
+        options,
+        log=log,
+        calibration=request.data,
+        progress=lambda done: notify(done * CALIBRATING // 100),
+    )
+    channels = sum(s.n for s in start.stages.discrete.nodes(Source).values())
+    inputs = calibration_raster(request.data, channels, Log())
+    task = Task(
+        start,
+        inputs,
+        request.data.labels if request.labels else None,
+        options.seed,
+        request.epochs,
+        lambda done: notify(CALIBRATING + done * (100 - CALIBRATING) // 100),
+    )
+    fitted = fit(task, log)
+    return Result(fitted.compiled, _tree(request, fitted, start, channels, log))
+
+
+def nir_of(compiled: Compiled, log: Log) -> bytes:
+    """Return a NIR file: the model, and beside it the integers of ``compiled``."""
+    return with_integers(compiled, compiled.integer, log)
+
+
+def _check(request: Request, log: Log) -> None:
+    if request.labels and request.data.labels is None:
+        problem = "--labels needs labels in the data"
+        help_ = "leave --labels out: the model's own answers are what is learnt"
+        log.add(OptionMakesNoSense(problem=problem, help=help_))
+    if not len(request.data.inputs):
+        log.add(OptionMakesNoSense(problem="--data has no samples to learn from"))
+    if isinstance(request.epochs, bool) or not isinstance(request.epochs, int | None):
+        raise WrongType(argument="epochs", value=request.epochs, limit="an int, or None").refusal()
+    if request.epochs is not None and not 1 <= request.epochs <= MOST_EPOCHS:
+        problem, limit = "--epochs is out of range", f"1 to {MOST_EPOCHS}"
+        log.add(OptionMakesNoSense(problem=problem, found=request.epochs, limit=limit))
+    log.raise_if_errors()
+
+
+def _tree(
+    request: Request, fitted: Fitted, start: Compiled, channels: int, log: Log
+) -> dict[str, Any]:
+    """Return the JSON: accuracy and agreement before and after, and how the fit came about."""
+    tree: dict[str, Any] = {"target": start.bundle.manifest["target"], "fit": fitted.report}
+    if request.test is None:
+        return tree
+    test = request.test
+    raster = flat_raster(test.inputs, channels, log, test.file, "inputs")
+    expected = _outputs(start.stages.reference, raster)
+    check_labels(test.labels, expected.shape[2], log, test.file)
+    programs = {"before": start.integer, "after": fitted.compiled.integer}
+    outputs = {name: _outputs(program, raster) for name, program in programs.items()}
+    outputs["float"] = expected
+    rows = {name: score(name, each, expected, test.labels) for name, each in outputs.items()}
+    for row in rows.values():
+        del row["name"]
+    return {"samples": len(raster), **rows, **tree}
+
+
+def _outputs(program: Program, raster: Int) -> Float:
+    return np.asarray(run(program, raster).outputs)
+
+
+def as_text(tree: dict[str, Any]) -> str:
+    """Return the figures for people."""
+    fit_ = tree["fit"]
+    used = fit_["samples"]
+    lines = [
+        f"learnt from {used['learn']['given']} sample(s) and {used['learn']['made']} made beside "
+        f"them; {used['stop']['given']} held aside to stop by, {used['guard']['given']} to judge by"
+    ]
+    guard = fit_["guard"]
+    if fit_["kept"] == "calibrated":
+        lines.append("nothing gained: the calibrated chip is kept")
+    else:
+        lines.append(
+            f"kept {fit_['kept']} after {fit_['rounds']} rounds: on unseen samples agreement "
+            f"{guard['before']['agreement']:.3f} -> {guard['after']['agreement']:.3f}, distance "
+            f"{guard['before']['distance']:.3f} -> {guard['after']['distance']:.3f}"
+        )
+    if "after" in tree:
+        lines.append(f"on {tree['samples']} test samples{'':9}accuracy  agreement")
+        for name, words in (("before", "calibrated"), ("after", "fitted"), ("float", "float")):
+            row = tree[name]
+            share = "-" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
+            lines.append(f"  {words:<26}{share:>10}{row['agreement']:>11.4f}")
+    return "\n".join(lines)

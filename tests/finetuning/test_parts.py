@@ -1,0 +1,102 @@
+"""What is learnt from, and the slopes by which numbers learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nirc.api import Options, compile_model
+from nirc.chip.training import Mantissas, Multiples, Singles, Trainable
+from nirc.diagnostics.log import Log
+from nirc.finetuning.lessons import chances, lessons, near, parts_of
+from nirc.finetuning.numbers import Number, nearest
+from nirc.finetuning.twin import Twin
+from nirc.semantics.run import run
+from tests.models import chain, li, lif, linear
+
+GRIDS = (Multiples(-7, 7, 4.0), Multiples(0, 255), Mantissas(15, 3), Singles(-2.0, 2.0))
+
+
+@given(st.integers(1, 3000))
+def test_samples_that_stop_or_judge_are_never_learnt(n: int) -> None:
+    parts = parts_of(n)
+    assert min(len(parts.learn), len(parts.stop), len(parts.guard)) >= 1
+    if n >= 8:
+        every = np.concatenate([parts.learn, parts.stop, parts.guard])
+        assert len(set(every.tolist())) == len(every) <= n
+
+
+def test_made_inputs_are_near_a_given_sample() -> None:
+    rng = np.random.default_rng(0)
+    given_ = rng.integers(0, 3, (6, 40, 9))
+    made, origin = near(given_, rng, 50)
+    assert made.shape == (50, 40, 9) and made.min() >= 0 and made.max() <= given_.max()
+    totals = given_.sum(axis=(1, 2))[origin]
+    assert (np.abs(made.sum(axis=(1, 2)) - totals) <= 0.3 * totals).all()
+    again, _ = near(given_, np.random.default_rng(0), 0)
+    assert len(again) == 0
+
+
+def test_lessons_have_the_models_answers_and_labels_only_if_asked() -> None:
+    rng = np.random.default_rng(1)
+    model = chain(5, linear(rng, 3, 5, 2.0), lif(3), n_out=3)
+    compiled = compile_model(model, "xylo", Options(dt_s=1e-4, writer="nir"), log=Log())
+    samples = (rng.random((8, 12, 5)) < 0.5).astype(np.int64)
+    plain = lessons(compiled.legal, samples, None, np.random.default_rng(2), 0.1)
+    counts = run(compiled.legal, samples).outputs.sum(axis=1)
+    assert np.array_equal(plain.wanted[:8], chances(counts, plain.unit))
+    labels = np.array([2] * 8)
+    taught = lessons(compiled.legal, samples, labels, np.random.default_rng(2), 0.1)
+    assert np.array_equal(taught.inputs, plain.inputs)
+    assert (taught.wanted[:8].argmax(axis=1) == 2).all()
+    assert np.array_equal(taught.wanted[-2:], plain.wanted[-2:])  # far from any sample
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+@given(value=st.floats(-1e4, 1e4))
+def test_numbers_stay_on_the_grid(grid: Multiples | Mantissas | Singles, value: float) -> None:
+    there = nearest(np.array([value]), grid)
+    assert np.array_equal(nearest(there, grid), there)
+    if isinstance(grid, Multiples):
+        assert grid.low * grid.step <= there[0] <= grid.high * grid.step
+
+
+def test_small_changes_add_up_until_the_next_number() -> None:
+    number = Number(np.array([5.0]), Trainable(Multiples(-9, 9), np.ones(1)), 1.0)
+    seen = set()
+    for _ in range(40):
+        number.learn(np.array([1.0]), 0.05)
+        seen.add(float(number.on_chip()[0]))
+    assert {5.0, 4.0, 3.0} <= seen
+
+
+def test_numbers_that_share_a_place_on_the_chip_stay_equal() -> None:
+    shared = Trainable(Multiples(-99, 99), np.ones(1), np.array([0, 0, 1]))
+    number = Number(np.array([5.0, 5.0, 8.0]), shared, 1.0)
+    number.learn(np.array([1.0, -3.0, 1.0]), 0.5)
+    assert number.value[0] == number.value[1] > 5.0 and number.value[2] < 8.0
+
+
+def test_slopes_of_a_membrane_are_its_differences() -> None:
+    """A readout without spikes is linear: one more unit of a weight moves it by the slope."""
+    rng = np.random.default_rng(4)
+    model = chain(4, linear(rng, 2, 4), li(2), n_out=2)
+    options = Options(dt_s=1e-4, writer="nir")
+    compiled = compile_model(model, "spinnaker2", options, log=Log())
+    training = compiled.backend.training()
+    assert training is not None
+    inputs = (rng.random((3, 10, 4)) < 0.5).astype(np.int64)
+    twin = Twin(compiled.integer, training)
+    outputs = run(compiled.integer, inputs).outputs
+    (name,) = twin.populations
+    slopes = twin.slopes(inputs, lambda signals: {name: np.ones_like(signals[name])})
+    for place, number in twin.weights.items():
+        for k in range(number.value.size):
+            before = number.value.copy()
+            step = -1.0 if number.value[k] > 0 else 1.0
+            number.value[k] += step
+            moved = run(twin.program(), inputs).outputs.sum() - outputs.sum()
+            assert moved == pytest.approx(step * slopes.weights[place][k], rel=1e-3, abs=1e-6)
+            number.value = before
