@@ -3,6 +3,7 @@
     python benchmarks/spinnaker2_places.py            every network, with --effort normal
     python benchmarks/spinnaker2_places.py --effort thorough layers modules
     python benchmarks/spinnaker2_places.py --json
+    python benchmarks/spinnaker2_places.py --renumbered   PEs and packets over numberings
 
 A row is a network and an order of its neurons: the model's (index), and ours where it is another.
 Costs are packets a step times hops, 8 for a link between chips. All places are routed and priced by
@@ -218,6 +219,28 @@ def text(row: dict[str, Any]) -> str:
     return f"{head}; {'; '.join(columns)}; bound {row['bound']:.0f}"
 
 
+def renumbered(effort: Any) -> None:
+    """Print PEs and packets a step times the other PEs, in order and for four numberings."""
+    rng = np.random.default_rng(1)
+    cases: dict[str, tuple[int, Synapses, dict[str, int]]] = {
+        "sheet of 256, PEs of 32": (256, near(256, rng, 1), {"p0": 32, "in": 32}),
+        "sheet of 1,024, PEs of 64": (1024, near(1024, rng), {"p0": 64, "in": 64}),
+        "sheet of 4,096": (4096, near(4096, rng), {}),
+        "16 modules of 250": (4000, modules(4000, rng, 250), {}),
+    }
+    for name, (n, ends, asked) in cases.items():
+        found = []
+        for number in (np.arange(n), *(np.random.default_rng(k).permutation(n) for k in range(4))):
+            tables = tables_of([n], [(0, 0, (number[ends[0]], number[ends[1]]))])
+            memory = Memory(tables, Prices(), STEPS)
+            index = split(memory, asked, Log())
+            if index is None:
+                raise SystemExit(f"{name} does not fit")
+            _, parts, _ = regrouped(memory, index, asked, effort, 0)
+            found.append(f"{parts.count} PEs {traffic(parts):.0f}")
+        print(f"{name}: {found[0]} in order; {', '.join(found[1:])} shuffled", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -225,7 +248,11 @@ def main() -> None:
     parser.add_argument("networks", nargs="*", default=[*NETWORKS], metavar="NETWORK")
     parser.add_argument("--effort", default="normal")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--renumbered", action="store_true")
     asked = parser.parse_args()
+    if asked.renumbered:
+        renumbered(asked.effort)
+        return
     found = []
     for name in asked.networks:
         for row in rows(name, asked.effort):

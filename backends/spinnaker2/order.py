@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,16 +23,18 @@ from nirc.mapping.distinct import distinct
 from nirc.mapping.effort import Effort
 from nirc.mapping.partition.band import band_order
 from nirc.mapping.partition.hypergraph import hypergraph
+from nirc.mapping.partition.lines import best_line
 from nirc.mapping.partition.regroup import regroup
 
 # Synapses of a network, above which neurons keep their order.
 MOST_SYNAPSES: dict[Effort, int] = {"normal": 1 << 22, "thorough": 1 << 26}
-# Beyond these only the band order is tried: populations, and neurons times slices.
+# Beyond these no groups are tried: populations, and neurons times slices.
 MOST_GROUPED = 4
-MOST_GAINS = 1 << 22
+MOST_GAINS = 1 << 22  # nor a line beyond as many pairs of slices
 # No order is tried if the best order would keep this share of the packets. A matrix without a few
 # of its synapses has no better order (benchmarks/profile_stages.py dense 1000).
 WORTHWHILE = 0.95
+MOST_LINED = 1 << 21  # synapses, above which no order along a line is tried
 GROUPING: dict[Effort, Effort] = {"normal": "quick", "thorough": "normal"}
 Order = dict[str, Int]  # by population: (n,) the neuron at each place
 
@@ -44,11 +47,19 @@ def regrouped(
     The order is empty if the model's order is best.
     """
     best: tuple[Tables, Split, Order] = memory.tables, parts, {}
-    for order in _orders(memory.tables, parts, effort, seed):
-        tables = in_order(memory.tables, order)
-        other = split(Memory(tables, memory.prices, memory.steps), asked, Log())
-        if other is not None and _rank(other) < _rank(best[1]):
-            best = tables, other, order
+
+    def better(orders: Iterator[Order]) -> tuple[Tables, Split, Order]:
+        found = best
+        for order in orders:
+            tables = in_order(memory.tables, order)
+            other = split(Memory(tables, memory.prices, memory.steps), asked, Log())
+            if other is not None and _rank(other) < _rank(found[1]):
+                found = tables, other, order
+        return found
+
+    best = better(_orders(memory.tables, parts, effort, seed))
+    if best[1].count < parts.count:  # fewer slices ask for other groups
+        best = better(_groups(memory.tables, best[1], effort, seed))
     return best
 
 
@@ -109,17 +120,30 @@ def _projection(p: Projection, place: Mapping[str, Int]) -> Projection:
 
 def _orders(tables: Tables, parts: Split, effort: Effort, seed: int) -> Iterator[Order]:
     """Yield orders of the populations whose order is free."""
-    sizes = _free(tables, parts)
-    joining = [p for p in tables.projections if _joins(p, sizes)]
-    if effort == "quick" or not joining or sum(len(p.pre) for p in joining) > MOST_SYNAPSES[effort]:
+    ends = _free_synapses(tables, parts, effort)
+    if ends is None:
         return
-    if _least_packets(joining, parts) >= WORTHWHILE * _packets(joining, parts):
-        return
-    first = dict(zip(sizes, np.cumsum([0, *sizes.values()]).tolist(), strict=False))
+    sizes, one, other = ends
     nodes = sum(sizes.values())
-    one = np.concatenate([p.pre.astype(np.int64) + first[p.source] for p in joining])
-    other = np.concatenate([p.post.astype(np.int64) + first[p.target] for p in joining])
     yield _by_rank(band_order(nodes, one, other), sizes)
+    count = sum(-(-n // parts.atoms[name]) for name, n in sizes.items())
+    if len(one) <= MOST_LINED and count * count <= MOST_GAINS:
+        price = partial(_pairs, sizes=sizes, atoms=parts.atoms, one=one, other=other)
+        weight, size = np.ones(nodes, np.int64), np.ones((nodes, 1), np.int64)
+        line = best_line(hypergraph(one, other, weight, size), price, seed=seed)
+        if line is not None:
+            yield _by_rank(line, sizes)
+    yield from _groups(tables, parts, effort, seed)
+
+
+def _groups(tables: Tables, parts: Split, effort: Effort, seed: int) -> Iterator[Order]:
+    """Yield the order of groups, as many as the most slices of a population."""
+    ends = _free_synapses(tables, parts, effort)
+    if ends is None:
+        return
+    sizes, one, other = ends
+    nodes = sum(sizes.values())
+    first = dict(zip(sizes, np.cumsum([0, *sizes.values()]).tolist(), strict=False))
     slices = dict(zip(parts.names, np.bincount(parts.owner).tolist(), strict=True))
     blocks = max(slices[name] for name in sizes)
     if len(sizes) > MOST_GROUPED or nodes * blocks > MOST_GAINS:
@@ -163,6 +187,39 @@ def _least_packets(joining: list[Projection], parts: Split) -> int:
 
 def _ends(joining: list[Projection]) -> list[tuple[str, str]]:
     return list(dict.fromkeys((p.source, p.target) for p in joining))
+
+
+def _free_synapses(
+    tables: Tables, parts: Split, effort: Effort
+) -> tuple[dict[str, int], Int, Int] | None:
+    """Return the sizes of free populations and the ends of their synapses.
+
+    None if no other order is worth a search.
+    """
+    sizes = _free(tables, parts)
+    joining = [p for p in tables.projections if _joins(p, sizes)]
+    if effort == "quick" or not joining or sum(len(p.pre) for p in joining) > MOST_SYNAPSES[effort]:
+        return None
+    if _least_packets(joining, parts) >= WORTHWHILE * _packets(joining, parts):
+        return None
+    first = dict(zip(sizes, np.cumsum([0, *sizes.values()]).tolist(), strict=False))
+    one = np.concatenate([p.pre.astype(np.int64) + first[p.source] for p in joining])
+    other = np.concatenate([p.post.astype(np.int64) + first[p.target] for p in joining])
+    return sizes, one, other
+
+
+def _pairs(
+    nodes: Int, *, sizes: Mapping[str, int], atoms: Mapping[str, int], one: Int, other: Int
+) -> int:
+    """Return the number of pairs of slices that send, with ``nodes`` in order."""
+    slice_of = np.empty(len(nodes), np.int64)
+    count = first = 0
+    for name, n in sizes.items():
+        inside = nodes[(nodes >= first) & (nodes < first + n)]
+        slice_of[inside] = count + np.arange(n) // atoms[name]
+        count += -(-n // atoms[name])
+        first += n
+    return int(np.count_nonzero(np.bincount(slice_of[one] * count + slice_of[other])))
 
 
 def _cut_where_groups_end(group: Int, atoms: int) -> Int:

@@ -70,7 +70,13 @@ def test_the_chips_spikes_from_a_nir_file(field: Field, tmp_path: Path) -> None:
     """Compiled, written, read and run; the weights in the files are those that the chip had."""
     nir.write(tmp_path / "field.nir", field_nir.graph(field))
     reset = "subtract" if field.filtered else "model"
-    bundle = nirc.compile(tmp_path / "field.nir", "spinnaker2", dt=field_nir.DT_S, reset=reset)
+    bundle = nirc.compile(
+        tmp_path / "field.nir",
+        "spinnaker2",
+        dt=field_nir.DT_S,
+        reset=reset,
+        chip={"order": "index"},  # as in the vendor's file
+    )
     bundle.save(tmp_path / "bundle")
     opened = nirc.Bundle.open(tmp_path / "bundle")
     answer = opened.run(field.raster()[None]).outputs[

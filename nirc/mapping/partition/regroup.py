@@ -128,7 +128,7 @@ def _by_clusters(graph: Hypergraph, clusters: int, limits: Ints, state: Ints) ->
     """
     blocks = len(limits)
     levels, coarse, _ = coarsened(graph, clusters, limits[0] // 8, state)
-    pairs = _pairs(coarse)
+    pairs = as_pairs(coarse)
     smooth = smoothest(pairs)
     found = sorted(sectors(smooth, coarse.size, blocks, ANGLES), key=coarse.cost)[:PROJECTED]
     found.append(_by_bisection(pairs, blocks, limits[0], state))
@@ -145,7 +145,8 @@ def _by_clusters(graph: Hypergraph, clusters: int, limits: Ints, state: Ints) ->
     return min(best, key=lambda block: _rank(graph, block, limits))
 
 
-def _pairs(graph: Hypergraph) -> Hypergraph:
+def as_pairs(graph: Hypergraph) -> Hypergraph:
+    """Return every net as pairs of its nodes."""
     nodes = len(graph.size)
     together = np.zeros((nodes, nodes))
     for net, (begin, end) in enumerate(pairwise(graph.begin.tolist())):

@@ -58,10 +58,16 @@ def fine_sectors(graph: Hypergraph, smooth: Floats, blocks: int, state: Ints) ->
     Some averages over the neighbours tell the neurons of a cluster apart.
     """
     state[1] -= PASSES * graph.pin.size
-    share = graph.weight / np.maximum(np.diff(graph.begin) - 1, 1)
-    values = np.ascontiguousarray(smooth)
-    _average(graph.begin, graph.pin, share, AVERAGES, values)
+    values = averaged(graph, smooth)
     return min(sectors(values, graph.size, blocks, FINE_ANGLES), key=graph.cost)
+
+
+def averaged(graph: Hypergraph, smooth: Floats) -> Floats:
+    """Return functions averaged over the neighbours of each node. ``smooth`` (2, nodes)."""
+    share = graph.weight / np.maximum(np.diff(graph.begin) - 1, 1)
+    values = np.array(smooth, order="C")
+    _average(graph.begin, graph.pin, share, AVERAGES, values)
+    return values
 
 
 def _cut(
