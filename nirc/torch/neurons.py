@@ -5,8 +5,8 @@ of the chip. Backwards rounding, clipping, saturation and wrap-around pass slope
 A spike has the slope ``1 / (threshold (1 + SHARP |v - threshold| / threshold)^2)``, as in
 calibration. If neurons may fire several times in a step, the slope stays at its maximum above the
 threshold. Slopes go through a subtracted threshold, too: without that, those of a loop that fires
-several times a step grow with every step (JapaneseVowels on Xylo: a norm of 4e7 instead of 6). A
-membrane that is set passes no slope.
+several times a step grow with every step (JapaneseVowels on Xylo: a norm of 1.7e7 instead of 3.4,
+``benchmarks/torch_training.py --detached``). A membrane that is set passes no slope.
 """
 
 from __future__ import annotations
