@@ -121,11 +121,11 @@ def test_models_of_the_zoo(chip: str | None, stem: str) -> None:
 
 
 def test_a_copy_of_a_module_is_a_module_of_its_own() -> None:
-    rng = np.random.default_rng(10)
+    rng = np.random.default_rng(6)
     module, inputs = made(KINDS["deep"](rng), "xylo"), counts(rng, "deep")
     kept = copy.deepcopy(module)
     before = module(inputs)
-    shaken(module, 4)
+    shaken(module, 3)
     assert not torch.equal(module(inputs), before)
     assert torch.equal(kept(inputs), before)
 
