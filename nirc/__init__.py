@@ -93,7 +93,9 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> object:
-    """Load a public name when it is first used, so that `import nirc` costs no numpy."""
+    """Load a public name when it is first used, so that `import nirc` costs no numpy or torch."""
+    if name == "torch":
+        return import_module("nirc.torch")
     if name in _PUBLIC:
         return getattr(import_module(_PUBLIC[name]), name)
     raise AttributeError(f"module 'nirc' has no attribute {name!r}")

@@ -57,7 +57,7 @@ class ChipModule(ProgramModule):
 
     def seen(self, inputs: Tensor) -> Mapping[str, Seen]:
         """Return the spikes and membranes of the emulator, if a mode was asked for."""
-        if self.mode is None:
+        if self.mode is None or not inputs.numel():
             return {}
         raster = inputs.cpu().numpy().astype(np.int64)
         run = emulated(self.compiled, self.program, raster, self.mode)

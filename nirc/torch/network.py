@@ -223,7 +223,7 @@ class _Run:
         most = 0.0
         for edge in self.into[name]:
             synapse = edge.projection.synapse
-            parts = [] if edge.live else [self._arriving(edge)]
+            parts = [] if edge.live else [self._arriving(edge, self.program[name].n)]
             most += self._most(edge)
             for k, bias in enumerate(edge.projection.biases):
                 value = self.numbers.biases.get((edge.number, k))
@@ -248,10 +248,10 @@ class _Run:
         signal = float(self.signals[edge.source].detach().abs().max())
         return signal * float(edge.reach())
 
-    def _arriving(self, edge: _Edge) -> Tensor:
+    def _arriving(self, edge: _Edge, n: int) -> Tensor:
         signal = _later(self.signals[edge.source], edge.projection.lag)
         rows = signal.reshape(self.steps * self.samples, signal.shape[2])
-        return edge.through(rows).reshape(self.steps, self.samples, -1)
+        return edge.through(rows).reshape(self.steps, self.samples, n)
 
 
 def _later(signal: Tensor, lag: int) -> Tensor:

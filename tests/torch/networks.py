@@ -118,6 +118,29 @@ def leaky(rng: np.random.Generator) -> nir.NIRGraph:
     return chain(3, biased(rng, 6, 3), lif(6), linear(rng, 4, 6), lif(4), n_out=4)
 
 
+def subtracting(rng: np.random.Generator) -> nir.NIRGraph:
+    """LIF neurons whose spikes subtract the threshold, as the file notes, in two layers."""
+    model = chain(3, biased(rng, 6, 3), lif(6), linear(rng, 4, 6), lif(4), n_out=4)
+    model.metadata["nirc_from"] = "nir,reset=subtract"
+    return model
+
+
+def delayed(rng: np.random.Generator) -> nir.NIRGraph:
+    """A path with a delay beside one without."""
+    nodes = {
+        "in": nir.Input(np.array([3])),
+        "w": linear(rng, 6, 3),
+        "a": cuba(6),
+        "later": nir.Delay(np.full(6, 2 * DT)),
+        "u": linear(rng, 4, 6),
+        "v": linear(rng, 4, 3),
+        "b": lif(4),
+        "out": nir.Output(np.array([4])),
+    }
+    edges = [("in", "w"), ("w", "a"), ("a", "later"), ("later", "u"), ("u", "b")]
+    return graph(nodes, [*edges, ("in", "v"), ("v", "b"), ("b", "out")])
+
+
 Maker = Callable[[np.random.Generator], nir.NIRGraph]
 KINDS: dict[str, Maker] = {
     "deep": deep,
@@ -126,13 +149,16 @@ KINDS: dict[str, Maker] = {
     "integrators": integrators,
     "convolved": convolved,
     "leaky": leaky,
+    "subtracting": subtracting,
+    "delayed": delayed,
 }
+ANY = ("deep", "loop", "membrane", "integrators")
 # The networks that each chip takes.
 TAKEN = {
-    "loihi2": ("deep", "loop", "membrane", "integrators", "convolved"),
+    "loihi2": (*ANY, "convolved", "subtracting", "delayed"),
     "speck": ("integrators", "convolved", "leaky"),
-    "spinnaker2": ("deep", "loop", "membrane", "integrators", "convolved"),
-    "xylo": ("deep", "loop", "membrane", "integrators"),
+    "spinnaker2": (*ANY, "convolved", "subtracting", "delayed"),
+    "xylo": (*ANY, "subtracting"),
 }
 CASES = [(chip, kind) for chip, kinds in TAKEN.items() for kind in kinds]
 

@@ -120,6 +120,16 @@ def test_models_of_the_zoo(chip: str | None, stem: str) -> None:
         same_as_interpreter(module, data["inputs"][:4])
 
 
+@pytest.mark.parametrize(("chip", "kind"), [*CASES, *((None, kind) for kind in KINDS)])
+def test_batches_without_samples_or_steps(chip: str | None, kind: str) -> None:
+    rng = np.random.default_rng(11)
+    module = made(KINDS[kind](rng), chip, allow_silent=True)
+    outputs = module(counts(rng, kind)).shape[2]
+    for samples, steps in ((0, 3), (2, 0), (0, 0)):
+        answer = module(counts(rng, kind, samples, steps))
+        assert answer.shape == (samples, steps, outputs)
+
+
 def test_a_copy_of_a_module_is_a_module_of_its_own() -> None:
     rng = np.random.default_rng(6)
     module, inputs = made(KINDS["deep"](rng), "xylo"), counts(rng, "deep")

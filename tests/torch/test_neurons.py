@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import nir
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -26,7 +27,8 @@ from nirc.ir.arrays import frozen, frozen_integers
 from nirc.ir.computation import of_discrete
 from nirc.ir.populations import Discrete, Population
 from nirc.ir.rules import parse
-from tests.torch.networks import torch_or_skip
+from tests.models import DT, chain
+from tests.torch.networks import biased, counts, made, torch_or_skip
 
 torch = torch_or_skip()
 pytestmark = pytest.mark.oracle
@@ -151,3 +153,32 @@ def test_a_spike_has_its_steepest_slope_at_the_threshold() -> None:
     assert slopes_of(2.0, 3.0, 1) == pytest.approx(1 / 2 / (1 + 2 * 0.5) ** 2)
     # Neurons that fire several times in a step: twice the input, twice the spikes.
     assert slopes_of(2.0, 9.0, None) == pytest.approx(1 / 2)
+
+
+def test_slopes_without_spikes_are_those_of_finite_differences() -> None:
+    rng = np.random.default_rng(0)
+    one = np.ones(2)
+    readout = nir.CubaLI(
+        tau_syn=4 * DT * one, tau_mem=8 * DT * one, r=8 * one, v_leak=0.1 * one, w_in=4 * one
+    )
+    module = made(chain(3, biased(rng, 2, 3), readout, n_out=2), None)
+    inputs = counts(rng, "deep", samples=2, steps=9)
+    towards = torch.from_numpy(rng.normal(size=(2, 9, 2)))
+
+    def loss() -> Any:
+        return (module(inputs) * towards).sum()
+
+    loss().backward()
+    compared = 0
+    for parameter in module.parameters():
+        for place in range(parameter.numel()):
+            values = []
+            for shift in (1e-6, -1e-6):
+                with torch.no_grad():
+                    parameter.view(-1)[place] += shift
+                    values.append(float(loss()))
+                    parameter.view(-1)[place] -= shift
+            slope = (values[0] - values[1]) / 2e-6
+            assert float(parameter.grad.view(-1)[place]) == pytest.approx(slope, rel=1e-5)
+            compared += 1
+    assert compared == 6 + 2 + 3 * 2  # weights, biases, two decays and the drift

@@ -88,5 +88,21 @@ def test_unknown_options_and_targets() -> None:
 
 
 def test_nirc_does_not_import_torch() -> None:
-    script = "import nirc, sys; nirc.compile, nirc.verify; assert 'torch' not in sys.modules"
+    script = (
+        "import nirc, sys; nirc.compile, nirc.verify; assert 'torch' not in sys.modules;"
+        "nirc.torch.module; assert 'torch' in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_torch_that_is_missing() -> None:
+    script = """
+import sys
+sys.modules["torch"] = None
+import nirc
+try:
+    nirc.torch
+except nirc.UsageError as error:
+    print(error.diagnostics[0].code)
+"""
+    assert subprocess.check_output([sys.executable, "-c", script], text=True) == "U642\n"
