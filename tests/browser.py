@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
@@ -32,6 +33,7 @@ FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
+MOST_SECONDS = 120  # of silence, after which a browser counts as hung
 Message = dict[str, Any]
 
 
@@ -121,8 +123,9 @@ class Browser:
 
     def _next(self) -> Message:
         while b"\0" not in self._rest:
-            part = os.read(self._back.fileno(), 1 << 16)
-            assert part, "the browser has ended"
+            ready, _, _ = select.select([self._back], [], [], MOST_SECONDS)
+            part = os.read(self._back.fileno(), 1 << 16) if ready else b""
+            assert part, "the browser has ended, or does not answer"
             self._rest += part
         first, _, self._rest = self._rest.partition(b"\0")
         message: Message = json.loads(first)
