@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import nirc
-from nirc.diagnostics.errors import ChipWarning, NircWarning
+from nirc.diagnostics.errors import ChipWarning
 from tests import commands
 from tests.models import DATA
 
@@ -120,7 +120,7 @@ def test_functions_give_what_the_commands_print(few: dict[str, Any], tmp_path: P
         found = nirc.verify(VOWELS, "xylo", few, writer=WRITER)
     assert as_json(found) == printed("verify", VOWELS, *given, cwd=tmp_path)
     assert "agreement" in str(found) and "<table" in found._repr_html_()
-    with pytest.warns(NircWarning):  # a drop that the command refuses is a warning
+    with pytest.warns(ChipWarning, match="P312"):  # what the command refuses is a warning
         dropped = nirc.verify(VOWELS, "xylo", few, writer=WRITER, max_accuracy_drop=0.0)
     assert "P312" in {d.code for d in dropped.diagnostics}
     read = nirc.inspect(VOWELS, writer=WRITER)
@@ -200,6 +200,7 @@ def test_every_function_can_be_called_again(tmp_path: Path) -> None:
         lambda: nirc.export(VOWELS, "a", stage="float", simulator=5),  # type: ignore[arg-type]
         lambda: nirc.compile(VOWELS, "xylo", sample=np.ones((1, 2, 12))),
         lambda: nirc.compile(VOWELS, "xylo", dt=10**400),
+        lambda: nirc.load(None),
         lambda: nirc.Bundle.open(None),  # type: ignore[arg-type]
     ],
 )
@@ -214,3 +215,8 @@ def test_a_warning_can_be_made_from_its_arguments(bundle: nirc.Bundle) -> None:
     copy = type(warning)(*warning.args)
     assert str(copy) == str(warning) and "more of this code" in str(warning)
     assert str(pickle.loads(pickle.dumps(warning))) == str(warning)
+
+
+def test_a_bundle_in_the_place_of_a_model_is_called_so(bundle: nirc.Bundle, tmp_path: Path) -> None:
+    with pytest.raises(nirc.InputError, match=r"a bundle, not a file.*nirc\.Bundle\.open"):
+        nirc.load(bundle.save(tmp_path / "made"))

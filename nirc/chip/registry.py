@@ -84,6 +84,14 @@ def resolve(target: str) -> tuple[Backend, tuple[Target, ...]]:
     return chip, chosen
 
 
+def option_names(*targets: str) -> set[str]:
+    """Return the names of the options that any of ``targets`` has, as ``resolve`` takes them."""
+    names: set[str] = set()
+    for target in targets:
+        names |= {option.name for option in resolve(target)[0].options}
+    return names
+
+
 _LIMIT = re.compile(r"\{(\w+):(\w+)\s+([^{}:]+)(:,)?\}")
 
 

@@ -104,10 +104,11 @@ def _check_out(files: tuple[Path, ...], out: Path, output: Output) -> None:
             found=f"--out {out.name}",
             help="name OUT.npz, or OUT.nir",
         )
-    if any(file.exists() and out.exists() and file.samefile(out) for file in files):
-        output.refuse(
-            "the output would replace an input", found=f"--out {out}", help="name another file"
-        )
+    from nirc.files.running import replaced_by
+
+    if lost := replaced_by(out, files):
+        problem = f"the output would replace {lost}"
+        output.refuse(problem, found=f"--out {out}", help="name another file")
 
 
 def framing_of(options: dict[str, Any]) -> Framing:

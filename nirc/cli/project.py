@@ -83,7 +83,7 @@ def build(
         from nirc.project.file import read_project
         from nirc.project.summary import as_text, has_passed
 
-        rows = len(read_project(file, output.log).rows)
+        project = read_project(file, output.log)
         asked = output.decisions
         choices = Choices(
             accept,
@@ -95,9 +95,9 @@ def build(
             asked.baseline,
         )
         try:
-            with output.progress("building", rows) as advance:
+            with output.progress("building", len(project.rows)) as advance:
                 summary = build(
-                    file, choices, log=output.log, commit=commit_part(), progress=advance
+                    project, choices, log=output.log, commit=commit_part(), progress=advance
                 )
         except KeyboardInterrupt:
             with to_streams():

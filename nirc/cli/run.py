@@ -127,7 +127,7 @@ def verify(
     """Compare the model with the chip's answer, and name the stage that loses agreement."""
     use_one_thread()
     with output.about(str(model)):
-        from nirc.files.recordings import read_recording
+        from nirc.files.recordings import read_recording, read_run
         from nirc.report.verify import as_text
         from nirc.verification.verify import compile_and_verify
 
@@ -136,6 +136,8 @@ def verify(
         rasters = read_rasters(data, options["dt"], output.log)
         observe = output.observer(print_ir_after)
         on_chip = None if recorded_on_chip is None else read_recording(recorded_on_chip, output.log)
+        if recorded_on_chip is not None:
+            _check_target(read_run(recorded_on_chip), target, output)
         asked = compilation(options, output)
         with output.progress("verifying", 100) as advance:
             compiled, result = compile_and_verify(
@@ -161,20 +163,26 @@ def verify(
         output.log.raise_if_errors()
 
 
+def _check_target(run: Mapping[str, Any] | None, target: str, output: Output) -> None:
+    """Refuse a recording of another target, as its run record names it."""
+    recorded = target if run is None else str(run["target"])
+    if target not in (recorded, recorded.partition(":")[0]):
+        output.refuse(
+            "the recording is of another target",
+            found=f"{recorded}, by the record of its run",
+            help=f"--target {recorded}",
+        )
+
+
 def _check_out(
     out: Path, data: Path, bundle: Path, listed: Mapping[str, str], output: Output
 ) -> None:
     """Refuse an answer that would replace the data, or a file of the bundle."""
-    if out.exists() and data.exists() and out.samefile(data):
-        output.refuse(
-            "the answer would replace the data", found=f"--out {out}", help="name another file"
-        )
-    if out.resolve().parent == bundle.resolve() and out.name in (*listed, "manifest.json"):
-        output.refuse(
-            "the answer would replace a file of the bundle",
-            found=f"--out {out}",
-            help="name another file",
-        )
+    from nirc.files.running import replaced_by
+
+    if lost := replaced_by(out, [data], bundle, listed):
+        problem = f"the answer would replace {lost}"
+        output.refuse(problem, found=f"--out {out}", help="name another file")
 
 
 def _write(

@@ -143,10 +143,12 @@ class UsageWarning(NircWarning):
     """The data or the installation may not be what was meant."""
 
 
-# By the letter of the code. All others are codes of chips.
+# By the code or its letter. All others are codes of chips.
 CATEGORIES: dict[str, type[NircWarning]] = {
     **dict.fromkeys("FGPW", ReadingWarning),
     "U": UsageWarning,
+    # Codes of passes that judge the chip's answers.
+    **dict.fromkeys(("P312", "P313", "P325", "P326"), ChipWarning),
 }
 
 
@@ -160,4 +162,5 @@ def warn(diagnostics: Iterable[Diagnostic], *, depth: int = 1) -> None:
         if each.severity == "warning":
             by_code.setdefault(each.code, []).append(each)
     for code, found in by_code.items():
-        warnings.warn(CATEGORIES.get(code[0], ChipWarning)(found), stacklevel=depth + 2)
+        category = CATEGORIES.get(code) or CATEGORIES.get(code[0], ChipWarning)
+        warnings.warn(category(found), stacklevel=depth + 2)

@@ -53,9 +53,13 @@ class NotRegularFile(CannotOpen):
 
     reason: str = ""
     kind: str
+    is_bundle: bool = False
 
     def words(self) -> Words:
-        return Words(f"this is {self.kind}, not a file", found=self.path, help="name a file")
+        help_ = "name a file"
+        if self.is_bundle:
+            help_ = "nirc.Bundle.open, `nirc run` and `nirc check` read it; name a NIR file here"
+        return Words(f"this is {self.kind}, not a file", found=self.path, help=help_)
 
 
 class NotHdf5(FileFinding):

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from nirc.files.description import Tree
 from nirc.files.manifest import READOUT
 
 MAX_COUNT = 1 << 20  # spikes of one channel in a step
+MOST_DATA = 1 << 32  # bytes of a data file's arrays
+NUMPY_FILE = b"\x93NUMPY"  # begins .npy
 SAME_STEP = 1e-3  # relative difference below which two time steps are the same
 
 
@@ -163,11 +166,15 @@ def load_raster(path: str, channels: int, most: int = MAX_COUNT, dt: float | Non
     ``dt``: the seconds of the bundle's step, to warn of a file with another one.
     """
     found: list[str] = []
+    refuse_strange(path)
     try:
         loaded = np.load(path, allow_pickle=False)
         found = list(getattr(loaded, "files", []))
+        refuse_huge(path, [info.file_size for info in loaded.zip.infolist()] if found else [])
         inputs = loaded["inputs"] if found or hasattr(loaded, "files") else loaded
         other = float(loaded["dt"]) if "dt" in found else None
+    except DeployError:
+        raise
     except Exception as error:  # numpy raises nearly anything on a damaged file
         raise DeployError(f"--data: {unreadable(path, found, error)}") from None
     if other and dt and abs(other / dt - 1) > SAME_STEP:
@@ -176,6 +183,31 @@ def load_raster(path: str, channels: int, most: int = MAX_COUNT, dt: float | Non
         return checked(inputs, channels, most)
     except DeployError as error:
         raise DeployError(f"--data: {error}") from None
+
+
+def refuse_strange(path: str) -> None:
+    """Refuse what is no file of numpy. A pipe without a writer would wait for ever."""
+    place = Path(path)
+    if place.exists() and not place.is_file():
+        raise DeployError(f"--data: {path!a} is no regular file")
+    try:
+        with place.open("rb") as file:
+            start = file.read(6)
+    except OSError as error:
+        raise DeployError(f"--data: {unreadable(path, [], error)}") from None
+    if not start.startswith((b"PK", NUMPY_FILE)):
+        raise DeployError(
+            f"--data: {path!a} cannot be read: it is neither .npz nor .npy, as numpy writes: "
+            "np.savez('data.npz', inputs=counts)"
+        )
+
+
+def refuse_huge(path: str, sizes: Sequence[int]) -> None:
+    """Refuse an archive whose arrays are too large when they are unpacked."""
+    if sum(sizes) > MOST_DATA:
+        raise DeployError(
+            f"--data: the arrays in {path!a} have {sum(sizes)} bytes; at most {MOST_DATA}"
+        )
 
 
 def unreadable(path: str, found: Sequence[str], error: Exception) -> str:
@@ -212,6 +244,8 @@ class Board:
     def names(self, record: str | Sequence[str]) -> list[str]:
         """Return the populations that ``record`` asks for. Raises ``DeployError``."""
         known = self.populations
+        if not isinstance(record, (str, Iterable)):
+            raise DeployError(f"record: {record!a} is no name, and no list of names")
         asked = [record] if isinstance(record, str) else list(record)
         for name in asked:
             if name not in known and name != "all":

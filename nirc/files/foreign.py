@@ -22,6 +22,7 @@ from nirc.diagnostics.file import (
 )
 from nirc.diagnostics.similar import similar_file
 from nirc.files.bounds import MAX_FILE_BYTES, RefusalError, bytes_as_text, printable, refused
+from nirc.files.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
     from nirc.files.hdf5.file import Hdf5
@@ -87,8 +88,10 @@ def check_file(path: Path) -> None:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a device, FIFO or socket"
-            raise RefusalError(NotRegularFile(path=shown, kind=kind))
+            is_bundle = (path / MANIFEST_NAME).is_file()
+            folder = "a bundle" if is_bundle else "a directory"
+            kind = folder if stat.S_ISDIR(status.st_mode) else "a device, FIFO or socket"
+            raise RefusalError(NotRegularFile(path=shown, kind=kind, is_bundle=is_bundle))
         if status.st_size > MAX_FILE_BYTES:
             size = bytes_as_text(status.st_size)
             raise refused(

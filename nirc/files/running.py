@@ -13,7 +13,7 @@ import runpy
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -85,6 +85,22 @@ def second_look(directory: Path, listed: Mapping[str, str]) -> list[str]:
     return [str(each) for each in found if each.kind != "overflow"]
 
 
+def replaced_by(
+    out: Path, inputs: Iterable[Path], bundle: Path | None = None, listed: Iterable[str] = ()
+) -> str:
+    """Return what a file at ``out`` would replace, "" if it replaces no input.
+
+    ``listed``: the files of ``bundle``.
+    """
+    inside = bundle is not None and out.resolve().parent == bundle.resolve()
+    if inside and out.name in (*listed, MANIFEST_NAME):
+        return "a file of the bundle"
+    for each in inputs:
+        if out.exists() and each.exists() and out.samefile(each):
+            return f"the input {str(each)!a}"
+    return ""
+
+
 def check_places(out: str, data: str | None, bundle: Path, listed: Mapping[str, str]) -> None:
     """Raise ``DeployError`` if an answer, or its record, would replace what is no answer."""
     place = Path(out)
@@ -94,15 +110,22 @@ def check_places(out: str, data: str | None, bundle: Path, listed: Mapping[str, 
         raise DeployError(f"--out: {out!a} is a folder; name a file")
     record = Path(record_path(out))
     for each in (place, record):
-        if each.resolve().parent == bundle.resolve() and each.name in (*listed, MANIFEST_NAME):
-            raise DeployError(f"--out: {each.name!a} is a file of the bundle; name another")
-        if data and each.exists() and Path(data).exists() and each.samefile(data):
-            raise DeployError(f"--out: {str(each)!a} would replace the data; name another file")
+        lost = replaced_by(each, [Path(data)] if data else [], bundle, listed)
+        if lost:
+            raise DeployError(f"--out: {str(each)!a} would replace {lost}; name another file")
     if record.is_file() and not is_record(record.read_bytes()):
         raise DeployError(
             f"--out: the record of the run would replace {str(record)!a}, which is none; name "
             "another file"
         )
+
+
+def has_type(value: Any, kind: type) -> bool:
+    """Return True for a value of an option of this type. None stands for an option not given."""
+    if value is None or kind is bool:
+        return value is None or isinstance(value, bool)
+    wide = (int, float) if kind is float else kind
+    return isinstance(value, wide) and not isinstance(value, bool)
 
 
 @dataclass
@@ -209,10 +232,15 @@ class Script:
 
     def load(self, directory: str | os.PathLike[str] | None, given: Mapping[str, Any]) -> Board:
         """Return a network that is ready to run. ``given``: options by name. See ``load``."""
+        if not isinstance(directory, (str, os.PathLike, type(None))):
+            raise DeployError(f"the directory of a bundle is a path, not {directory!a}")
         options = self.parser().parse_args([])
         unknown = sorted(set(given) - set(vars(options)))
         if unknown:
             raise DeployError(f"there are no options {unknown}; see --help for those there are")
+        for name, value in given.items():
+            if not has_type(value, self.kind(name)):
+                raise DeployError(f"{name}: {value!a} is no {self.kind(name).__name__}")
         vars(options).update(given)
         reason = self.reason(options)
         if reason:
@@ -221,6 +249,16 @@ class Script:
         board = self.board(self.bundle(where, options), options)
         board.chip.build()
         return board
+
+    def kind(self, name: str) -> type:
+        """Return the type of an option's values."""
+        actions = {action.dest: action for action in self.parser()._actions}
+        action = actions[name]
+        if action.nargs == 0:
+            return bool
+        if isinstance(action.type, type):
+            return action.type
+        return list if isinstance(action.default, list) else str
 
     def main(self, arguments: Sequence[str] | None = None) -> None:
         """Check the bundle, then run or check as asked. The only part that ends the program."""

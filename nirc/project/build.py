@@ -18,7 +18,7 @@ from nirc.files.bounds import RefusalError
 from nirc.files.commit import Commit, at_once
 from nirc.files.foreign import check_file
 from nirc.options import is_finite
-from nirc.project.file import Project, Row, read_project
+from nirc.project.file import Project, Row
 from nirc.project.gates import GATES, outcomes
 from nirc.project.summary import summary_html
 from nirc.project.task import Answer, Task, read_files
@@ -68,21 +68,21 @@ class _Build:
 
 
 def build(
-    file: Path,
+    project: Project,
     choices: Choices = Choices(),
     *,
     log: Log,
     commit: Commit = at_once,
     progress: Callable[[int], None] | None = None,
 ) -> Tree:
-    """Build the project in ``file``, write the summary, and return it.
+    """Build the rows of ``project``, write the summary, and return it.
 
     ``progress`` gets the number of rows that are done. ``commit``: around each rename. Findings of
-    rows are in the tree, not in ``log``. Raises ``InputError`` (U620, U623) for a file of the
-    project that cannot be read, ``UsageError`` (U608, U622).
+    rows are in the tree, not in ``log``. Raises ``InputError`` (U620) for a stored
+    baseline that cannot be read, ``UsageError`` (U608, U622).
     """
     notify = progress or (lambda _: None)
-    work = _Build(read_project(file, log), choices, log, commit)
+    work = _Build(project, choices, log, commit)
     earlier = {} if choices.fresh else _earlier(work.folder)
     stored = _stored(work.project.folder / BASELINE, log)
     tasks = []
@@ -178,7 +178,7 @@ def _take(answer: Answer, task: Task, work: _Build) -> None:
     made = _tree(row, "built", answer.findings, work) | {
         "bundle": f"{FOLDER}/{row.name}",
         "sha256": json.loads(answer.files[bundle.MANIFEST])["sha256"],
-        "fingerprint": task.fingerprint(),
+        "fingerprint": task.fingerprint,
         "figures": dict(answer.figures),
         "stages": [dict(stage) for stage in answer.stages],
     }
@@ -204,7 +204,7 @@ NONSENSE = (
 def _is_kept(row: Tree, task: Task, directory: Path) -> bool:
     """Return True if the bundle on the disk is the one that ``task`` would make."""
     try:
-        if row["status"] == "failed" or row["fingerprint"] != task.fingerprint():
+        if row["status"] == "failed" or row["fingerprint"] != task.fingerprint:
             return False
         manifest, _ = bundle.read(directory, Log())
     except (NircError, KeyError, OSError):

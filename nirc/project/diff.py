@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from nirc.api import Bundle, compile_model
 from nirc.chip.running import Samples
+from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
 from nirc.files.bundle import MANIFEST
 from nirc.ir.layers import LayerNode, Subgraph
@@ -73,12 +74,21 @@ def diff_on_chip(
 def _model(path: Path, options: Options, log: Log) -> Program:
     """Return the layers of a model, or of the network of integers in a bundle."""
     if path.is_dir():
-        Bundle.open(path)  # refuses a folder that is none
+        _opened(path)  # refuses a folder that is none
         return load_as(path / NETWORK, Options(writer="nir"), log=Log())[0]
     attempt = Log(file=str(path), policy=log.policy)
     program, _ = load_as(path, options, log=attempt)
     log.add_all(attempt.diagnostics)
     return program
+
+
+def _opened(path: Path) -> Bundle:
+    """Return a bundle. A fault of it is placed at ``path``, which may be the second of two."""
+    try:
+        return Bundle.open(path)
+    except NircError as error:
+        placed = [replace(each, file=str(path)) for each in error.diagnostics]
+        raise type(error)(placed) from None
 
 
 def of_programs(a: Program, b: Program) -> Iterator[Change]:
@@ -186,7 +196,7 @@ def _plain(value: object) -> object:
 
 def _of_bundles(first: Path, second: Path) -> Iterator[Change]:
     """Yield what differs in manifests and reports, then in the network of integers."""
-    a, b = Bundle.open(first), Bundle.open(second)
+    a, b = _opened(first), _opened(second)
     yield from _of_trees("", _asked(a.manifest), _asked(b.manifest))
     for title, key in (("use", "utilisation"), ("population", "populations")):
         yield from _of_trees(f"{title} ", _report(a)[key], _report(b)[key])

@@ -168,8 +168,10 @@ class _Reader:
         options = self._options(merged, where)
         self._check_codes((*lists["allow"], *lists["refuse"]), where)
         chip = self._chip(given, merged.get("input"), where)
-        for target in dict.fromkeys(lists["targets"]):
-            if (known := self._known(target, f"{where}.targets")) is None or paths["path"] is None:
+        options_of = {each: self._known(each, f"{where}.targets") for each in lists["targets"]}
+        self._check_chip(chip, set().union(*(names or () for names in options_of.values())), where)
+        for target, known in options_of.items():
+            if known is None or paths["path"] is None:
                 continue
             own = tuple(sorted(pair for pair in chip.items() if pair[0] in known))
             yield Row(
@@ -184,7 +186,6 @@ class _Reader:
                 lists["refuse"],
                 gates,
             )
-        self._check_chip(chip, lists["targets"], where)
 
     def _check_codes(self, codes: Sequence[str], where: str) -> None:
         for code in codes:
@@ -197,7 +198,7 @@ class _Reader:
     def _known(self, target: str, where: str) -> set[str] | None:
         """Return the names of a chip's options, None if there is no such target."""
         try:
-            return {option.name for option in registry.resolve(target)[0].options}
+            return registry.option_names(target)
         except NircError as refusal:
             for d in refusal.diagnostics:
                 self._wrong(
@@ -205,11 +206,8 @@ class _Reader:
                 )
             return None
 
-    def _check_chip(self, chip: Mapping[str, str], targets: Sequence[str], where: str) -> None:
+    def _check_chip(self, chip: Mapping[str, str], known: set[str], where: str) -> None:
         """Report an option that no target has. An option of one chip is left out for others."""
-        known: set[str] = set()
-        for target in targets:
-            known |= self._known(target, f"{where}.targets") or set()
         for name in chip.keys() - known:
             self._wrong(
                 f"no target has an option `{printable(name)}`",

@@ -42,9 +42,7 @@ def varied(text: str, targets: Sequence[str]) -> Varied:
     """
     name, _, listed = text.partition("=")
     values = [each.strip() for each in listed.split(";" if ";" in listed else ",")]
-    chips = set()
-    for target in targets:
-        chips |= {option.name for option in registry.resolve(target)[0].options}
+    chips = registry.option_names(*targets)
     if not all(values):
         raise _senseless(f"`--vary {text}` is not of the form NAME=VALUE,VALUE", text)
     values = list(dict.fromkeys(values))
@@ -86,7 +84,7 @@ def tasks_of(
     _check(targets, options, varying)
     tasks: dict[str, tuple[Task, dict[str, Value]]] = {}
     for target in dict.fromkeys(targets):
-        known = {option.name for option in registry.resolve(target)[0].options}
+        known = registry.option_names(target)
         own = tuple(pair for pair in options.chip if pair[0] in known)
         axes = [v for v in varying if not v.own or v.name in known]
         for values in product(*(axis.values for axis in axes)):
@@ -103,9 +101,7 @@ def tasks_of(
 
 def _check(targets: Sequence[str], options: Options, varying: Sequence[Varied]) -> None:
     """Refuse an option that no target has, and one that is varied twice."""
-    known: set[str] = set()
-    for target in targets:
-        known |= {option.name for option in registry.resolve(target)[0].options}
+    known = registry.option_names(*targets)
     for name, _ in options.chip:
         if name not in known:
             raise _senseless(f"no target has an option `{name}`", name, ", ".join(sorted(known)))

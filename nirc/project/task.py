@@ -11,6 +11,7 @@ import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ class Task:
     accepted: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
 
+    @cached_property
     def fingerprint(self) -> str:
         """Return the SHA-256 of everything that the answer depends on."""
         tree = {

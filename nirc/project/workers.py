@@ -111,7 +111,7 @@ def _on_dask(tasks: Sequence[Task], scheduler: str) -> Iterator[Answer]:
         raise _silent(scheduler, type(error).__name__) from None
     with client:
         futures = {
-            client.submit(perform, task, key=f"nirc-{task.fingerprint()}-{task.name}",
+            client.submit(perform, task, key=f"nirc-{task.fingerprint}-{task.name}",
                           retries=RETRIES, pure=False): task
             for task in tasks
         }  # fmt: skip
@@ -126,7 +126,9 @@ def _reach(scheduler: str) -> None:
         raise SchedulerLost(
             problem=f"`{printable(scheduler)}` is no address of a scheduler",
             limit="tcp://HOST:PORT",
-            help="`dask scheduler` prints its address when it starts",
+            help="other protocols, tls:// among them, are not supported: forward the port by ssh"
+            if "://" in scheduler and not scheduler.startswith("tcp://")
+            else "`dask scheduler` prints its address when it starts",
         ).refusal()
     try:
         place = address["host"].strip("[]"), int(address["port"])

@@ -18,6 +18,8 @@ DISTRIBUTION = "nirc-compiler"
 EXTRAS = {
     "nir": "graphs of the package nir, and NIR's recorded data",
     "record": "nirc.record, and torch networks",
+    "neurobench": "nirc.neurobench: a bundle in NeuroBench's harness",
+    "torch": "nirc.torch: a chip's rule as a module of torch",
     "events": "files of event cameras",
     "distributed": "nirc build and nirc sweep on several machines",
 }

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from nirc.chip.vendor import SAMNA_STUB, Package
+from nirc.report.doctor import EXTRAS
 from tests.commands import nirc
 
 
@@ -51,3 +53,9 @@ def test_the_command_names_what_to_install(site: Path) -> None:
         "xylo",
     }
     assert tree["packages"]["numpy"] and not any(name in sys.modules for name in ("samna",))
+
+
+def test_doctor_knows_every_extra_that_users_install() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    for_us = {"test", "oracles", "docs", "dev"}
+    assert set(EXTRAS) == set(project["optional-dependencies"]) - for_us

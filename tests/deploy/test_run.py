@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import runpy
 import sys
 import types
+import zipfile
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -344,3 +346,43 @@ def test_a_run_that_fails_is_a_line_and_with_debug_a_traceback(
         made.main(options)
     with pytest.raises(RuntimeError, match="moon"):
         made.main([*options, "--debug"])
+
+
+@each_chip
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [((5,), {}), ((), {"timeout": "x"}), ((), {"chunk": 1.5}), ((), {"check": "yes"})],
+)
+def test_values_of_the_wrong_type_are_deploy_errors(
+    bundle: Path, chip: Chip, arguments: tuple[Any, ...], options: dict[str, Any]
+) -> None:
+    module = loaded(bundle)
+    with pytest.raises(module.DeployError, match=r"is no (float|int|bool)|is a path"):
+        module.load(*arguments, **options)
+
+
+def test_a_population_to_record_is_a_name() -> None:
+    from nirc.files.board import Board, DeployError
+
+    class Bare(Board):
+        populations = ["hidden"]  # noqa: RUF012
+
+    with pytest.raises(DeployError, match="no name"):
+        Bare(None, None).names(3)  # type: ignore[arg-type]
+
+
+def test_data_that_numpy_did_not_write_are_refused_in_words(tmp_path: Path) -> None:
+    from nirc.files.board import DeployError, load_raster
+
+    text, pipe, bomb = tmp_path / "in.csv", tmp_path / "pipe", tmp_path / "bomb.npz"
+    text.write_text("0,1,0\n")
+    os.mkfifo(pipe)
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("inputs.npy", "w", force_zip64=True) as file:
+            file.write(b"")
+        archive.infolist()[0].file_size = 1 << 40
+    wanted = {text: r"neither \.npz nor \.npy", pipe: "no regular file", bomb: "at most"}
+    for path, problem in wanted.items():
+        with pytest.raises(DeployError, match=problem) as caught:
+            load_raster(str(path), 3)
+        assert "pickle" not in str(caught.value)

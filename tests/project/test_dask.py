@@ -61,3 +61,8 @@ def test_a_scheduler_that_does_not_answer_is_named(
 def test_an_address_that_makes_no_sense_is_refused_at_once(tmp_path: Path, address: str) -> None:
     with pytest.raises(UsageError, match="no address of a scheduler"):
         list(workers.answers(tasks(tmp_path), scheduler=address))
+
+
+def test_a_scheduler_behind_tls_is_refused_with_a_way_round(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"tls:// among them.*ssh"):
+        list(workers.answers(tasks(tmp_path), scheduler="tls://node1:8786"))

@@ -74,3 +74,13 @@ def test_bundles_for_two_chips_differ_in_target_and_use(models: Path) -> None:
 def test_a_folder_that_is_no_bundle_is_refused(models: Path) -> None:
     done = nirc("diff", ".", "a.nir", cwd=models)
     assert done.returncode == 3 and "U605" in done.stderr
+
+
+def test_a_damaged_bundle_is_named_where_it_is_the_second(models: Path) -> None:
+    for name in ("good", "bad"):
+        nirc("a.nir", "--target", "xylo", *LETTER[:4], "-o", name, cwd=models)
+    config = models / "bad/config.json"
+    config.write_text(config.read_text().replace("1", "2", 1))
+    done = nirc("diff", "good", "bad", cwd=models)
+    assert done.returncode == 3 and "U605" in done.stderr
+    assert "--> bad" in done.stderr and "--> good" not in done.stderr

@@ -26,7 +26,7 @@ from nirc.ir.populations import Population
 from nirc.ir.rules import Fire
 from nirc.semantics.neuron import NeuronStepper
 from nirc.semantics.variations import ruled
-from tests.models import DT, chain, cuba, graph, lif, linear
+from tests.models import DT, LOOP, chain, cuba, graph, lif, linear
 
 
 def chip(model: nir.NIRGraph, target: str = "xylo:audio2") -> Specification:
@@ -146,16 +146,7 @@ def test_a_matrix_eight_times_larger_gets_a_larger_bit_shift() -> None:
         "last": cuba(2),
         "out": nir.Output(np.array([2])),
     }
-    edges = [
-        ("in", "w"),
-        ("w", "pop"),
-        ("pop", "rec"),
-        ("rec", "pop"),
-        ("pop", "read"),
-        ("read", "last"),
-        ("last", "out"),
-    ]
-    spec = chip(graph(nodes, edges))
+    spec = chip(graph(nodes, LOOP))
     assert spec.weight_shift_in > spec.weight_shift_rec
     assert np.abs(spec.weights_rec).max() > 31 and np.abs(spec.weights_in).max() > 63
 
