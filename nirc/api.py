@@ -148,13 +148,15 @@ class Bundle:
     ) -> Run:
         """Run (samples, steps, ...input shape) spike counts in the chip's emulator.
 
-        The rows of the result line up with the model's. ``mode``: of the emulator, for chips with
-        several modes. Raises ``InputError`` (U604) if the raster does not fit, ``UsageError`` for
-        an unknown population (U606) or mode (U607). Warnings are Python warnings, unless a ``log``
-        takes them.
+        The rows of the result line up with the model's. ``record``: names of populations, or
+        "all". ``mode``: of the emulator, for chips with several modes. Raises ``InputError`` (U604)
+        if the raster does not fit, ``UsageError`` for an unknown population (U606) or mode (U607).
+        Warnings are Python warnings, unless a ``log`` takes them.
         """
         kept = log or Log()
         names = (record,) if isinstance(record, str) else record
+        if isinstance(names, Collection) and "all" in names:
+            names = bundle.in_order(self.manifest)
         result = run_bundle(
             self.manifest,
             self.files,

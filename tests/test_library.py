@@ -220,3 +220,9 @@ def test_a_warning_can_be_made_from_its_arguments(bundle: nirc.Bundle) -> None:
 def test_a_bundle_in_the_place_of_a_model_is_called_so(bundle: nirc.Bundle, tmp_path: Path) -> None:
     with pytest.raises(nirc.InputError, match=r"a bundle, not a file.*nirc\.Bundle\.open"):
         nirc.load(bundle.save(tmp_path / "made"))
+
+
+def test_all_populations_are_recorded_by_one_word(bundle: nirc.Bundle, few: dict[str, Any]) -> None:
+    names = list(bundle.manifest["populations"])
+    assert set(bundle.run(few["inputs"], record="all").spikes) == set(names)
+    assert set(bundle.run(few["inputs"], record=["all"]).v) == set(names)

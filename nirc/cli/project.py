@@ -179,8 +179,9 @@ def sweep(
     with output.about(str(model)):
         from nirc.files.bundle import make_folder, save_bytes, save_json
         from nirc.project import sweep as sweeping
-        from nirc.project.summary import sweep_html, table
+        from nirc.project.summary import sweep_html
         from nirc.project.task import read_files
+        from nirc.report.table import table
 
         if out.exists() and not out.is_dir():
             output.refuse(

@@ -58,17 +58,16 @@ def run(
     use_one_thread()
     with output.about(str(bundle)):
         from nirc.api import Bundle
-        from nirc.files.bundle import in_order, save_run
+        from nirc.files.bundle import save_run
         from nirc.report.score import accuracy, check_labels
 
         opened = Bundle.open(bundle)
         _check_out(out, data, bundle, opened.manifest["files"], output)
-        names = tuple(in_order(opened.manifest)) if "all" in record else record
         rasters = read_rasters(data, opened.manifest.get("dt"), output.log)
         output.stage("load")
         with output.progress("running", len(rasters.inputs)) as advance:
             result = opened.run(
-                rasters.inputs, mode=mode, record=names, progress=advance, log=output.log
+                rasters.inputs, mode=mode, record=record, progress=advance, log=output.log
             )
         output.stage("run")
         save_run(out, result, output.log, output.commit)

@@ -53,7 +53,7 @@ class MissingPackageError(DeployError):
     status = 3
 
     def __init__(self, package: str, error: object, how: str) -> None:
-        reason = f"({str(error)[:300]!a})"
+        reason = ascii(str(error)[:300])[1:-1]
         super().__init__(f"{package} is needed for this, and cannot be imported\n  {reason}\n{how}")
 
 

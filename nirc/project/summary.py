@@ -7,6 +7,7 @@ from typing import Any
 
 from nirc.diagnostics.errors import Diagnostic
 from nirc.report.html import template
+from nirc.report.table import table
 
 Row = Mapping[str, Any]
 FIGURES = ("accuracy", "agreement", "fullest", "latency")
@@ -44,25 +45,6 @@ def figures_of(figures: Row) -> list[str]:
 def as_text(summary: Mapping[str, Any], width: int) -> str:
     """Return the table of a summary."""
     return table(HEAD, [cells(row) for row in summary["rows"]], width)
-
-
-def table(head: tuple[str, ...], rows: list[list[str]], width: int) -> str:
-    """Return a table of plain text, at most ``width`` columns wide where its words allow."""
-    from io import StringIO
-
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in head:
-        drawn.add_column(name, overflow="fold")
-    for row in rows:
-        drawn.add_row(*row)
-    printed = StringIO()
-    console = Console(file=printed, width=width, no_color=True, highlight=False, markup=False)
-    console.print(drawn)
-    return "\n".join(line.rstrip() for line in printed.getvalue().splitlines()) + "\n"
 
 
 def summary_html(name: str, summary: Row) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,7 @@ class Recorded:
     model: Path
     data: Path
     text: str
-    outputs: Array
+    outputs: Array = field(repr=False)
     equal: float | None
     diagnostics: tuple[Diagnostic, ...] = ()
 

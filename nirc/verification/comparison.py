@@ -138,19 +138,15 @@ def as_text(result: dict[str, Any], width: int) -> str:
     """Return the table, the reasons of refusals, and the estimates with their sources."""
     from io import StringIO
 
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
+
+    from nirc.report.table import table
 
     scored = any("agreement" in row for row in result["targets"])
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in COLUMNS + (SCORES if scored else ()):
-        table.add_column(name, overflow="fold")
-    for row in result["targets"]:
-        table.add_row(*_cells(row, scored))
+    head = COLUMNS + (SCORES if scored else ())
     printed = StringIO()
+    printed.write(table(head, [_cells(row, scored) for row in result["targets"]], width))
     console = Console(file=printed, width=width, no_color=True, highlight=False, markup=False)
-    console.print(table)
     for names, text in _gathered(result["targets"], _reasons):
         console.print(f"{names}: does not fit: {text}")
     for names, text in _gathered(result["targets"], _costs):
