@@ -39,7 +39,6 @@ from nirc.files.runrecord import is_record, now, record_path, record_text, versi
 
 MAX_WAIT = 1e6  # seconds
 CHECKER = "check.py"  # in the bundle
-FIRST_DAY = "First day"  # begins the paragraph with what to install and the first commands
 SAVED: list[str] = []  # answers at their places: an interruption after this is a success
 
 
@@ -137,12 +136,12 @@ class Script:
     vendor's object and returns a line about it. Its ``upload`` puts the network on a board and
     returns a line, on chips that need no raster for it. Its ``about`` has facts for the record of a
     run: ``board``, ``simulated`` and the names of ``packages``, perhaps ``serial``, ``firmware``
-    and ``power_watts``. ``add_options`` gets the parser and the
-    group of --check and --dry-run, ``refuse`` returns the reason why options make no sense.
-    ``summary`` gives lines about a good bundle. ``end`` ends a run that failed or was interrupted,
-    with a text or a status. ``most``: spikes of one channel
-    in a step. ``timeout``: seconds, None for no end. Without ``uploads`` the chip gets its network
-    with a raster only.
+    and ``power_watts``. ``add_options`` gets the parser and the group of --check and --dry-run,
+    ``refuse`` returns the reason why options make no sense. ``summary`` gives lines about a good
+    bundle. ``end`` ends a run that failed or was interrupted, with a text or a status. ``most``:
+    spikes of one channel in a step. ``timeout``: seconds, None for no end. Without ``uploads`` the
+    chip gets its network with a raster only. ``first_day``: what a newcomer installs and types
+    first, the end of --help.
     """
 
     doc: str
@@ -157,15 +156,13 @@ class Script:
     most: int = MAX_COUNT
     timeout: float | None = 60.0
     uploads: bool = True
+    first_day: str = ""
 
     def parser(self) -> argparse.ArgumentParser:
         """Return the parser of the command line."""
-        # The help ends with what a newcomer needs.
-        texts = self.doc.strip().split("\n\n")
-        last = [text for text in texts if text.startswith(FIRST_DAY)]
         parser = argparse.ArgumentParser(
-            description="\n\n".join(text for text in texts if text not in last),
-            epilog="\n\n".join(last),
+            description=self.doc.strip(),
+            epilog=self.first_day.strip(),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         only = parser.add_mutually_exclusive_group()
