@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = ("bare", "nir", "record", "neurobench", "events", "distributed", "docs")
+EXTRAS = ("bare", "nir", "record", "torch", "neurobench", "events", "distributed", "docs")
 MB = 1 << 20
 
 

@@ -451,7 +451,7 @@ class PackageMissing(Finding):
     example = "`nirc.record(...)` in an environment that has nirc and numpy only."
     what_to_do = """
     Call it in the environment in which the network runs, with nirc installed there: `pip install
-    -e '.[record]'` in nirc's directory, or `.[neurobench]`.
+    'nirc-compiler[record]'`, or `[neurobench]`.
     """
     sources = "The extras `record` and `neurobench` in `pyproject.toml`."
 
@@ -462,8 +462,8 @@ class PackageMissing(Finding):
     def words(self) -> Words:
         return Words(
             f"{self.function} needs a package that is missing: {self.reason}",
-            help=f"pip install -e '.[{self.extra}]' in nirc's directory, into the environment of "
-            "the simulator",
+            help=f"pip install 'nirc-compiler[{self.extra}]', into the environment of the "
+            "simulator",
         )
 
 
