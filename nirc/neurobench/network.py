@@ -96,7 +96,7 @@ def _refuse_another_network(files: Mapping[str, bytes], chip: str) -> None:
     wrong = [each for each in check(files.__getitem__, reader_of(chip)) if each.kind != "overflow"]
     if wrong:
         where, problem = wrong[0].file, f"the checker refuses the bundle: {wrong[0]}"
-        raise UnusableBundle(where=where, problem=problem, help="nirc check DIR").refusal()
+        raise UnusableBundle(where=where, problem=problem, help="compile again").refusal()
 
 
 def _dataset(row: list[Any], data: bytes) -> tuple[str, Array]:
