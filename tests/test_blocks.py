@@ -22,6 +22,7 @@ from tests.commands import NIRC
 from tests.deploy.chips import CHIPS
 from tests.deployed import loaded
 from tests.mapping.tables.networks import network
+from tests.recording.networks import require
 from tests.xylo import samna_mock
 from tests.xylo.oracle import require_xylosim
 from tests.xylo.rockpool_oracle import rockpool
@@ -50,6 +51,7 @@ NOT_RUN = {
     ("CONTRIBUTING.md", "python3 -m venv .venv"): ".ci/run installs the same from an index",
     ("CONTRIBUTING.md", "ruff check ."): "they are steps of .ci/run, one by one",
     ("docs/install.md", "pip install"): ".ci/run and tests/test_packaging.py install the wheel",
+    ("docs/reference/fit.md", "nirc fit MODEL"): "it is the form of the command, with its options",
     ("docs/reference/loihi2-files.md", "pip install"): "it installs Lava; .ci/run does the same",
     ("docs/from-your-simulator.md", "import nirc\n\nnirc.record("): "the blocks below it are whole",
     ("docs/from-your-simulator.md", "pip install"): "it installs Lava-DL; .ci/run does the same",
@@ -154,12 +156,25 @@ def run_specification(code: str, folder: Path, names: dict[str, Any]) -> None:
     assert names["ok"], names["message"]
 
 
+def run_torch(code: str, folder: Path, names: dict[str, Any]) -> None:
+    """Two samples are enough for a step of training."""
+    torch = require("torch")
+    zoo = ROOT / "tests/data/zoo/japanesevowels_rsnn"
+    shutil.copy(zoo.with_suffix(".nir"), folder / "model.nir")
+    with np.load(zoo.with_suffix(".npz")) as data:
+        counts, labels = data["inputs"][:2].astype(np.int64), data["labels"][:2]
+    names["batches"] = [(torch.tensor(counts), torch.tensor(labels).long())]
+    exec(code, names)
+    assert (folder / "trained.xylo/manifest.json").is_file()
+
+
 Run = Callable[[str, Path, dict[str, Any]], None]
 RUN_HERE: dict[tuple[str, str], Run] = {
     ("README.md", "import nirc"): run_readme,
     ("docs/reference/deploy.md", "import runpy"): run_deploy,
     ("docs/reference/mapping.md", "from nirc.mapping.partition"): run_partition,
     ("docs/reference/mapping.md", "keys = allocate"): run_tables,
+    ("docs/reference/torch.md", "import nirc.torch"): run_torch,
     ("docs/reference/xylo-config.md", "import runpy"): run_specification,
 }
 
