@@ -24,8 +24,8 @@ from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
 from nirc.files.data import Data, read_data
 from nirc.finetuning.measured import Request, fit_and_measure
+from nirc.report.score import score
 from nirc.semantics.run import run
-from nirc.verification.score import score
 
 ROW = "{:<24}{:<12}{:>5}  {:>6}{:>6}{:>6}{:>7}   {:>6}{:>6}{:>6}  {:>6} {}"
 

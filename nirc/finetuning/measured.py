@@ -18,9 +18,9 @@ from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import Source
 from nirc.ir.program import Program
 from nirc.options import Options
+from nirc.report.score import check_labels, score
 from nirc.semantics.raster import Progress
 from nirc.semantics.run import run
-from nirc.verification.score import check_labels, score
 
 CALIBRATING = 30  # percent of the work
 MOST_EPOCHS = 10_000
@@ -149,4 +149,4 @@ def as_text(tree: dict[str, Any]) -> str:
             row = tree[name]
             share = "-" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
             lines.append(f"  {words:<26}{share:>10}{row['agreement']:>11.4f}")
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
