@@ -242,7 +242,9 @@ class _Backward:
             for i, (_, t, p) in enumerate(self.edges)
             if t in self.neurons
         }
-        self.component = {n: k for k, names in enumerate(twin.components) for n in names}
+        self.component: dict[str, int] = {}
+        for number, names in enumerate(twin.components):
+            self.component |= dict.fromkeys(names, number)
         self.answer = Slopes()
 
     def run(self) -> Slopes:
