@@ -31,6 +31,7 @@ STORE = HERE / "performance.json"
 PAGE = ROOT / "docs/performance.md"
 PICTURE = ROOT / "docs/pictures/scale.svg"
 MOST_STAGES = 6  # in the plot: the longest
+BUSY = 1.5  # processes that wait for each processor, over five minutes
 PACKAGES = (
     "numpy",
     "scipy",
@@ -109,7 +110,9 @@ class Store:
 def state() -> str:
     """The machine and the versions that answers depend on, without the date."""
     found = {"python": platform.python_version(), "machine": platform.machine()}
-    found["cores"] = str(os.cpu_count())
+    cores = os.cpu_count() or 1
+    found["cores"] = str(cores)
+    found["load"] = "others ran, too" if os.getloadavg()[1] > BUSY * cores else "idle but for this"
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         models = {line.partition(":")[2].strip() for line in lines if line.startswith("model name")}
