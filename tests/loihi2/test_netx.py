@@ -269,3 +269,11 @@ def test_a_list_becomes_a_matrix_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(netx, "MAX_MATRIX", 5)
     with pytest.raises(netx._NotAChainError, match="too large"):
         netx._matrix(listed, values, sizes)
+
+
+def test_a_line_has_no_node_with_two_before_or_behind() -> None:
+    """A wire of a node to itself does not count."""
+    chained = chain_of(("in", "a"), ("a", "a"), ("a", "out"))
+    assert netx.is_line(chained)
+    assert not netx.is_line(chain_of(("in", "a"), ("in", "b"), ("b", "out")))
+    assert not netx.is_line(chain_of(("in", "b"), ("a", "b"), ("b", "out")))
