@@ -260,3 +260,38 @@ def test_only_synapses_that_leave_some_out_ask_for_an_order() -> None:
 
     assert joins("a", "b", 5) and not joins("a", "b", 6)
     assert not joins("a", "c", 1) and not joins("c", "a", 1) and not joins("c", "c", 1)
+
+
+def ring(number: np.ndarray) -> nir.NIRGraph:
+    """A ring of neurons with synapses to their neighbours, an input each, and each an output."""
+    n = len(number)
+    rng = np.random.default_rng(4)
+    apart = abs(np.arange(n)[:, None] - np.arange(n))
+    near = np.minimum(apart, n - apart) <= 1
+    back = np.where(near, rng.normal(0, 0.4, (n, n)), 0)
+    old = np.argsort(number)
+    nodes = {
+        "in": nir.Input(np.array([n])),
+        "w": nir.Linear(weight=np.diag(rng.uniform(2, 5, n))[old]),
+        "pop": cuba(n),
+        "rec": nir.Linear(weight=back[np.ix_(old, old)]),
+        "out": nir.Output(np.array([n])),
+    }
+    edges = [("in", "w"), ("w", "pop"), ("pop", "rec"), ("rec", "pop"), ("pop", "out")]
+    return graph(nodes, edges)
+
+
+def test_calibrated_gains_are_of_the_models_neurons_whatever_their_places() -> None:
+    n, atoms = 24, 6
+    number = np.random.default_rng(5).permutation(n)
+    spikes = np.random.default_rng(6).random((2, 15, n)) < 0.3
+    options = Options(dt_s=DT, reset="zero", chip=(("atoms", f"in:{atoms},pop:{atoms}"),))
+    made = {
+        name: compile_model(ring(numbers), "spinnaker2:chip", options, calibration=spikes)
+        for name, numbers in (("in order", np.arange(n)), ("shuffled", number))
+    }
+    assert made["shuffled"].mapped.blocks["pop"].index != tuple(range(n))
+    plain, other = (one.bundle.run(spikes, record=["pop"]) for one in made.values())
+    assert plain.outputs.any()
+    np.testing.assert_array_equal(other.outputs[:, :, number], plain.outputs)
+    np.testing.assert_array_equal(other.spikes["pop"][:, :, number], plain.spikes["pop"])
