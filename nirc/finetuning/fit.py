@@ -103,7 +103,7 @@ def _guarded(
     reason = ""
     if best.name == CALIBRATED:
         reason = "no candidate answered the samples held aside better"
-    elif not better(after, before, guard.given):
+    elif not better(after, before, guard.given, guard.clear):
         reason = "the best candidate was no better on samples that it had not seen"
     else:
         try:
@@ -114,15 +114,17 @@ def _guarded(
     return start, (before, after)
 
 
-def better(after: Grade, before: Grade, given: int) -> bool:
+def better(after: Grade, before: Grade, given: int, clear: int = 0) -> bool:
     """Return True if ``after`` makes no more mistakes than ``before``, and is nearer.
 
-    The first ``given`` samples are the user's. On these alone, too, there are no more mistakes.
+    The first ``given`` samples are the user's, the last ``clear`` are clear. On each of these
+    alone, too, there are no more mistakes.
     """
     won = before.wrong - after.wrong
     nearer = before.distance - after.distance
     error = float(nearer.std()) / math.sqrt(max(1, nearer.size))
-    kept = float(won[:given].sum()) >= 0 and float(won.sum()) >= 0
+    parts = (won, won[:given], won[len(won) - clear :])
+    kept = all(float(part.sum()) >= 0 for part in parts)
     return kept and (float(nearer.mean()) > NOISE * error or float(won.sum()) > 0)
 
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from nirc.calibration.objective import disagreements
-from nirc.calibration.samples import Rng, mixtures, random_inputs, some_channels
+from nirc.calibration.samples import Answers, Rng, clear, mixtures, random_inputs, some_channels
 from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import Population
 from nirc.ir.program import Program
 from nirc.semantics.run import run
 
 POOL = 768  # lessons beside the given samples
-FAR = 0.2  # share of them that are mixtures or random
+FAR = 0.4  # share of them that are mixtures, random, or clear
 EXAM = 192  # inputs of an examination, with the given samples in it
 MOST_GIVEN = 512
 LOST = 0.15  # share of the spikes that are lost, at most
@@ -48,11 +48,16 @@ class Lessons:
 
 @dataclass(frozen=True)
 class Exam:
-    """Inputs that no lesson holds, and the model's outputs. First the ``given`` ones."""
+    """Inputs that no lesson holds, and the model's outputs. First the ``given`` ones.
+
+    The last ``clear`` inputs have every output as the clear winner equally often, so that classes
+    that the given samples lack are examined, too.
+    """
 
     inputs: Int
     expected: Float
     given: int
+    clear: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,10 @@ def lessons(model: Program, given: Int, labels: Int | None, rng: Rng, share: flo
     made = max(1, round(POOL * share))
     far = round(FAR * made)
     close, origin = near(given, rng, made - far)
-    strange = (mixtures(given, rng, far - far // 2), random_inputs(given, rng, far // 2))
-    inputs = np.concatenate([given, close, *strange])
+    some = far // 4
+    strange = (mixtures(given, rng, some), random_inputs(given, rng, some))
+    winning = clear(given, rng, far - 2 * some, _counted(model))
+    inputs = np.concatenate([given, close, *strange, winning])
     names = list(model.nodes(Population))
     answer = run(model, inputs, record=names)
     counts = answer.outputs.sum(axis=1)
@@ -100,8 +107,14 @@ def lessons(model: Program, given: Int, labels: Int | None, rng: Rng, share: flo
 def exam(model: Program, given: Int, rng: Rng, share: float) -> Exam:
     """Return given samples that are held aside, and inputs near them."""
     made, _ = near(given, rng, max(len(given), round(EXAM * share) - len(given)))
-    inputs = np.concatenate([given, made])
-    return Exam(inputs, run(model, inputs).outputs, len(given))
+    winning = clear(given, rng, max(1, round(EXAM * share / 2)), _counted(model))
+    inputs = np.concatenate([given, made, winning])
+    return Exam(inputs, run(model, inputs).outputs, len(given), len(winning))
+
+
+def _counted(model: Program) -> Answers:
+    """Return the model's summed outputs as a function of inputs."""
+    return lambda inputs: np.asarray(run(model, inputs).outputs.sum(axis=1))
 
 
 def chances(counts: Float, unit: float) -> Float:
