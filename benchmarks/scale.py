@@ -188,11 +188,12 @@ def page_rows(name: str, target: str, found: dict[str, object]) -> Iterator[Row]
     """Yield time and memory with their goals."""
     answer, peak = str(found["answer"]), int(str(found["peak"])) / 1e9
     goal, most_memory = GOALS.get(name, (None, None))
-    if answer.startswith("refused"):
+    too_large_a_file = answer.startswith("refused F")  # the network was not looked at
+    if answer.startswith("refused") and not too_large_a_file:
         goal, most_memory = REFUSED_SECONDS, None
     note = answer if answer.startswith(("refused", "exit", "out")) else ""
     seconds = float(str(found["seconds"]))
-    value = None if np.isnan(seconds) else seconds
+    value = None if np.isnan(seconds) or too_large_a_file else seconds
     yield Row(f"{name} on {target}", value, "CPU s", goal, note=note, memory_gb=peak)
     if most_memory is not None:
         yield Row(f"{name} on {target}, peak memory", peak, "GB", most_memory)
