@@ -32,7 +32,7 @@ from nirc.finetuning.learning import (
 )
 from nirc.finetuning.lessons import Exam, Lessons, exam, lessons, parts_of
 from nirc.finetuning.twin import Twin
-from nirc.ir.arrays import Int
+from nirc.ir.arrays import Float, Int
 from nirc.ir.program import Program
 from nirc.semantics.raster import Progress
 from nirc.semantics.threads import with_one_thread
@@ -41,7 +41,7 @@ MOST_VALUES = 4e8  # spikes of all populations in all lessons and steps
 PREPARED = 4  # percent done after the lessons are made
 LEARNT = 98
 CALIBRATED = "calibrated"
-NOISE = 1.0  # standard errors by which the distance must be less
+NOISE = 1.0  # standard errors that a difference may have by chance
 
 
 @dataclass(frozen=True)
@@ -115,17 +115,22 @@ def _guarded(
 
 
 def better(after: Grade, before: Grade, given: int, clear: int = 0) -> bool:
-    """Return True if ``after`` makes no more mistakes than ``before``, and is nearer.
+    """Return True if ``after`` is nearer than ``before``, or right more often, and not worse.
 
-    The first ``given`` samples are the user's, the last ``clear`` are clear. On each of these
-    alone, too, there are no more mistakes.
+    The first ``given`` samples are the user's: there are no more mistakes on them. The last
+    ``clear`` are clear. On these, and on all, mistakes grow by no more than their noise.
     """
     won = before.wrong - after.wrong
     nearer = before.distance - after.distance
     error = float(nearer.std()) / math.sqrt(max(1, nearer.size))
-    parts = (won, won[:given], won[len(won) - clear :])
-    kept = all(float(part.sum()) >= 0 for part in parts)
-    return kept and (float(nearer.mean()) > NOISE * error or float(won.sum()) > 0)
+    parts = (won, won[len(won) - clear :])
+    kept = float(won[:given].sum()) >= 0 and all(float(p.sum()) >= -_noise(p) for p in parts)
+    return kept and (float(nearer.mean()) > NOISE * error or float(won.sum()) > _noise(won))
+
+
+def _noise(won: Float) -> float:
+    """Return the standard error of a sum of wins and losses that are equally likely."""
+    return NOISE * math.sqrt(float(np.abs(won).sum()))
 
 
 def _share(model: Program, steps: int) -> float:
