@@ -215,7 +215,7 @@ def compile_model(
         raster = calibration_raster(calibration, channels, log)
         quantise = backend.calibrate(Calibration(raster, stages.discrete, options.seed, progress))
     legal = run_passes(stages.discrete, backend.legalise(), log, observe)
-    integer = _trained(raw, legal, backend, log) if _may_be_trained(calibration, options) else None
+    integer = _trained(raw, legal, backend, calibration, log)
     if integer is None:
         integer = run_passes(legal, quantise, log, observe)
     report_silent_outputs(
@@ -241,12 +241,9 @@ def compile_model(
     return Compiled(**vars(result), bundle=chip_files)
 
 
-def _may_be_trained(calibration: Samples | None, options: Options) -> bool:
-    """Return True if nothing asks for another rounding."""
-    return calibration is None and options.weight_bits is None
-
-
-def _trained(raw: RawGraph, legal: Program, backend: Backend, log: Log) -> Program | None:
+def _trained(
+    raw: RawGraph, legal: Program, backend: Backend, calibration: Samples | None, log: Log
+) -> Program | None:
     """Return the integers that the file carries for this chip, None without (U643, U644)."""
     training = backend.training()
     if not raw.integers or training is None:
@@ -255,6 +252,8 @@ def _trained(raw: RawGraph, legal: Program, backend: Backend, log: Log) -> Progr
         target = trained.target_of(raw.integers)
         if target != backend.name:
             raise trained.UnusableNoteError(f"they are for {printable(target)}")
+        if calibration is not None:
+            raise trained.UnusableNoteError("a calibration rounds the network itself")
         integer = trained.unpacked(raw.integers, legal, training)
     except trained.UnusableNoteError as error:
         log.add(TrainedIntegersUnused(reason=str(error)))

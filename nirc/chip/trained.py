@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import types
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
@@ -32,6 +33,7 @@ FORMAT = "nirc-integers/1"
 MAX_HEAD = 1 << 24  # bytes of the structure
 MAX_DEPTH = 12
 MOST_INTEGER = 1 << 24  # of a size, a padding or an exponent
+MORE_OPERATORS = 2  # of a projection, than the longest in the network has
 KINDS = ("i1", "i2", "i4", "i8", "f4", "f8")
 PAYLOADS: tuple[type, ...] = (Population, Projection, Bias, Sparse, Dense, Conv, Pool, Diagonal)
 
@@ -60,7 +62,7 @@ def packed(program: Program, legal: Program, target: str) -> bytes:
 
 def target_of(note: bytes) -> str:
     """Return the chip that a note is for. Raises ``UnusableNoteError``."""
-    return str(_head(note)[0]["target"])
+    return str(_head(note)[0].get("target"))
 
 
 def unpacked(note: bytes, legal: Program, training: Training) -> Program:
@@ -72,6 +74,7 @@ def unpacked(note: bytes, legal: Program, training: Training) -> Program:
         raise UnusableNoteError("its numbers were changed")
     try:
         program = _program(tree, _Decoder(body, (*PAYLOADS, *training.payloads)), legal)
+        _check_sizes(program, legal, len(body))
         verify(program)
         _check(program, training)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, MemoryError):
@@ -131,6 +134,27 @@ def _check(program: Program, training: Training) -> None:
             _on_grid(trainable, known[key])
     for (number, k), trainable in trainables.weights.items():
         _on_grid(trainable, weights_of(edges[number][2].ops[k]))
+
+
+def _check_sizes(program: Program, legal: Program, length: int) -> None:
+    """Raise ``ValueError`` for nodes and operators that the numbers of the note cannot fill.
+
+    An operator without numbers costs no bytes in a file, but time and memory. ``length``: of the
+    numbers, in bytes.
+    """
+    chains = [p.ops for _, _, p in legal.edges()]
+    operators = list(chain.from_iterable(chains))
+    known = [legal[name].n for name in legal.graph] + [op.n_in for op in operators]
+    nodes = [program[name].n for name in program.graph]
+    if max(nodes, default=0) > max([length, *known]):
+        raise ValueError("a population is too large")
+    largest = max([*known, *nodes, *(op.n_out for op in operators)], default=1)
+    longest = max((len(ops) for ops in chains), default=0)
+    for _, _, projection in program.edges():
+        if len(projection.ops) > longest + MORE_OPERATORS:
+            raise ValueError("too many operators")
+        if any(max(op.n_in, op.n_out) > largest for op in projection.ops):
+            raise ValueError("an operator is too large")
 
 
 def _check_operator(op: LinearOp) -> None:
@@ -199,6 +223,8 @@ class _Decoder:
                 raise TypeError("no plain value")
             if isinstance(tree, int) and abs(tree) > MOST_INTEGER:
                 raise ValueError("an integer is too large")
+            if isinstance(tree, float) and not math.isfinite(tree):
+                raise ValueError("a number is not finite")
             return tree
         if "array" in tree:
             return self._array(tree["array"], tuple(tree["shape"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def fit(
         from nirc.files.bundle import refuse_unusable, save_bytes, save_json
         from nirc.finetuning.measured import Request, as_text, fit_and_measure, nir_of
 
-        _refuse(out, model, data, test, options, output)
+        _refuse([out, json_file], [model, data, test], options, output)
         if bundle is not None:
             refuse_unusable(bundle, force=force, log=output.log)
         asked = asked_options(options)
@@ -118,21 +119,30 @@ def fit(
 
 
 def _refuse(
-    out: Path,
-    model: Path,
-    data: Path,
-    test: Path | None,
+    places: Sequence[Path | None],
+    inputs: Sequence[Path | None],
     options: dict[str, Any],
     output: Output,
 ) -> None:
-    """Refuse an output that would replace an input, and options that make no sense here."""
-    for given in (model, data, test):
-        if given is not None and out.exists() and given.exists() and out.samefile(given):
+    """Refuse outputs that would replace an input or one another, and options without a sense."""
+    from nirc.files.running import replaced_by
+
+    named = [place for place in places if place is not None]
+    for place in named:
+        if lost := replaced_by(place, [each for each in inputs if each is not None]):
             output.refuse(
-                "the fitted network would replace an input",
-                found=f"--out {out}",
+                f"`{printable_path(place)}` would replace {lost}",
+                found=str(place),
                 help="name another file",
             )
+        if place.is_dir():
+            output.refuse(
+                "a folder is in the place of a file", found=str(place), help="name a file"
+            )
+    if len({place.absolute() for place in named}) < len(named):
+        output.refuse(
+            "two outputs have one name", found=str(named[0]), help="name one file for each"
+        )
     if options["calibrate"] is not None:
         output.refuse(
             "--calibrate does not go with fit: it calibrates on --data",

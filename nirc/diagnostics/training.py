@@ -123,7 +123,7 @@ class TrainedIntegersUsed(Finding):
     """
     example = "`nirc fitted.nir --target xylo`, where fitted.nir was trained for xylo."
     what_to_do = """
-    Nothing. Give `--calibrate` or `--weight-bits` to round the network itself.
+    Nothing. Give `--calibrate`, or fewer `--weight-bits`, to round the network itself.
     """
     sources = "`nirc/chip/trained.py`."
 
@@ -142,7 +142,8 @@ class TrainedIntegersUnused(Finding):
     meaning = """
     The file carries integers for a chip, beside its network. They are for another chip, or they do
     not belong to this network as it is read now: it was changed, or other options or another
-    version of nirc read it otherwise, or the note is damaged. nirc rounds the network itself.
+    version of nirc read it otherwise, or the note is damaged. Or `--calibrate` or fewer
+    `--weight-bits` ask for another rounding. nirc rounds the network itself.
     """
     example = """
     A file trained for xylo with `dt=1e-4` is compiled with `--dt 1e-3`.

@@ -35,12 +35,15 @@ from nirc.finetuning.twin import Twin
 from nirc.ir.arrays import Float, Int
 from nirc.ir.program import Program
 from nirc.semantics.raster import Progress
+from nirc.semantics.run import run
 from nirc.semantics.threads import with_one_thread
 
 MOST_VALUES = 4e8  # spikes of all populations in all lessons and steps
 PREPARED = 4  # percent done after the lessons are made
 LEARNT = 98
 CALIBRATED = "calibrated"
+FEW = 8  # given samples of the guard
+EVIDENT = 2.0  # standard errors by which mistakes get fewer, where the guard has few samples
 NOISE = 1.0  # standard errors that a difference may have by chance
 
 
@@ -105,6 +108,8 @@ def _guarded(
         reason = "no candidate answered the samples held aside better"
     elif not better(after, before, guard.given, guard.clear):
         reason = "the best candidate was no better on samples that it had not seen"
+    elif guard.given < FEW and not _evident(task, best.program, before.wrong - after.wrong):
+        reason = "too few given samples are left to judge by, and the gain is not evident on all"
     else:
         try:
             return recompiled(start, best.program), (before, after)
@@ -112,6 +117,18 @@ def _guarded(
             reason = f"the fitted network does not fit: {refused.diagnostics[0].message}"
     log.add(NothingGained(reason=reason, samples=guard.given))
     return start, (before, after)
+
+
+def _evident(task: Task, program: Program, won: Float) -> bool:
+    """Return True if a program makes fewer mistakes by more than chance.
+
+    That is ``won`` of the guard, or on all given samples, the learnt ones too. Inputs that are made
+    from one or two samples say little of others, so a smaller distance is not enough.
+    """
+    model, start = task.compiled.legal, task.compiled.integer
+    given = Exam(task.inputs, run(model, task.inputs).outputs, len(task.inputs))
+    of_given = examined(start, given).wrong - examined(program, given).wrong
+    return any(float(each.sum()) > EVIDENT * _noise(each) for each in (won, of_given))
 
 
 def better(after: Grade, before: Grade, given: int, clear: int = 0) -> bool:
@@ -124,13 +141,15 @@ def better(after: Grade, before: Grade, given: int, clear: int = 0) -> bool:
     nearer = before.distance - after.distance
     error = float(nearer.std()) / math.sqrt(max(1, nearer.size))
     parts = (won, won[len(won) - clear :])
-    kept = float(won[:given].sum()) >= 0 and all(float(p.sum()) >= -_noise(p) for p in parts)
-    return kept and (float(nearer.mean()) > NOISE * error or float(won.sum()) > _noise(won))
+    kept = float(won[:given].sum()) >= 0 and all(
+        float(p.sum()) >= -NOISE * _noise(p) for p in parts
+    )
+    return kept and (float(nearer.mean()) > NOISE * error or float(won.sum()) > NOISE * _noise(won))
 
 
 def _noise(won: Float) -> float:
     """Return the standard error of a sum of wins and losses that are equally likely."""
-    return NOISE * math.sqrt(float(np.abs(won).sum()))
+    return math.sqrt(float(np.abs(won).sum()))
 
 
 def _share(model: Program, steps: int) -> float:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nirc.api import array_of
 from nirc.chip.training import Place, Trainables, Training
 from nirc.diagnostics.training import OtherPrecision, ParameterNotFinite, SumsBeyondFloat64
 from nirc.diagnostics.usage import RasterDoesNotFit, WrongType
@@ -84,11 +85,12 @@ class ProgramModule(torch.nn.Module):  # type: ignore[misc]  # torch is not look
         populations = tuple(self._program.nodes(Population))
 
         def compute(given: Sequence[Tensor]) -> Sequence[Tensor]:
-            output, signals = network.run(x, numbers.with_tensors(given), states, seen)
+            inner, *held = given
+            output, signals = network.run(inner, numbers.with_tensors(held), states, seen)
             return output, *(signals[name].transpose(0, 1) for name in populations)
 
         try:
-            output, *signals = whole(compute, numbers.tensors)
+            output, *signals = whole(compute, [x, *numbers.tensors])
         except BeyondFloat64Error as error:
             most = error.most
             raise SumsBeyondFloat64(population=error.population, most=most).refusal() from None
@@ -177,12 +179,12 @@ class ProgramModule(torch.nn.Module):  # type: ignore[misc]  # torch is not look
     def _inputs(self, inputs: Any, device: torch.device) -> Tensor:
         channels = sum(source.n for source in self._program.nodes(Source).values())
         if not isinstance(inputs, torch.Tensor):
-            array = np.asarray(inputs)
-            if array.dtype.kind not in "biuf":
-                limit = "an array or a tensor of numbers"
+            array = array_of(inputs, "inputs")
+            if array.dtype.kind == "c":
+                limit = "an array or a tensor of real numbers"
                 raise WrongType(argument="inputs", value=inputs, limit=limit).refusal()
             inputs = torch.from_numpy(np.array(array, np.float64))
-        x = inputs.detach().to(device, torch.float64) if not inputs.is_complex() else inputs
+        x = inputs.to(device, torch.float64) if not inputs.is_complex() else inputs
         if x.ndim < 3 or int(np.prod(x.shape[2:])) != channels or inputs.is_complex():
             raise RasterDoesNotFit(
                 where="inputs",

@@ -48,6 +48,7 @@ def last_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     order = count()
     monkeypatch.setattr(learning.Grade, "score", property(lambda _: -next(order)))
     monkeypatch.setattr(fitting, "better", lambda *_: True)
+    monkeypatch.setattr(fitting, "FEW", 0)
 
 
 def network(chip: str) -> nir.NIRGraph:
@@ -198,6 +199,18 @@ def test_a_wrong_argument_of_the_library_is_named() -> None:
         nirc.fit(network("xylo"), "xylo", samples(), epochs="2")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="labels"):
         nirc.fit(network("xylo"), "xylo", samples(), labels=3)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("few_lessons", "last_is_kept")
+def test_a_gain_that_few_samples_do_not_show_is_no_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two given samples are left to judge by, and the last candidate of a fast course is worse."""
+    monkeypatch.setattr(fitting, "FEW", 3)
+    log = Log()
+    done = fitted("xylo", log)
+    assert done.tree["fit"]["samples"]["guard"]["given"] == 2
+    assert done.tree["fit"]["kept"] == "calibrated"
+    (warning,) = [d for d in log.diagnostics if d.code == "P329"]
+    assert "not evident" in warning.message
 
 
 def grade(distance: list[float], wrong: list[float]) -> Grade:

@@ -78,7 +78,17 @@ def test_other_options_do_not_take_integers_of_another_network(tmp_path: Path) -
     again = compile_again(tmp_path / "trained.nir", "xylo", reset="subtract")
     assert "U644" in codes(again)
     asked_anew = compile_again(tmp_path / "trained.nir", "xylo", weight_bits=4)
-    assert not {"U643", "U644"} & codes(asked_anew)
+    assert "U644" in codes(asked_anew)  # eight bits do not lie on the grid of four
+    inputs = counts(np.random.default_rng(4), "loop", samples=6)
+    calibrated = compile_again(tmp_path / "trained.nir", "xylo", calibrate=inputs)
+    assert "U644" in codes(calibrated)
+
+
+def test_integers_of_four_bits_are_taken_where_four_bits_are_asked_for(tmp_path: Path) -> None:
+    module = trained("xylo", "loop", tmp_path / "trained.nir", weight_bits=4)
+    again = compile_again(tmp_path / "trained.nir", "xylo", weight_bits=4)
+    assert "U643" in codes(again)
+    assert again.files["config.json"] == compiled(module).files["config.json"]
 
 
 def test_a_changed_network_does_not_take_its_old_integers(tmp_path: Path) -> None:
@@ -147,6 +157,15 @@ def neurons(tree: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def wide(projection: dict[str, Any]) -> None:
+    """Put operators without numbers, of 2^20 neurons, before those of a projection."""
+    fields = {"n_in": 1 << 20, "n_out": 1 << 20}
+    fields |= {k: {"array": "i8", "shape": [0]} for k in ("target", "source")}
+    fields |= {"value": {"array": "f8", "shape": [0]}}
+    one = {"class": "Sparse", "fields": fields}
+    projection["ops"]["tuple"] = [one] * 3 + projection["ops"]["tuple"]
+
+
 FORGERIES: dict[str, Callable[[dict[str, Any]], object]] = {
     "nothing else": lambda tree: None,
     "no nodes": lambda tree: tree.update(order=[]),
@@ -161,6 +180,11 @@ FORGERIES: dict[str, Callable[[dict[str, Any]], object]] = {
     "a number too large": lambda tree: neurons(tree)["fields"].update(max_spikes=1 << 70),
     "a field too many": lambda tree: neurons(tree)["fields"].update(more=1),
     "relays only": lambda tree: tree["populations"][0][1]["fields"]["role"].update(role="relay"),
+    "no chip": lambda tree: tree.pop("target"),
+    "a delay that is no number": lambda tree: tree["edges"][0][2]["fields"].update(
+        delay_s=float("nan")
+    ),
+    "empty operators of great size": lambda tree: wide(tree["edges"][0][2]["fields"]),
     "a fraction for a whole": lambda tree: neurons(tree)["fields"].update(shift_in=0.5),
 }
 

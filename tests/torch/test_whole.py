@@ -45,3 +45,15 @@ def test_without_slopes_nothing_is_kept() -> None:
     with torch.no_grad():
         (result,) = whole(lambda given: [given[0] * 2], [torch.ones(2, requires_grad=True)])
     assert not result.requires_grad and result.grad_fn is None
+
+
+def test_an_encoder_in_front_of_the_chip_learns() -> None:
+    import numpy as np
+
+    from tests.torch.networks import KINDS, counts, made
+
+    module = made(KINDS["loop"](np.random.default_rng(1)), "xylo", allow_silent=True)
+    inputs = torch.from_numpy(np.array(counts(np.random.default_rng(3), "loop"), np.float64))
+    inputs.requires_grad_()
+    module(inputs).sum().backward()
+    assert inputs.grad is not None and float(inputs.grad.abs().sum()) > 0
