@@ -158,12 +158,14 @@ def neurons(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def wide(projection: dict[str, Any]) -> None:
-    """Put operators without numbers, of 2^20 neurons, before those of a projection."""
-    fields = {"n_in": 1 << 20, "n_out": 1 << 20}
-    fields |= {k: {"array": "i8", "shape": [0]} for k in ("target", "source")}
-    fields |= {"value": {"array": "f8", "shape": [0]}}
-    one = {"class": "Sparse", "fields": fields}
-    projection["ops"]["tuple"] = [one] * 3 + projection["ops"]["tuple"]
+    """Put operators without numbers before those of a projection: to 2^20 neurons and back."""
+    lists = {k: {"array": "i8", "shape": [0]} for k in ("target", "source")}
+    lists |= {"value": {"array": "f8", "shape": [0]}}
+    ops = projection["ops"]["tuple"]
+    n = ops[0]["fields"]["n_in"]
+    for n_in, n_out in ((1 << 20, n), (n, 1 << 20)):
+        sizes = {"n_in": n_in, "n_out": n_out}
+        ops.insert(0, {"class": "Sparse", "fields": {**lists, **sizes}})
 
 
 FORGERIES: dict[str, Callable[[dict[str, Any]], object]] = {
@@ -184,7 +186,9 @@ FORGERIES: dict[str, Callable[[dict[str, Any]], object]] = {
     "a delay that is no number": lambda tree: tree["edges"][0][2]["fields"].update(
         delay_s=float("nan")
     ),
-    "empty operators of great size": lambda tree: wide(tree["edges"][0][2]["fields"]),
+    "empty operators of great size": lambda tree: wide(
+        next(each[2]["fields"] for each in tree["edges"] if each[2]["fields"]["ops"]["tuple"])
+    ),
     "a fraction for a whole": lambda tree: neurons(tree)["fields"].update(shift_in=0.5),
 }
 
