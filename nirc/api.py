@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nirc.carried import carried_integers, numbers_of_a_file
 from nirc.certificate.certificate import certified
 from nirc.certificate.checking import check_compiled
-from nirc.chip import registry, trained
+from nirc.chip import registry
 from nirc.chip.backend import Backend, Mapped
 from nirc.chip.fitting import first_fit
 from nirc.chip.running import Samples, calibration_raster, run_bundle
@@ -26,15 +27,12 @@ from nirc.chip.target import Target
 from nirc.diagnostics.errors import Diagnostic, InputError, warn
 from nirc.diagnostics.escape import in_line
 from nirc.diagnostics.log import Log
-from nirc.diagnostics.training import TrainedIntegersUnused, TrainedIntegersUsed
 from nirc.diagnostics.usage import UnusableBundle, WrongType
 from nirc.files import bundle
-from nirc.files.bounds import printable
 from nirc.files.data import Data
 from nirc.files.foreign import digest_of_file
 from nirc.files.manifest import SCHEMA, sha256
 from nirc.frontend.load import load_layers
-from nirc.frontend.raw import RawGraph
 from nirc.ir.populations import Sink, Source
 from nirc.ir.program import Program
 from nirc.ir.text import digest
@@ -154,7 +152,7 @@ class Bundle:
         Warnings are Python warnings, unless a ``log`` takes them.
         """
         kept = log or Log()
-        names = (record,) if isinstance(record, str) else record
+        names = (record,) if isinstance(record, str | bytes) else record
         if isinstance(names, Collection) and "all" in names:
             names = bundle.in_order(self.manifest)
         result = run_bundle(
@@ -215,51 +213,32 @@ def compile_model(
         raster = calibration_raster(calibration, channels, log)
         quantise = backend.calibrate(Calibration(raster, stages.discrete, options.seed, progress))
     legal = run_passes(stages.discrete, backend.legalise(), log, observe)
-    integer = _trained(raw, legal, backend, calibration, log)
+    integer = carried_integers(raw, legal, backend, calibration, log)
+    of_file = integer is not None
     if integer is None:
         integer = run_passes(legal, quantise, log, observe)
-    report_silent_outputs(
-        stages.reference,
-        legal,
-        integer,
-        most_input=backend.most_input_spikes,
-        allowed=options.allow_silent,
-        calibrated=calibration is not None,
-        log=log,
-    )
-    log.raise_if_errors()
-    mapped = first_fit(backend, candidates, integer, legal, options.search, log)
-    pipeline.ended(observe, "fit")
-    report = None if raster is None else choices_of(quantise, raster)
-    if report is not None and isinstance(calibration, Data) and calibration.framing:
-        report["framing"] = calibration.framing
-    notes: dict[str, Any] = {} if report is None else {"calibration": report}
-    notes["input_sha256"] = _model_digest(model)
-    result = _Result(backend, stages, legal, integer, mapped, options, tuple(candidates))
-    chip_files = _bundle(result, log, notes, raster)
-    pipeline.ended(observe, "emit")
+    with numbers_of_a_file(of_file):
+        report_silent_outputs(
+            stages.reference,
+            legal,
+            integer,
+            most_input=backend.most_input_spikes,
+            allowed=options.allow_silent,
+            calibrated=calibration is not None,
+            log=log,
+        )
+        log.raise_if_errors()
+        mapped = first_fit(backend, candidates, integer, legal, options.search, log)
+        pipeline.ended(observe, "fit")
+        report = None if raster is None else choices_of(quantise, raster)
+        if report is not None and isinstance(calibration, Data) and calibration.framing:
+            report["framing"] = calibration.framing
+        notes: dict[str, Any] = {} if report is None else {"calibration": report}
+        notes["input_sha256"] = _model_digest(model)
+        result = _Result(backend, stages, legal, integer, mapped, options, tuple(candidates))
+        chip_files = _bundle(result, log, notes, raster)
+        pipeline.ended(observe, "emit")
     return Compiled(**vars(result), bundle=chip_files)
-
-
-def _trained(
-    raw: RawGraph, legal: Program, backend: Backend, calibration: Samples | None, log: Log
-) -> Program | None:
-    """Return the integers that the file carries for this chip, None without (U643, U644)."""
-    training = backend.training()
-    if not raw.integers or training is None:
-        return None
-    try:
-        target = trained.target_of(raw.integers)
-        if target != backend.name:
-            raise trained.UnusableNoteError(f"they are for {printable(target)}")
-        if calibration is not None:
-            raise trained.UnusableNoteError("a calibration rounds the network itself")
-        integer = trained.unpacked(raw.integers, legal, training)
-    except trained.UnusableNoteError as error:
-        log.add(TrainedIntegersUnused(reason=str(error)))
-        return None
-    log.add(TrainedIntegersUsed(target=target))
-    return integer
 
 
 @with_one_thread

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nirc.diagnostics.errors import UsageError
+from nirc.diagnostics.errors import InputError, UsageError
 from nirc.diagnostics.finding import Finding, Words
 
 
@@ -159,6 +159,30 @@ class TrainedIntegersUnused(Finding):
         help_ = "compile with the options of the training"
         message = f"the integers that the file carries are not used: {self.reason}"
         return Words(message, help=help_)
+
+
+class TrainedIntegersDamaged(Finding):
+    code = "U645"
+    title = "integers that the file carries make no network for the chip"
+    raises = InputError
+    meaning = """
+    The file carries integers for the chip, beside its network. Each is in its range, but together
+    they are nothing that training on this chip's grid leaves. The file was damaged or altered.
+    """
+    example = """
+    A file whose note was edited, with a new digest: a layer has lost its synapses to the output.
+    """
+    what_to_do = """
+    Get the file again from where it was trained. `--calibrate FILE` rounds the network itself and
+    leaves the integers.
+    """
+    sources = "`nirc/chip/trained.py`, `nirc/api.py`."
+
+    def words(self) -> Words:
+        return Words(
+            "the integers that the file carries make no network for the chip",
+            help="get the file again; --calibrate rounds the network itself",
+        )
 
 
 class NothingGained(Finding):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from nirc.api import Compiled, compile_model
+from nirc.api import Compiled, compile_model, emulated
 from nirc.chip.running import calibration_raster, flat_raster
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.usage import OptionMakesNoSense, WrongType
@@ -112,14 +114,22 @@ def _tree(
     test = request.test
     raster = flat_raster(test.inputs, channels, log, test.file, "inputs")
     expected = _outputs(start.stages.reference, raster)
-    check_labels(test.labels, expected.shape[2], log, test.file)
+    labels = test.labels
+    check_labels(labels, expected.shape[2], log, test.file)
     programs = {"before": start.integer, "after": fitted.compiled.integer}
     outputs = {name: _outputs(program, raster) for name, program in programs.items()}
     outputs["float"] = expected
-    rows = {name: score(name, each, expected, test.labels) for name, each in outputs.items()}
-    for row in rows.values():
+    rows = {name: score(name, each, expected, labels) for name, each in outputs.items()}
+    modes = {
+        mode: {
+            name: score(name, emulated(each, each.integer, raster, mode).outputs, expected, labels)
+            for name, each in (("before", start), ("after", fitted.compiled))
+        }
+        for mode in start.backend.modes[1:]
+    }
+    for row in chain(rows.values(), *(each.values() for each in modes.values())):
         del row["name"]
-    return {"samples": len(raster), **rows, **tree}
+    return {"samples": len(raster), **rows, "modes": modes, **tree}
 
 
 def _outputs(program: Program, raster: Int) -> Float:
@@ -139,14 +149,21 @@ def as_text(tree: dict[str, Any]) -> str:
         lines.append("nothing gained: the calibrated chip is kept")
     else:
         lines.append(
-            f"kept {fit_['kept']} after {fit_['rounds']} rounds: on unseen samples agreement "
+            f"kept {fit_['kept']} after {fit_['rounds']} rounds: on {used['guard']['given']} given "
+            f"and {used['guard']['made']} made samples that it had not seen, agreement "
             f"{guard['before']['agreement']:.3f} -> {guard['after']['agreement']:.3f}, distance "
             f"{guard['before']['distance']:.3f} -> {guard['after']['distance']:.3f}"
         )
     if "after" in tree:
         lines.append(f"on {tree['samples']} test samples{'':9}accuracy  agreement")
         for name, words in (("before", "calibrated"), ("after", "fitted"), ("float", "float")):
-            row = tree[name]
-            share = "-" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
-            lines.append(f"  {words:<26}{share:>10}{row['agreement']:>11.4f}")
+            lines.append(_line(words, tree[name]))
+        for mode, rows in tree["modes"].items():
+            lines.append(_line(f"calibrated, mode {mode}", rows["before"]))
+            lines.append(_line(f"fitted, mode {mode}", rows["after"]))
     return "\n".join(lines) + "\n"
+
+
+def _line(words: str, row: Mapping[str, Any]) -> str:
+    share = "-" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
+    return f"  {words:<26}{share:>10}{row['agreement']:>11.4f}"

@@ -205,6 +205,20 @@ def test_forged_integers_are_not_used(
     assert used in codes(compile_again(path, "xylo"))
 
 
+def without_outputs(tree: dict[str, Any]) -> None:
+    """Leave out the edges into the output."""
+    names = {name for name, _ in tree["populations"]}
+    tree["edges"] = [each for each in tree["edges"] if each[1] in names]
+
+
+def test_integers_that_make_no_network_are_refused(tmp_path: Path) -> None:
+    trained("speck", "convolved", tmp_path / "trained.nir")
+    with_note(tmp_path / "trained.nir", lambda note: forged(note, without_outputs, None))
+    with pytest.raises(nirc.NircError) as refusal:
+        compile_again(tmp_path / "trained.nir", "speck")
+    assert [d.code for d in refusal.value.diagnostics if d.severity == "error"] == ["U645"]
+
+
 def test_the_reference_is_a_network_of_its_own(tmp_path: Path) -> None:
     import nirc.torch
 

@@ -118,7 +118,7 @@ def test_the_laws_catch_a_default_that_changes_the_files(
         monkeypatch.setattr(
             type(backend),
             "with_options",
-            lambda self, chosen, log: type(self)("dvs") if chosen else self,
+            lambda self, chosen, log: type(self)(input="dvs") if chosen else self,
         )
         with pytest.raises(AssertionError, match="files differ"):
             next(law for law in LAWS if law.__name__ == "has_defaults")(backend)

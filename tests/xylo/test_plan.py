@@ -151,7 +151,7 @@ def plan_of(neurons: list[Neuron]) -> Plan:
         bias = Bias(each("biases", receptor))
         projection = Projection((op,), biases=(bias,), synapse=receptor)
         into.append(Connection(source, "a", projection, op, from_input=receptor == 0))
-    return Plan("a", Population((len(neurons),), d, ("nodes/a",)), output=False, into=into)
+    return Plan("a", Population((len(neurons),), d, ("nodes/a",)), output=False, into=into, bits=8)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.bound)
