@@ -5,24 +5,28 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 
 from nirc.api import Compiled, Options, Stages, compile_model, lower
 from nirc.chip.running import Samples
 from nirc.chip.trained import packed
 from nirc.diagnostics.log import Log
-from nirc.diagnostics.outcome import LoadWithArgument
+from nirc.diagnostics.outcome import LeftOutOfExport, LoadWithArgument
 from nirc.diagnostics.usage import OptionMakesNoSense
 from nirc.exporting.importable import to_importable
 from nirc.frontend.raw import FROM_KEY, INTEGERS_KEY
 from nirc.ir.arrays import Shape
 from nirc.ir.populations import Discrete, Population
 from nirc.ir.program import Program
+from nirc.ir.rules import Reset, plain
 from nirc.nirfile.graph import Graph, nir_bytes, stepped, to_graph
 from nirc.passes.pipeline import run_passes
 from nirc.writers.reading import LETTER_NAME, parse_for
-from nirc.writers.writer import Reading, Writer
+from nirc.writers.writer import Writer
 
+_RESETS: tuple[Reset, ...] = ("set", "subtract")
+_LETTERS = [plain(reset, synapse=filtered) for reset, filtered in product(_RESETS, (False, True))]
 STAGES = ("float", "discrete", "legal", "integer")
 
 
@@ -91,7 +95,7 @@ def exported(
 def float_stage(stages: Stages, log: Log, notes: Mapping[str, bytes] | None = None) -> bytes:
     """Return the model with physical parameters as NIR. ``notes``: for the metadata of the file."""
     graph = to_graph(stages.continuous, log)
-    return nir_bytes(graph, {**_as_read(stages.reading, graph), **(notes or {})})
+    return nir_bytes(graph, {**_as_read(stages, graph, log), **(notes or {})})
 
 
 def with_integers(compiled: Compiled, integer: Program, log: Log) -> bytes:
@@ -133,15 +137,21 @@ def for_simulator(simulator: str, program: Program, log: Log) -> Exported:
     )
 
 
-def _as_read(reading: Reading, graph: Graph) -> dict[str, str]:
+def _as_read(stages: Stages, graph: Graph, log: Log) -> dict[str, str]:
     """Return the note that physical parameters are read as the model was.
 
-    There is none if that reader would order the values of a map again.
+    It is NIR's letter, with the model's reset, if that reader would order the values of a map
+    again. Steps that the letter does not have are reported (P315).
     """
-    mends = reading.writer.rewire is not Writer.rewire
+    mends = stages.reading.writer.rewire is not Writer.rewire
     if mends and any(fields["type"] == "Flatten" for fields in graph.nodes.values()):
-        return {}
-    return {FROM_KEY: reading.text}
+        title = stages.reading.writer.title
+        for name, population in stages.discrete.nodes(Population).items():
+            d = stepped(population.dynamics)
+            if isinstance(d, Discrete) and d.fires and d.rule not in _LETTERS:
+                log.add(LeftOutOfExport(what=f"how {title} steps `{name}`"))
+        return {FROM_KEY: _letter_for(stages.discrete)}
+    return {FROM_KEY: stages.reading.text}
 
 
 def _letter_for(program: Program) -> str:

@@ -63,6 +63,26 @@ def test_physical_parameters_are_read_by_the_writer_of_the_model(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    ("writer", "reading", "left_out"),
+    [
+        ("snntorch,reset=zero,reset_delay=no", "nir", 0),
+        ("snntorch,reset_delay=no", "nir,reset=subtract", 3),  # subtracts twice in a step
+    ],
+)
+def test_a_reader_that_orders_maps_is_not_named_and_its_other_steps_are_reported(
+    writer: str, reading: str, left_out: int, tmp_path: Path
+) -> None:
+    model = DATA / "zoo/digits_if_cnn.nir"
+    asked = {"writer": writer, "dt_s": 1e-4}
+    path, log = written(model, "float", tmp_path / "x.nir", **asked)
+    assert lower(path, Options(dt_s=1e-4), log=Log()).reading.text == reading
+    assert [d.code for d in log.diagnostics].count("P315") == left_out
+    inputs = np.load(model.with_suffix(".npz"))["inputs"][:20].reshape(20, 12, -1)
+    equal = (spikes(path, inputs, dt_s=1e-4) == spikes(model, inputs, **asked)).all()
+    assert equal == (left_out == 0)
+
+
+@pytest.mark.parametrize(
     ("name", "target", "least"),
     [
         ("japanesevowels_rsnn", "xylo", 0.9),
