@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Protocol, assert_never
 
 import numpy as np
 
@@ -181,6 +181,34 @@ def _pool_to_input(op: Pool, delta: Float) -> Float:
     return _unpadded(op, room)
 
 
+class Carried(Protocol):
+    """Slopes that a neuron's membrane and currents carry to earlier steps."""
+
+    d: Discrete
+    v: Float | float
+    i: Float | float
+    i_2: Float | float
+
+
+def by_inputs(carried: Carried, into: Float) -> tuple[Float, Float]:
+    """Return the slopes by the input of both receptors, from those by the membrane's sum.
+
+    ``carried`` keeps what goes on to the step before.
+    """
+    d = carried.d
+    carried.v = into * d.decay_mem
+    first = second = into * d.gain_mem
+    if d.decay_syn is not None and d.gain_syn is not None:
+        total = carried.i + first
+        carried.i = total * d.decay_syn
+        first = total * d.gain_syn
+    if d.decay_syn_2 is not None and d.gain_syn_2 is not None:
+        total = carried.i_2 + second
+        carried.i_2 = total * d.decay_syn_2
+        second = total * d.gain_syn_2
+    return first, second
+
+
 class BackwardNeurons:
     """A population from the last step to the first. A delayed reset counts as immediate.
 
@@ -231,14 +259,5 @@ class BackwardNeurons:
             far = np.maximum(-away, 0.0) if self.several else np.abs(away)
             kept = self.v * (away <= 0) if self.sets else self.v
             into = kept + slope / (d.threshold * (1.0 + SHARP * far) ** 2)
-        self.v = into * d.decay_mem
-        first = second = into * d.gain_mem
-        if d.decay_syn is not None and d.gain_syn is not None:
-            total = self.i + first
-            self.i = total * d.decay_syn
-            first = total * d.gain_syn
-        if d.decay_syn_2 is not None and d.gain_syn_2 is not None:
-            total = self.i_2 + second
-            self.i_2 = total * d.decay_syn_2
-            second = total * d.gain_syn_2
+        first, second = by_inputs(self, into)
         return first, second, into

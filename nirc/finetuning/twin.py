@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.calibration.buffers import Buffers
-from nirc.calibration.gradients import SHARP, Operator
+from nirc.calibration.gradients import SHARP, Operator, by_inputs
 from nirc.calibration.unrolled import advanced, components, delayed
 from nirc.chip.training import Place, Training
 from nirc.finetuning.numbers import Number
@@ -198,20 +198,10 @@ class _State:
     i_2: Float | float = 0.0
 
     def step(self, t: int, slope: Float) -> None:
-        d = self.d
         carried = self.v if self.kept is None else self.v * self.kept[:, t]
         into = carried + slope * self.spike[:, t]
         self.into[:, t] = into
-        self.v = into * d.decay_mem
-        first = second = into * d.gain_mem
-        if d.decay_syn is not None and d.gain_syn is not None:
-            total = self.i + first
-            self.i = total * d.decay_syn
-            first = total * d.gain_syn
-        if d.decay_syn_2 is not None and d.gain_syn_2 is not None:
-            total = self.i_2 + second
-            self.i_2 = total * d.decay_syn_2
-            second = total * d.gain_syn_2
+        first, second = by_inputs(self, into)
         self.first[:, t] = first
         if self.second is not None:
             self.second[:, t] = second

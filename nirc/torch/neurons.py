@@ -11,8 +11,7 @@ several times a step grow with every step (JapaneseVowels on Xylo: a norm of 1.7
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,20 +103,6 @@ def _spikes(step: Compare, v: Tensor, threshold: Tensor) -> Tensor:
     above = torch.where(threshold > 0, threshold, torch.inf)
     count = (v / above).floor_().clamp_(1.0, torch.inf if most is None else float(most))
     return torch.where(fired > 0, count, 0.0)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Use one thread of torch: the arrays of a step are small, and threads would wait."""
-    before = torch.get_num_threads()
-    if before == 1:
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)
@@ -286,17 +271,16 @@ class _Steps(torch.autograd.Function):  # type: ignore[misc]  # torch is not loo
                 slopes.at[name] = end
         by_first = torch.zeros_like(first)
         by_second = None if second is None else torch.zeros_like(second)
-        with one_thread():
-            for t in reversed(range(len(ctx.kept))):
-                if slope is not None:
-                    slopes.add(OUT, slope[t])
-                back = zip(reversed(computation.steps), reversed(ctx.kept[t]), strict=True)
-                for step, kept in back:
-                    slopes.backward(step, kept)
-                for name, into in ((X, by_first), (X_2, by_second)):
-                    arrived = slopes.at.pop(name, None)
-                    if arrived is not None and into is not None:
-                        into[t] = arrived
+        for t in reversed(range(len(ctx.kept))):
+            if slope is not None:
+                slopes.add(OUT, slope[t])
+            back = zip(reversed(computation.steps), reversed(ctx.kept[t]), strict=True)
+            for step, kept in back:
+                slopes.backward(step, kept)
+            for name, into in ((X, by_first), (X_2, by_second)):
+                arrived = slopes.at.pop(name, None)
+                if arrived is not None and into is not None:
+                    into[t] = arrived
         states = [slopes.at.get(name) for name in computation.states]
         sums = [slopes.sums.get(name) for name in computation.parameters]
         return (None, by_first, by_second, None, *states, *sums)

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nirc.torch.neurons import one_thread
-
 Compute = Callable[[Sequence[Tensor]], Sequence[Tensor]]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Use one thread of torch: the arrays of a step are small, and threads would wait."""
+    before = torch.get_num_threads()
+    if before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def whole(compute: Compute, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
