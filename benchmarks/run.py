@@ -1,21 +1,24 @@
 """All figures of docs/performance.md: runs the benchmarks that it names, and writes the page.
 
-    python benchmarks/run.py [PART ...] [--only TEXT] [--write-only]
+    python benchmarks/run.py [PART ...] [--only TEXT] [--loaded] [--write-only]
 
 Parts: see ``PARTS``. Without a part all run, which takes about 20 CPU minutes. ``--only``: commands
-of the parts with TEXT in their arguments. Rows of commands that do not run stay as they are in
-performance.json. Times are CPU seconds of one thread. A rival runs in the same process or right
-after ours, so that a ratio depends little on the machine's load.
+of the parts with TEXT in their arguments. ``--loaded``: two processes that only count run on each
+core meanwhile. The figures of an idle and of a loaded machine stand side by side. Rows of commands
+that do not run stay as they are in performance.json. Times are CPU seconds of one thread. A rival
+runs in the same process or right after ours, so that a ratio depends little on the load.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
@@ -31,7 +34,10 @@ STORE = HERE / "performance.json"
 PAGE = ROOT / "docs/performance.md"
 PICTURE = ROOT / "docs/pictures/scale.svg"
 MOST_STAGES = 6  # in the plot: the longest
-BUSY = 1.5  # processes that wait for each processor, over five minutes
+MOST_NAMED = 3  # below the plot
+BUSY = 1.5  # processes for each core, over a minute: more is a loaded machine
+IDLE, LOADED = "idle", "loaded"
+SPINNING = 2  # processes for each core, of ``--loaded``
 PACKAGES = (
     "numpy",
     "scipy",
@@ -57,9 +63,9 @@ class Part:
 
 
 # Cases of scale.py with a goal, and networks of profile_stages.py.
-SCALED = ("dense-10000", "dense-4000", "convolution-1M", "recurrent-8000", "chain-4000")
+SCALED: tuple[str, ...] = ("dense-10000", "dense-4000", "convolution-1M", "recurrent-8000", "chain-4000")
 SCALED += ("all-to-all-1000", "chain-2100")
-PROFILED = ("dense 250", "dense 1000", "dense 4000")
+PROFILED: tuple[str, ...] = ("dense 250", "dense 1000", "dense 4000")
 PROFILED += ("convolution 16", "convolution 32", "convolution 64", "convolution 128")
 PARTS = {
     "regroup": Part(
@@ -87,7 +93,10 @@ PARTS = {
 
 @dataclass
 class Store:
-    """Rows of all parts, and the state in which each was measured, in performance.json."""
+    """Rows of all parts, in performance.json: by part, command, and load of the machine.
+
+    Each entry also says the processor and the versions.
+    """
 
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -99,12 +108,20 @@ class Store:
         text = json.dumps({k: self.parts[k] for k in PARTS if k in self.parts}, indent=1)
         STORE.write_text(text + "\n", encoding="utf-8")
 
-    def rows(self, part: str) -> list[Row]:
+    def rows(self, part: str, load: str) -> list[Row]:
         """Return the rows of all commands that have run, in the order of the part."""
-        known = self.parts.get(part, {})
-        commands = [" ".join(arguments) for arguments in PARTS[part].commands]
-        kept = [known[command]["rows"] for command in commands if command in known]
+        kept = [known[load]["rows"] for known in self.of(part) if load in known]
         return [Row(**row) for row in chain.from_iterable(kept)]
+
+    def best(self, part: str) -> list[Row]:
+        """Return the rows as ``rows``, of the idle machine where there are any."""
+        kept = [known[min(known)]["rows"] for known in self.of(part) if known]
+        return [Row(**row) for row in chain.from_iterable(kept)]
+
+    def of(self, part: str) -> list[dict[str, Any]]:
+        """Return what is known of each command of a part, by load."""
+        known = self.parts.get(part, {})
+        return [known.get(" ".join(arguments), {}) for arguments in PARTS[part].commands]
 
 
 def state() -> str:
@@ -112,7 +129,6 @@ def state() -> str:
     found = {"python": platform.python_version(), "machine": platform.machine()}
     cores = os.cpu_count() or 1
     found["cores"] = str(cores)
-    found["load"] = "others ran, too" if os.getloadavg()[1] > BUSY * cores else "idle but for this"
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         models = {line.partition(":")[2].strip() for line in lines if line.startswith("model name")}
@@ -125,6 +141,24 @@ def state() -> str:
         except PackageNotFoundError:
             continue
     return ", ".join(f"{name} {value}" for name, value in found.items())
+
+
+def load(asked: bool) -> str:
+    """Return how busy the machine was over the last minute. ``asked``: by ``--loaded``."""
+    return LOADED if asked or os.getloadavg()[0] > BUSY * (os.cpu_count() or 1) else IDLE
+
+
+@contextlib.contextmanager
+def spinning(asked: bool) -> Iterator[None]:
+    """Keep every core busy with ``SPINNING`` processes meanwhile, if asked for."""
+    count = SPINNING * (os.cpu_count() or 1) if asked else 0
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
 
 
 def measured(part: Part, arguments: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -144,26 +178,50 @@ def measured(part: Part, arguments: tuple[str, ...]) -> list[dict[str, Any]]:
     return rows
 
 
-def table(rows: list[Row]) -> list[str]:
+def figure(row: Row | None) -> str:
+    """Return the value of a row, and its ratio to the rival."""
+    if row is None or row.value is None:
+        return "-"
+    ratio = "" if row.ratio is None else f"; {row.ratio:.3g}"
+    return f"{row.value:.3g} {row.unit}".strip() + ratio
+
+
+def table(shown: list[Row], idle: list[Row], loaded: list[Row]) -> list[str]:
+    """Return a line for each of ``shown``, with its figures on an idle and on a loaded machine."""
     lines = [
-        "| what | measured | rival in the same run | ratio | goal | |",
+        "| what | idle; ratio | loaded; ratio | rival in the same run | goal | |",
         "|---|---|---|---|---|---|",
     ]
-    for row in rows:
+    by_what = [{row.what: row for row in rows} for rows in (idle, loaded)]
+    for row in shown:
         if row.stage:  # of the plot
             continue
-        value = "-" if row.value is None else f"{row.value:.3g} {row.unit}"
-        rival = "" if not row.rival else row.rival
+        figures = " | ".join(figure(rows.get(row.what)) for rows in by_what)
+        rival = row.rival
         if row.rival_value is not None:
             rival += f": {row.rival_value:.3g} {row.unit}"
-        ratio = "" if row.ratio is None else f"{row.ratio:.3g}"
         goal = ""
         if row.goal is not None:
             goal = f"{'≤' if row.most else '≥'} {row.goal:g}{' (ratio)' if row.of_ratio else ''}"
         mark = {True: "met", False: "**missed**", None: ""}[row.met]
         note = f" ({row.note})" if row.note else ""
-        lines.append(f"| {row.what}{note} | {value} | {rival} | {ratio} | {goal} | {mark} |")
+        lines.append(f"| {row.what}{note} | {figures} | {rival} | {goal} | {mark} |")
     return lines
+
+
+def largest_stages(rows: list[Row]) -> Iterator[str]:
+    """Yield a line for each network and chip of the plot: what takes most at the largest size."""
+    for network in dict.fromkeys(row.stage.partition(":")[0] for row in rows if row.stage):
+        stages = [row for row in rows if row.stage.partition(":")[0] == network]
+        size = max(row.size or 0 for row in stages)
+        at_end = sorted((r for r in stages if r.size == size), key=lambda row: -(row.value or 0))
+        whole = sum(row.value or 0 for row in at_end)
+        told = ", ".join(
+            f"{row.stage.partition(': ')[2]} {100 * (row.value or 0) / whole:.0f} %"
+            for row in at_end[:MOST_NAMED]
+        )
+        memory = max(row.memory_gb or 0 for row in at_end)
+        yield f"* {network}, {size:.3g} synapses, {whole:.3g} CPU s, {memory:.2g} GB: {told}."
 
 
 def draw(rows: list[Row]) -> None:
@@ -196,17 +254,46 @@ def draw(rows: list[Row]) -> None:
     figure.savefig(PICTURE, metadata={"Date": None})
 
 
+def met(store: Store) -> str:
+    """Return how many goals are met, on which machine."""
+    told = []
+    for machine in (IDLE, LOADED):
+        goals = [row.met for name in PARTS for row in store.rows(name, machine)]
+        count = sum(goal is not None for goal in goals)
+        if count:
+            told.append(f"{goals.count(True)} of {count} ({machine})")
+    return ", ".join(told)
+
+
+def of_part(store: Store, name: str) -> list[str]:
+    """Return the section of a part."""
+    part = PARTS[name]
+    lines = [f"## {part.title}", ""]
+    said = [f"`{part.script} {' '.join(arguments)}".strip() + "`" for arguments in part.commands]
+    known = dict(zip(said, store.of(name), strict=True))
+    if any(known.values()):
+        lines += [f"By {', '.join(text for text in said if known[text])}.", ""]
+        lines += [*table(store.best(name), store.rows(name, IDLE), store.rows(name, LOADED)), ""]
+    if missing := [text for text in said if not known[text]]:
+        lines += [f"Not measured yet: {', '.join(missing)}.", ""]
+    states = {each["state"] for command in known.values() for each in command.values()}
+    for text in sorted(states):
+        lines += [f"Measured with {text}.", ""]
+    return lines
+
+
 def page(store: Store) -> str:
     """The page in Markdown."""
-    goals = [row.met for name in PARTS for row in store.rows(name) if row.met is not None]
     lines = [
         "# Speed and memory",
         "",
         "Written by `python benchmarks/run.py`. Do not edit. Times are CPU seconds of one thread, "
         "user and system. A rival ran in the same process or right after ours, so compare ratios "
-        "rather than seconds: the machine may be loaded. Losses are in the tables, too.",
+        "rather than seconds. A machine is idle if nothing but the benchmark ran, loaded if "
+        "others took all cores, too. Rival and goal: of the idle machine where it was measured. "
+        "Losses are in the tables, too.",
         "",
-        f"{sum(goals)} of {len(goals)} goals are met.",
+        f"Goals that are met: {met(store)}.",
         "",
     ]
     if PICTURE.exists():
@@ -214,21 +301,13 @@ def page(store: Store) -> str:
             f"![Time and memory against size for each stage](pictures/{PICTURE.name})",
             "",
             "CPU time of the longest stages, and the largest memory until their end, against "
-            "synapses (`benchmarks/profile_stages.py`).",
+            "synapses (`benchmarks/profile_stages.py`). What takes most at the largest size:",
+            "",
+            *largest_stages(store.best("profile")),
             "",
         ]
-    for name, part in PARTS.items():
-        known = store.parts.get(name, {})
-        lines += [f"## {part.title}", ""]
-        said = [" ".join(arguments) for arguments in part.commands]
-        missing = [f"`{part.script} {text}".strip() + "`" for text in said if text not in known]
-        if len(missing) < len(said):
-            commands = [f"`{part.script} {text}".strip() + "`" for text in said if text in known]
-            lines += [f"By {', '.join(commands)}.", "", *table(store.rows(name)), ""]
-        if missing:
-            lines += [f"Not measured yet: {', '.join(missing)}.", ""]
-        for text in sorted({known[text]["state"] for text in said if text in known}):
-            lines += [f"Measured with {text}.", ""]
+    for name in PARTS:
+        lines += of_part(store, name)
     return "\n".join(lines)
 
 
@@ -238,6 +317,7 @@ def main() -> None:
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--only", metavar="TEXT", default="", help="commands with TEXT")
+    parser.add_argument("--loaded", action="store_true", help="with every core kept busy")
     parser.add_argument("--write-only", action="store_true", help="only the page, from old rows")
     given = parser.parse_args()
     if unknown := sorted(set(given.parts) - set(PARTS)):
@@ -250,14 +330,17 @@ def main() -> None:
                 continue
             print(f"{name} {text} ...", file=sys.stderr, flush=True)
             try:
-                rows = measured(PARTS[name], arguments)
+                with spinning(given.loaded):
+                    busy = load(given.loaded)
+                    rows = measured(PARTS[name], arguments)
             except ValueError as error:
                 print(f"failed: {error}", file=sys.stderr)
                 continue
             store = Store.read()  # another part may have ended meanwhile
-            store.parts.setdefault(name, {})[text] = {"state": state(), "rows": rows}
+            known = store.parts.setdefault(name, {}).setdefault(text, {})
+            known[max(busy, load(given.loaded))] = {"state": state(), "rows": rows}
             store.write()
-    if plotted := [row for row in store.rows("profile") if row.stage]:
+    if plotted := [row for row in store.best("profile") if row.stage]:
         draw(plotted)
     PAGE.write_text(page(store), encoding="utf-8")
 
