@@ -63,10 +63,14 @@ class Part:
 
 
 # Cases of scale.py with a goal, and networks of profile_stages.py.
-SCALED: tuple[str, ...] = ("dense-10000", "dense-4000", "convolution-1M", "recurrent-8000", "chain-4000")
-SCALED += ("all-to-all-1000", "chain-2100")
-PROFILED: tuple[str, ...] = ("dense 250", "dense 1000", "dense 4000")
-PROFILED += ("convolution 16", "convolution 32", "convolution 64", "convolution 128")
+SCALED = (
+    *("dense-10000", "dense-4000", "convolution-1M", "recurrent-8000"),
+    *("chain-4000", "chain-2100", "all-to-all-1000"),
+)
+PROFILED = (
+    *("dense 250", "dense 1000", "dense 4000"),
+    *("convolution 16", "convolution 32", "convolution 64", "convolution 128"),
+)
 PARTS = {
     "regroup": Part(
         "Neurons are regrouped",
