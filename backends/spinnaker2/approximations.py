@@ -106,11 +106,13 @@ def _driven(
 
 
 def _single(d: Discrete) -> FixedPoint:
-    def decayed(x: Float, kept: Float, unit: Float) -> Float:
-        rounded: Float = (x.astype(np.float32) * kept.astype(np.float32)).astype(np.float64)
-        return rounded
+    return FixedPoint(d, np.ones_like(d.decay_mem), decayed=in_single_precision)
 
-    return FixedPoint(d, np.ones_like(d.decay_mem), decayed=decayed)
+
+def in_single_precision(x: Float, kept: Float, unit: Float) -> Float:
+    """Return the decayed state as float32 holds it."""
+    rounded: Float = (x.astype(np.float32) * kept.astype(np.float32)).astype(np.float64)
+    return rounded
 
 
 def _clocked(legal: Program, populations: Populations) -> Program | None:

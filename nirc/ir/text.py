@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
+from types import FunctionType
 
 import numpy as np
 
@@ -51,6 +52,8 @@ def _exactly(value: object) -> Iterator[str]:
         yield type(value).__name__
         for each in fields(value):
             yield from _exactly(getattr(value, each.name))
+    elif isinstance(value, FunctionType):
+        yield f"{value.__module__}.{value.__qualname__}"
     else:
         yield repr(value)
 
@@ -108,6 +111,8 @@ def _fields(payload: object) -> str:
             shown.append(f"{key}={describe(value)}")
         elif isinstance(value, Rule):
             shown.append(f"rule=[{value.text}]")
+        elif isinstance(value, FunctionType):
+            shown.append(f"{key}={value.__name__}")
         elif value is not None and value is not False and not isinstance(value, Program):
             shown.append(f"{key}={value}")
     return f"({', '.join(shown)})" if shown else ""

@@ -125,8 +125,9 @@ def exactly(state: Float, kept: Float, unit: Float) -> Float:
 class FixedPoint:
     """``neuron`` with the number format of a chip for its states.
 
-    ``decayed`` rounds a state after its decay to multiples of ``unit`` (n,). Units are volts of the
-    membrane, counted from ``zero`` (n,), None: from 0. ``v``, ``current``: the ranges, in volts, in
+    ``decayed`` rounds a state after its decay to multiples of ``unit`` (n,). It is a function of a
+    module, whose name stands for it in the program's digest. Units are volts of the membrane,
+    counted from ``zero`` (n,), None: from 0. ``v``, ``current``: the ranges, in volts, in
     which the membrane and the current of a step saturate. None: unlimited.
     """
 

@@ -23,6 +23,7 @@ from nirc.chip import registry
 from nirc.chip.backend import KINDS, Backend
 from nirc.diagnostics.errors import CompileError, UsageError
 from nirc.diagnostics.log import Log
+from nirc.ir.text import digest
 from nirc.semantics.run import run
 
 DT_S = 1e-4
@@ -108,8 +109,9 @@ def refuses_what_is_above_a_limit(backend: Backend) -> None:
 def names_its_approximations(backend: Backend) -> None:
     """Every loss has a name among the what-ifs of `verify`.
 
-    The name of a what-if begins with its kind. A what-if has the shape of the model and gives the
-    same answer twice. If the integer form differs from the model, a what-if does so, too.
+    The name of a what-if begins with its kind. A what-if has the shape of the model, and gives the
+    same answer and the same digest twice. If the integer form differs from the model, a what-if
+    does so, too.
     """
     for seed in range(4):
         reset = "zero" if seed > 1 else "subtract"
@@ -124,6 +126,8 @@ def names_its_approximations(backend: Backend) -> None:
         inputs = _raster(compiled, seed, (16, 100))
         exact = run(model, inputs).outputs
         answers = {name: run(program, inputs).outputs for name, program in what_ifs}
+        for (name, first), (_, second) in zip(what_ifs, again, strict=True):
+            assert digest(first) == digest(second), f"{name}: another digest the second time"
         for (name, answer), (_, program) in zip(answers.items(), again, strict=True):
             assert answer.shape == exact.shape, f"{name}: shape {answer.shape}, not {exact.shape}"
             assert np.isfinite(answer).all(), f"{name}: answers that are not finite"

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import FunctionType
 
 import numpy as np
 import pytest
 
+from nirc.backends.spinnaker2.approximations import in_single_precision
+from nirc.chip import registry
 from nirc.diagnostics.log import Log
 from nirc.frontend.load import to_layers
-from nirc.ir.populations import Role
+from nirc.ir.populations import Role, populations_of
+from nirc.ir.program import Program
 from nirc.ir.text import digest, text
+from nirc.semantics.variations import Decayed, FixedPoint, altered, exactly
 from tests.build import affine, delay, graph, if_, inp, lif, linear, lowered, nested, out
 
 NET = graph(
@@ -80,6 +85,32 @@ def test_the_digest_tells_programs_apart_by_the_last_digit_of_a_weight(entries: 
         return digest(lowered(graph(nodes | {"in": inp(entries)}, "in w pop out")).discrete)
 
     assert net(0.5) == net(0.5) != net(np.nextafter(0.5, 1))
+
+
+def test_a_function_of_a_what_if_counts_by_its_name_not_by_its_place_in_memory() -> None:
+    model = lowered(NET).discrete
+
+    def rounding(decayed: Decayed) -> Program:
+        return altered(model, lambda _, d: FixedPoint(d, np.ones(2), decayed))
+
+    moved = FunctionType(exactly.__code__, exactly.__globals__)
+    moved.__qualname__, moved.__module__ = exactly.__qualname__, exactly.__module__
+    assert digest(rounding(exactly)) == digest(rounding(moved))
+    assert digest(rounding(exactly)) != digest(rounding(in_single_precision))
+    assert ", decayed=exactly)" in text(rounding(moved))
+
+
+@pytest.mark.parametrize("chip", ["loihi2", "speck", "spinnaker2", "xylo"])
+def test_functions_of_what_ifs_hold_nothing_that_their_names_do_not_tell(chip: str) -> None:
+    nodes = {"in": inp(3), "w": linear(np.eye(2, 3)), "pop": lif(2), "out": out(2)}
+    model = lowered(graph(nodes, "in w pop out")).discrete
+    programs = registry.backend(chip).approximations(model)
+    found = [
+        p.dynamics.decayed
+        for _, program in programs
+        for p in populations_of(program, FixedPoint).values()
+    ]
+    assert found and not any(f.__closure__ or "<" in f.__qualname__ for f in found)
 
 
 def test_a_name_that_is_no_unicode_text_has_a_digest_too() -> None:
