@@ -27,7 +27,7 @@ from nirc.calibration import gains
 from nirc.calibration.bridge import Reference, bridge
 from nirc.calibration.chip import Chip, Parameters
 from nirc.calibration.distil import Distillation
-from nirc.calibration.objective import Judged, better, judged, no_worse
+from nirc.calibration.objective import Judged, better, judged, judgement_of, no_worse
 from nirc.calibration.samples import Answers, Counts, Samples, samples
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.numbers import PopulationCalibrated, PopulationNotCalibrated
@@ -211,7 +211,11 @@ def report(
     data: Samples,
     seed: int,
 ) -> dict[str, Any]:
-    """Return the manifest's ``calibration``: samples, judged distances, settings of populations."""
+    """Return the manifest's ``calibration``: samples, judged distances, settings of populations.
+
+    ``judgement``: if the kept stage answers given and clear samples worse than the first of
+    ``stages``, the start.
+    """
     return {
         "seed": seed,
         "samples": {
@@ -221,6 +225,7 @@ def report(
             "judge_given": data.judge_given,
         },
         "kept": kept.name,
+        "judgement": judgement_of(kept, stages[0]).as_tree(),
         "stages": [
             {
                 "name": stage.name,

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nirc.analysis.judging import Judgement, lost_answers
 from nirc.calibration.samples import Samples, given_share
 from nirc.ir.arrays import Float
 from nirc.native.floats import trace_slopes
@@ -25,7 +26,7 @@ from nirc.native.floats import trace_slopes
 TINY = 1e-9
 HARMLESS = 0.02  # of the start's distance: a loss on a small number of given samples without a veto
 LEAST = 0.05  # of the start's distance: the least gain of an accepted change
-NOISE = 1.0  # standard errors of the mean difference
+NOISE = 1.0  # standard errors of the mean difference, where the samples do not decide
 CLEAR_NOISE = 2.0  # the same for answers to clear samples, which are generated and many
 
 
@@ -145,20 +146,23 @@ def better(one: Judged, start: Judged) -> bool:
 def no_worse(one: Judged, start: Judged) -> bool:
     """Return True if ``one`` is nearer than ``start``, and as near on the given samples.
 
-    ``one`` must also answer the given and the clear samples as well.
+    ``one`` must also answer the given and the clear samples no worse, by the rule of `nirc verify`
+    where they decide.
     """
     nearer = start.distance - one.distance
-    won = start.differs - one.differs
+    lost = one.differs - start.differs
     nearer_given = nearer[: start.given]
     kept = nearer_given.mean() >= -max(NOISE * _error(nearer_given), HARMLESS * start.mean_distance)
-    won_clear = won[len(won) - start.clear :]
-    answered = _kept_answers(won[: start.given], NOISE) and _kept_answers(won_clear, CLEAR_NOISE)
+    of_given = lost_answers(lost[: start.given])
+    of_clear = lost_answers(lost[len(lost) - start.clear :])
+    answered = of_given.passes(NOISE) and of_clear.passes(CLEAR_NOISE)
     return bool(one.mean_distance < (1 - LEAST) * start.mean_distance and kept and answered)
 
 
-def _kept_answers(won: Float, noise: float) -> bool:
-    """Return True if answers are kept, except ``noise`` deviations (a sign test)."""
-    return bool(won.sum() >= -noise * np.sqrt(np.abs(won).sum()))
+def judgement_of(one: Judged, start: Judged) -> Judgement:
+    """Return if ``one`` answers given and clear samples worse than ``start``."""
+    lost = one.differs - start.differs
+    return lost_answers(np.concatenate([lost[: start.given], lost[len(lost) - start.clear :]]))
 
 
 def _beyond_noise(gain: Float, given: int) -> bool:

@@ -44,7 +44,26 @@ def summary(calibration: Mapping[str, Any]) -> str:
         f"Calibration kept stage `{kept}`: distance {first['distance']:.4g} -> "
         f"{last['distance']:.4g}, agreement "
         f"{first['agreement']:.3f} -> {last['agreement']:.3f} on the judging samples; {by}."
+        f"{_answers(calibration.get('judgement'))}"
     )
+
+
+def _answers(found: Mapping[str, Any] | None) -> str:
+    """Return a sentence on the answers to given and clear samples, against the start's."""
+    if found is None:
+        return ""
+    state, more = _state(found, "the start"), found["more_samples"]
+    tail = f", {more} more would" if more else ""
+    return f" {state} (answers to your samples and to clear ones){tail}."
+
+
+def _state(found: Mapping[str, Any], other: str) -> str:
+    """Return in words if answers are worse than those of ``other``."""
+    margin = 100 * found["margin"]
+    if found["not_worse"] is None:
+        return f"These samples do not show if the chip is worse by more than {margin:g} point(s)"
+    word = "Not worse" if found["not_worse"] else "Worse"
+    return f"{word} than {other} by more than {margin:g} point(s)"
 
 
 def _samples(number: int, given: int) -> str:
@@ -83,15 +102,10 @@ def costs_of(result: Mapping[str, Any]) -> dict[str, Any]:
 def verdict(result: Mapping[str, Any]) -> list[str]:
     """Return sentences: is the chip worse than the model, and is the network inside the same?"""
     found = result["judgement"]
-    points, margin = 100 * found["difference"], 100 * found["margin"]
+    points = 100 * found["difference"]
     low, high = (100 * bound for bound in found["interval"])
     sure = f"{found['confidence']:.0%} on each side: {low:+.2f} to {high:+.2f}"
-    state = {
-        True: f"Not worse than the model by more than {margin:g} point(s)",
-        False: f"Worse than the model by more than {margin:g} point(s)",
-        None: f"These samples do not show if the chip is worse by more than {margin:g} point(s)",
-    }[found["not_worse"]]
-    more = found["more_samples"]
+    state, more = _state(found, "the model"), found["more_samples"]
     tail = f"; about {more} more would" if more else ""
     lines = [f"{state}: {points:+.2f} points lost ({sure}){tail}."]
     if result["other_inside"] and found["difference"] <= found["margin"]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nirc.analysis.judging import rate_distance
 from nirc.analysis.relays import MOST_PRODUCTS, origin, repeated
 from nirc.api import Compiled
 from nirc.diagnostics.log import Log
@@ -17,7 +18,6 @@ from nirc.ir.populations import Population
 from nirc.ir.program import Program
 from nirc.semantics.run import run
 from nirc.verification.activity import DEVICE, Activity, Array
-from nirc.verification.judging import rate_distance
 
 TAU_STEPS = 10.0  # spikes nearer to each other than about this count as partly the same
 

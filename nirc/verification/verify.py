@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from nirc.analysis.judging import is_other_network, judgement
 from nirc.api import Compiled, Options, compile_model
 from nirc.chip.running import Samples, flat_raster
 from nirc.diagnostics.log import Log
@@ -23,7 +24,6 @@ from nirc.semantics.threads import with_one_thread
 from nirc.verification import populations
 from nirc.verification.activity import Array, record, stages_of
 from nirc.verification.costs import measured_part, recorded_activity, run_recorded
-from nirc.verification.judging import is_other_network, judgement
 from nirc.verification.recorded import ComparedStage, compared_stage
 from nirc.writers.writer import Reading
 
@@ -138,7 +138,7 @@ def _compared(
         "answers": answers,
         "stages": _recorded_row(recorded, data.labels) + stages,
         "recorded": None if recorded is None else recorded.shares(outputs),
-        "judgement": judgement(reference, outputs["device"], data.labels),
+        "judgement": judgement(reference, outputs["device"], data.labels).as_tree(),
         "other_inside": is_other_network(table),
         "lost_at": lost_at(stages),
         "board": None if on_chip is None else _board(on_chip, outputs),

@@ -131,6 +131,7 @@ def test_the_report_names_samples_stages_and_settings() -> None:
     assert [s["name"] for s in told["stages"][:3]] == ["start", "rounding", "search"] and told[
         "kept"
     ] in [s["name"] for s in told["stages"]]
+    assert told["judgement"]["not_worse"] is None and told["judgement"]["more_samples"] > 0
     assert set(told["populations"]) == {"a", "b"}
     assert len(told["populations"]["a"]["gains"]) == 3  # from the input, from itself, from `b`
 
@@ -196,6 +197,18 @@ def test_one_lost_answer_is_noise_and_all_of_them_are_not() -> None:
     once[0], always[:4] = 1, 1
     assert better(Judged("other", many, once, 4), start)
     assert not better(Judged("other", many, always, 4), start)
+
+
+def test_where_many_samples_decide_the_guard_asks_what_verify_asks() -> None:
+    """12 of 20,000 answers lost are more than chance, and certainly less than one point."""
+    size = 20_000
+    lost = np.zeros(size + 4)
+    lost[:12] = 1
+    for given_samples, taken in ((size, True), (40, False)):
+        differs = np.concatenate([lost[:given_samples], lost[-4:]])
+        far, near = np.full(differs.size, 10.0), np.zeros(differs.size)
+        start = Judged("start", far, np.zeros(differs.size), given_samples)
+        assert better(Judged("other", near, differs, given_samples), start) == taken
 
 
 def by_channel(x: Int) -> Float:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nirc.analysis.judging import lost_answers
 from nirc.report.verify import population_rows, stage_rows, summary
 from tests.commands import nirc
 from tests.models import DATA
@@ -40,6 +41,18 @@ def test_the_rows_say_what_was_chosen() -> None:
     )
     assert stage_rows(TOLD)[1] == ("search", "0.25", "1.000", True)
     assert population_rows(TOLD)[0] == ("<b>", "3", "1", "1.5, 0.5", "-", "-", "0.5", "-")
+
+
+def test_the_sentence_says_what_the_samples_show_of_the_answers() -> None:
+    few = lost_answers(np.zeros(30)).as_tree()
+    assert summary(TOLD | {"judgement": few}).endswith(
+        "nirc makes. These samples do not show if the chip is worse by more than 1 point(s) "
+        f"(answers to your samples and to clear ones), {few['more_samples']} more would."
+    )
+    many = lost_answers(np.zeros(2000)).as_tree()
+    assert "Not worse than the start by more than 1 point(s) (answers" in summary(
+        TOLD | {"judgement": many}
+    )
 
 
 def test_a_start_that_was_kept_is_said_so() -> None:

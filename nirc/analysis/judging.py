@@ -1,9 +1,13 @@
-"""The question if the chip answers worse than the model, and if the network inside is the same."""
+"""The question if one network answers worse than another, and if the network inside is the same.
+
+One rule of "not worse" for ``nirc verify``, and for the guards of calibration and `nirc fit`.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,37 +23,76 @@ OTHER_RATES = 0.25  # of the model's rate: a larger distance of the rates is ano
 OTHER_NEURONS = 0.1  # share that falls silent or always fires
 
 
-def judgement(model: Array, chip: Array, labels: Array | None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Judgement:
+    """Right answers that are lost, per sample, and what is certain of them.
+
+    ``interval``: holds with 95 % on each side at every number of samples, so that more may be added
+    until it decides. ``not_worse``: by more than one point, None if the samples do not decide.
+    ``more_samples``: how many more would, if they are like these, None where that is not known.
+    ``noise``: the standard error of ``difference``, were right answers as often won as lost.
+    """
+
+    difference: float
+    interval: tuple[float, float]
+    not_worse: bool | None
+    more_samples: int | None
+    noise: float
+
+    def passes(self, chance: float) -> bool:
+        """Return True if the network is not worse, as far as the samples can tell.
+
+        Where they do not decide, it may lose ``chance`` times the noise.
+        """
+        if self.not_worse is None:
+            return self.difference <= chance * self.noise
+        return self.not_worse
+
+    def as_tree(self) -> dict[str, Any]:
+        """Return the form of JSON files."""
+        return {
+            "margin": MARGIN,
+            "confidence": 1 - ALPHA,
+            "difference": self.difference,
+            "interval": list(self.interval),
+            "not_worse": self.not_worse,
+            "more_samples": self.more_samples,
+        }
+
+
+def judgement(model: Array, chip: Array, labels: Array | None) -> Judgement:
     """Return if the answers of ``chip`` are worse than those of ``model`` by more than one point.
 
     Outputs are (samples, steps, outputs). Without ``labels`` the model's answers are right.
-    ``difference``: share of right answers of the model minus that of the chip. ``interval``: holds
-    with 95 % on each side at every number of samples, so that more may be added until it decides.
-    ``not_worse``: True, False, or None if the samples do not decide. ``more_samples``: how many
-    more would, if they are like these, None where that is not known.
+    """
+    answers = [each.sum(axis=1).argmax(axis=1) for each in (model, chip)]
+    before, after = (each == (answers[0] if labels is None else labels) for each in answers)
+    return lost_answers(before.astype(np.float64) - after.astype(np.float64))
+
+
+def lost_answers(lost: Array) -> Judgement:
+    """Judge ``lost`` (samples,): 1 for a right answer that is lost, -1 for one that is won.
+
+    A number between is the mean over several runs of the sample.
 
     Source: I. Waudby-Smith et al., "Time-uniform central limit theory and asymptotic confidence
     sequences", Annals of Statistics 52 (2024), equation 8.
     """
-    answers = [each.sum(axis=1).argmax(axis=1) for each in (model, chip)]
-    right = [each == (answers[0] if labels is None else labels) for each in answers]
-    samples = len(model)
-    lost = int((right[0] & ~right[1]).sum())
-    won = int((right[1] & ~right[0]).sum())
+    samples = len(lost)
     total = samples + 4 * PSEUDO
-    mean = (lost - won) / total
-    spread = math.sqrt(max(0.0, (lost + won + 2 * PSEUDO) / total - mean**2))
+    squares = float((lost**2).sum())
+    mean = float(lost.sum()) / total
+    spread = math.sqrt(max(0.0, (squares + 2 * PSEUDO) / total - mean**2))
     reach = spread * radius(samples)
     low, high = mean - reach, mean + reach
     decided = high < MARGIN or low > MARGIN
-    return {
-        "margin": MARGIN,
-        "confidence": 1 - ALPHA,
-        "difference": (lost - won) / samples if samples else 0.0,
-        "interval": [max(-1.0, low), min(1.0, high)],
-        "not_worse": high < MARGIN if decided else None,
-        "more_samples": 0 if decided else _missing(mean, spread, samples),
-    }
+    return Judgement(
+        difference=float(lost.mean()) if samples else 0.0,
+        interval=(max(-1.0, low), min(1.0, high)),
+        not_worse=high < MARGIN if decided else None,
+        more_samples=0 if decided else _missing(mean, spread, samples),
+        noise=math.sqrt(float(np.abs(lost).sum())) / max(1, samples),
+    )
 
 
 def radius(samples: int) -> float:

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nirc.verification.judging import (
+from nirc.analysis.judging import (
     ALPHA,
     MARGIN,
     PSEUDO,
+    Judgement,
     is_other_network,
     judgement,
+    lost_answers,
     radius,
     rate_distance,
 )
@@ -22,7 +24,7 @@ def answers(*classes: int) -> NDArray[np.int64]:
     return np.eye(2, dtype=np.int64)[list(classes)][:, None]
 
 
-def drawn(samples: int, lost: int, won: int) -> dict[str, object]:
+def drawn(samples: int, lost: int, won: int) -> Judgement:
     """The judgement where the chip loses and wins some samples against the model."""
     labels = np.zeros(samples, np.int64)
     model, chip = np.zeros(samples, np.int64), np.zeros(samples, np.int64)
@@ -33,21 +35,39 @@ def drawn(samples: int, lost: int, won: int) -> dict[str, object]:
 
 def test_a_chip_that_answers_as_the_model_is_not_worse_once_there_are_enough_samples() -> None:
     few, many = drawn(20, 0, 0), drawn(1000, 0, 0)
-    assert few["not_worse"] is None and many["not_worse"] is True
-    more = few["more_samples"]
-    assert isinstance(more, int) and drawn(20 + more + 20, 0, 0)["not_worse"] is True
-    assert many["more_samples"] == 0
+    assert few.not_worse is None and many.not_worse is True
+    more = few.more_samples
+    assert isinstance(more, int) and drawn(20 + more + 20, 0, 0).not_worse is True
+    assert many.more_samples == 0
 
 
 def test_many_lost_answers_are_worse_and_some_do_not_decide() -> None:
-    assert drawn(300, 60, 0)["not_worse"] is False
-    assert drawn(300, 6, 3)["not_worse"] is None
-    assert drawn(300, 6, 3)["difference"] == pytest.approx(0.01)
+    assert drawn(300, 60, 0).not_worse is False
+    assert drawn(300, 6, 3).not_worse is None
+    assert drawn(300, 6, 3).difference == pytest.approx(0.01)
 
 
 def test_without_labels_the_model_is_right() -> None:
     found = judgement(answers(1, 0, 1, 0), answers(1, 0, 1, 1), None)
-    assert found["difference"] == 0.25
+    assert found.difference == 0.25
+
+
+def test_a_guard_takes_the_judgement_where_it_decides_and_chance_where_it_does_not() -> None:
+    undecided = drawn(300, 6, 3)  # 3 answers lost in all, and the noise of 9 that change is 3
+    assert undecided.passes(1.0) and not undecided.passes(0.9)
+    worse = drawn(300, 60, 50)
+    assert worse.not_worse is None and not worse.passes(0.9) and worse.passes(1.0)
+    assert not drawn(300, 60, 0).passes(100.0)
+    assert drawn(20_000, 12, 0).passes(0.0)  # certainly less than a point
+
+
+def test_the_answers_of_several_runs_of_a_sample_are_a_share_of_it() -> None:
+    halves = lost_answers(np.array([0.5, 0.0, -0.5, 0.5]))
+    assert halves.difference == 0.125
+    assert halves.noise < lost_answers(np.array([1.0, 0.0, -1.0, 1.0])).noise
+    many = lost_answers(np.repeat([0.25, 0.0, -0.25, 0.0], 100))
+    counted = lost_answers(np.repeat([1.0, 0.0, -1.0, 0.0], 100))
+    assert np.ptp(many.interval) < np.ptp(counted.interval) / 3
 
 
 @pytest.mark.parametrize("changed", [0.03, 0.2])
