@@ -18,7 +18,7 @@ from nirc.backends.loihi2.kernels import geometry_of
 from nirc.backends.loihi2.limits import STATE_SHIFT, WRAP
 from nirc.backends.loihi2.neuron import BinaryInput, LoihiNeuron
 from nirc.backends.loihi2.rule import SignMode
-from nirc.backends.loihi2.tables import Input, Kind, Population, Projection, Tables
+from nirc.backends.loihi2.tables import Geometry, Input, Kind, Population, Projection, Tables
 from nirc.files.bounds import MAX_NAME, printable
 from nirc.files.chipfiles import ROOM, Labels, Output
 from nirc.ir.arrays import Float, Int
@@ -277,10 +277,19 @@ def _sums(p: Projection, n: int) -> Float:
     weights = rule.effective_weights(p.weights, p.sign_mode, p.num_weight_bits) * 2.0**p.weight_exp
     signed = np.stack([np.maximum(weights, 0), np.maximum(-weights, 0)])
     if p.geometry is not None:
-        totals: Float = np.repeat(signed.sum(axis=(2, 3, 4)), p.geometry.positions, axis=1)
-        return totals
+        return np.stack([_of_all_pixels(weight, p.geometry) for weight in signed])
     assert p.rows is not None
     return np.stack([np.bincount(p.rows, part, minlength=n) for part in signed]).astype(np.float64)
+
+
+def _of_all_pixels(weight: Float, g: Geometry) -> Float:
+    """Return (n,) what reaches each target if all pixels spike. Padding never does."""
+    pads = tuple((pad, pad) for pad in g.padding)
+    sums = weight.sum(axis=1, keepdims=True)  # over the channels of a group
+    shape_in = (g.groups, *g.shape_in[1:])
+    conv = Conv(sums, shape_in, g.shape_out, g.stride, pads, g.dilation, g.groups)
+    arrived: Float = conv.apply(np.ones((1, conv.n_in)))[0]
+    return arrived
 
 
 def _row_sums(p: Projection) -> Int:

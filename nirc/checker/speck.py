@@ -180,8 +180,8 @@ class SpeckCore:
 def _speck_arrival(cores: Any, to: Any, first: int, shape: Any, pooling: Any) -> tuple[Array, ...]:
     """Return the synapses into a core from a map whose neurons begin at ``first``."""
     place, core = f"cnn_layers[{to['layer']}]", cores.get(to["layer"])
-    pooled = [] if core is None else [shape[1] // pooling["y"], shape[2] // pooling["x"]]
-    fits = core and shape[0] + to["feature_shift"] <= core.into and pooled == core.sides
+    fits = core and shape[0] + to["feature_shift"] <= core.into
+    fits = fits and all(n // pooling[k] <= m for n, k, m in zip(shape[1:], "yx", core.sides))
     demand(fits, CONFIG, place, "spikes of another map arrive there")
     c, y, x = (each.ravel() for each in np.indices(shape))
     c, y, x = c + to["feature_shift"], y // pooling["y"], x // pooling["x"]

@@ -39,7 +39,7 @@ def shown(name: str, seed: int) -> str:
     said = [
         " | ".join((f"{d.severity}[{d.code}]", d.where, d.message, d.found, d.limit, d.help))
         for d in log.diagnostics
-        if d.code not in OF_PLACES and d.code[0] != "C"
+        if d.code not in OF_PLACES and (d.code[0] != "C" or d.severity != "note")
     ]
     return "".join([*parts, *(f"{line}\n" for line in said)])
 
