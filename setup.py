@@ -6,6 +6,7 @@ Everything else about the package stands in pyproject.toml.
 import gzip
 import io
 import os
+import runpy
 import tarfile
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from setuptools.command.sdist import sdist
 
 # Zip archives know no time before 1980. Read when a wheel is packed, too.
 os.umask(0o022)
-SOURCES = ["networks", "cores", "floats", "operators"]
+SOURCES = ["sources", "networks", "cores", "floats", "operators"]
 SOURCES += ["hypergraph", "regroup", "starts", "placement", "levels", "routing", "trees", "tables"]
 SOURCES += ["minimise", "multicast", "rounding"]
+NATIVE = Path(__file__).parent / "nirc/native"
+NUMBER = runpy.run_path(str(NATIVE / "library.py"))["number_of"](NATIVE)
 TIME = int(os.environ.setdefault("SOURCE_DATE_EPOCH", "315532800"))
 
 
@@ -52,6 +55,7 @@ setup(
             "nirc.native._kernels",
             sources=[f"nirc/native/{name}.c" for name in SOURCES],
             depends=["nirc/native/kernels.h", "nirc/native/mapping.h"],
+            define_macros=[("SOURCES", f"{NUMBER}U")],
             # -g0: notes for debuggers would name the folder of the build
             extra_compile_args=["-O3", "-ffp-contract=off", "-g0"],
             optional=True,  # without a compiler the definitions in numpy run

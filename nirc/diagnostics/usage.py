@@ -550,8 +550,8 @@ class LibraryMissing(Finding):
     convolutional network for SpiNNaker2 that needs hundreds of processing elements.
     """
     what_to_do = """
-    Install a C compiler such as gcc, and then nirc again. After an update of the sources in place,
-    `pip install -e .` builds the library again. Or wait.
+    Install a C compiler such as gcc, and then nirc again. After an update of the sources in place
+    the library is older than they are, and not used: `pip install -e .` builds it again. Or wait.
     """
     sources = "`nirc/native/loops.py`; docs/install.md has the sizes."
 

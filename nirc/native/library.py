@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import zlib
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 
 SWITCH = "NIRC_NATIVE"  # "0": run the definitions in numpy
-NEWEST = "map_multicast"  # the function that came last
+FOLDER = Path(__file__).parent
 
 
 def library() -> ctypes.CDLL | None:
@@ -23,6 +25,23 @@ def _loaded() -> ctypes.CDLL | None:
         return None
     try:
         found = ctypes.CDLL(spec.origin)
-    except OSError:  # built for another machine
+        number = ctypes.c_uint32.in_dll(found, "built_from").value
+    except (OSError, ValueError):  # built for another machine, or before there was a number
         return None
-    return found if hasattr(found, NEWEST) else None  # built from older sources
+    return found if is_newest(number, FOLDER) else None
+
+
+def is_newest(number: int, folder: Path) -> bool:
+    """Return whether a library of this number is built from the sources in ``folder``.
+
+    A wheel has no sources. Those of a checkout can be newer than its library.
+    """
+    return not (folder / "sources.c").exists() or number == number_of(folder)
+
+
+def number_of(folder: Path) -> int:
+    """Return the checksum of all sources in C. setup.py puts it into the library."""
+    checksum = 0
+    for path in sorted([*folder.glob("*.c"), *folder.glob("*.h")]):
+        checksum = zlib.crc32(path.name.encode() + path.read_bytes(), checksum)
+    return checksum
