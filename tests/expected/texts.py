@@ -18,21 +18,26 @@ from nirc.chip import registry
 from nirc.diagnostics.errors import NircError
 from nirc.diagnostics.log import Log
 from nirc.ir.text import text
+from tests.expected.slices import slices
 from tests.smith.case import Case, as_object
 from tests.smith.grow import ANY, CHIPS, grown
 
 FOLDER = Path(__file__).parent
 NETWORKS = {"passes": 16, "loihi2": 12, "speck": 12, "spinnaker2": 12, "xylo": 12}
+SLICES = "spinnaker2-slices"  # every second on a board
+NETWORKS[SLICES] = 8
+KERNELS = (6, 7)  # numbers of networks that convolve there
 OF_PLACES = ("P322", "P323", "X513", "S722")  # codes of notes about places
 
 
 def shown(name: str, seed: int) -> str:
-    """Return the text of a network: ``name`` is a chip, or "passes"."""
-    wishes = replace(CHIPS.get(name, ANY), exact=True)  # the same on every processor
+    """Return the text of a network: ``name`` is a chip, or "passes", or ``SLICES``."""
+    like = "speck" if name == SLICES and seed in KERNELS else name.removesuffix("-slices")
+    wishes = replace(CHIPS.get(like, ANY), exact=True)  # the same on every processor
     case = grown(np.random.default_rng(seed), wishes)
     log = Log()
     try:
-        parts = list(_forms(name, case, log))
+        parts = list(_forms(name, case, log, board=seed % 2 > 0))
     except NircError as refusal:
         parts = [f"{type(refusal).__name__}\n"]
         log.add_all(refusal.diagnostics)
@@ -44,8 +49,11 @@ def shown(name: str, seed: int) -> str:
     return "".join([*parts, *(f"{line}\n" for line in said)])
 
 
-def _forms(name: str, case: Case, log: Log) -> Iterator[str]:
+def _forms(name: str, case: Case, log: Log, *, board: bool) -> Iterator[str]:
     model = as_object(case.graph)
+    if name == SLICES:
+        yield from slices(case, log, board=board)
+        return
     if name == "passes":
         stages = lower(model, case.options(), log=log)
         for program in (stages.layers, stages.continuous, stages.reference, stages.discrete):

@@ -132,7 +132,10 @@ ROOMS = {
     "spinnaker2": _chip(
         "spinnaker2",
         "order",
+        "order_counts",
         "places",
+        "place_counts",
+        "memory",
         "estimate",
         "fit",
         "mapping",

@@ -122,3 +122,66 @@ def test_a_single_chip_has_faults_of_its_own_only() -> None:
     assert list(chip.faulty()) == [chip.at(0, 7)]
     assert {*board.faulty()} >= {board.at(0, 7), board.at(3, 9)}
     assert 9 in chip.cores(0) and 9 not in board.cores(3)
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        ("", Faults()),
+        ("9", Faults(chips=(9,))),
+        ("9:17", Faults(cores=((9, 17),))),
+        ("9>2", Faults(links=((9, 2),))),
+        (",0,1:152,,63>5,9:1,10>0,", Faults((0,), ((1, 152), (9, 1)), ((63, 5), (10, 0)))),
+        ("9:0", None),
+        ("9:153", None),
+        ("9:1,9:153", None),
+        ("9>6", None),
+        ("64", None),
+        ("7", None),
+        ("7:1", None),
+        ("7>1", None),
+        ("9>", None),
+        ("9:", None),
+        ("9 ", None),
+        ("9;10", None),
+        ("-1", None),
+        ("9:1:1", None),
+        ("x", None),
+        ("1,x", None),
+    ],
+)
+def test_broken_hardware_is_written_as_chips_cores_and_links(
+    text: str, faults: Faults | None
+) -> None:
+    assert Faults.parsed(text) == faults
+
+
+def test_a_fault_is_of_a_chip_of_the_board() -> None:
+    known = [chip for chip in range(100) if Faults.parsed(str(chip)) is not None]
+    assert known == sorted(System(board=True).chips)
+
+
+def test_a_snake_goes_through_all_chips_along_their_links() -> None:
+    chips = System(board=True).chips
+    assert sorted(chips) == np.flatnonzero(board_links().works).tolist()
+    steps = np.diff(chips)
+    assert [chips[0], *steps[:9].tolist()] == [0, 1, 1, 1, 1, 9, -1, -1, -1, -1]
+    assert set(steps.tolist()) <= {1, -1, 8, 9}
+
+
+def test_pes_are_taken_from_the_router_outwards_and_faults_fill_up() -> None:
+    """Of 152, the 4 farthest stay free. PEs as near as another come by their number."""
+    every = range(1, CORES + 1)
+    hops = hops_to_router(list(every)).tolist()
+    outwards = sorted(every, key=lambda core: (hops[core - 1], core))
+    chip = System(board=False, faults=Faults(cores=((0, outwards[0]), (0, outwards[5]))))
+    assert System(board=False).cores(0).tolist() == outwards[:PES]
+    left = [core for core in outwards if core not in (outwards[0], outwards[5])]
+    assert chip.cores(0).tolist() == left[:PES]
+    assert (System(board=True).count, chip.count) == (48 * PES, PES)
+
+
+def test_all_cells_of_a_broken_chip_are_faulty() -> None:
+    board = System(board=True, faults=Faults(chips=(9,), cores=((1, 3),)))
+    wanted = {board.at(9, core) for core in range(1, CORES + 1)} | {board.at(1, 3)}
+    assert {*board.faulty()} == wanted and len(board.faulty()) == CORES + 1
