@@ -45,8 +45,8 @@ class Incoming:
 
     def __init__(self, p: Projection, targets: int) -> None:
         self.source = p.source
-        self.pre: Int32 = p.pre.astype(np.int32, copy=False)
-        self.post: Int32 = p.post.astype(np.int32, copy=False)
+        self.pre: Int32 = np.asarray(p.pre, np.int32)
+        self.post: Int32 = np.asarray(p.post, np.int32)
         self.fan_in: Int = np.bincount(self.post, minlength=targets)
         self._counted: dict[tuple[int, int], tuple[Int, Int, Int]] = {}
         self._row_bytes: dict[int, Int] = {}
@@ -316,7 +316,7 @@ def _too_large(
         where=name,
         population=name,
         atoms=atoms,
-        neuron=worst,
+        neuron=worst * atoms,
         terms={term: int(terms[term][worst]) for term in TERMS},
         most=memory.prices.dyn_bytes,
     )
@@ -332,16 +332,11 @@ def _split(memory: Memory, atoms: Mapping[str, int]) -> Split:
     first = dict(zip(names, np.cumsum([0, *counts]).tolist(), strict=False))
     total = len(owner)
     keys, weights = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for name, targets in zip(names, counts, strict=True):
+    for name in names:
         for into in memory.incoming[name]:
-            come, to, count = into.slices(atoms[name], atoms[into.source])
-            sources = memory.count(into.source, atoms[into.source])
-            pair = come * targets + to
-            joined = np.bincount(pair, count, minlength=sources * targets)
-            pairs = np.flatnonzero(joined)
-            source, target = np.divmod(pairs, targets)
+            source, target, count = into.slices(atoms[name], atoms[into.source])
             keys.append((first[into.source] + source) * total + first[name] + target)
-            weights.append(joined[pairs].astype(np.int64))
+            weights.append(count)
     key, of = np.unique(np.concatenate(keys), return_inverse=True)
     synapses = np.bincount(of.ravel(), np.concatenate(weights)).astype(np.int64)
     terms = [memory.terms(name, atoms[name], atoms) for name in names]

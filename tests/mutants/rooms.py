@@ -136,6 +136,7 @@ ROOMS = {
         "places",
         "place_counts",
         "memory",
+        "lower",
         "estimate",
         "fit",
         "mapping",

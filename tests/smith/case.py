@@ -37,6 +37,7 @@ class Case:
 
     ``exact``: all numbers are binary fractions that sums and products of the steps hold exactly.
     ``columns``: outputs of the case from which this one was made, in the order of this one's.
+    ``chip``: options, and ``weight_bits`` the most bits of a weight, if any.
     """
 
     graph: RawGraph
@@ -48,12 +49,17 @@ class Case:
     exact: bool = True
     chip: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     columns: tuple[int, ...] | None = None
+    weight_bits: int | None = None
 
     def options(self, chip: str = "") -> Options:
         """The options for ``chip``."""
         reset = self.reset if self.writer == "nir" else "model"
         return Options(
-            dt_s=self.dt_s, reset=reset, writer=self.writer, chip=self.chip.get(chip, ())
+            dt_s=self.dt_s,
+            reset=reset,
+            writer=self.writer,
+            chip=self.chip.get(chip, ()),
+            weight_bits=self.weight_bits if chip else None,
         )
 
     def of_kind(self, *kinds: str) -> list[str]:
@@ -170,6 +176,7 @@ def save(case: Case, stem: Path, why: Mapping[str, Any]) -> None:
         "reset": case.reset,
         "writer": case.writer,
         "exact": case.exact,
+        "weight_bits": case.weight_bits,
     }
     tree |= {"chip": {k: list(v) for k, v in case.chip.items()}, "inputs": case.inputs.tolist()}
     tree |= {"shapes": {name: list(shape) for name, shape in case.shapes.items()}}
@@ -182,5 +189,5 @@ def opened(stem: Path) -> tuple[Case, dict[str, Any]]:
     graph = read_raw(stem.with_suffix(".nir"), Log())
     shapes = {name: tuple(shape) for name, shape in tree["shapes"].items()}
     chip = {k: tuple((a, b) for a, b in v) for k, v in tree["chip"].items()}
-    kept = {key: tree[key] for key in ("dt_s", "reset", "writer", "exact")}
+    kept = {key: tree[key] for key in ("dt_s", "reset", "writer", "exact", "weight_bits")}
     return Case(graph, shapes, np.array(tree["inputs"]), chip=chip, **kept), tree

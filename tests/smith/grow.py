@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from nirc.chip import registry
 from nirc.frontend.raw import RawNode
 from tests.build import changed, graph, inp, node, out
 from tests.smith.case import Case, Edge, Shape
@@ -386,12 +387,24 @@ def _in_units(writer: str, unit: float, item: RawNode) -> RawNode:
     return changed(item, **times)
 
 
+def with_options(dice: np.random.Generator, case: Case) -> Case:
+    """The case with values of the chips' options, one in three of each that has a choice."""
+    chosen: dict[str, tuple[tuple[str, str], ...]] = {}
+    for chip in CHIPS:
+        options = [each for each in registry.backend(chip).options if len(each.values) > 1]
+        values = {each.name: str(dice.choice(each.values)) for each in options}
+        chosen[chip] = tuple((n, v) for n, v in values.items() if dice.random() < 1 / 3)
+    bits = int(dice.integers(2, 9)) if dice.random() < 1 / 6 else None
+    return replace(case, chip=chosen, weight_bits=bits)
+
+
 def case(seed: int) -> Case:
     """Case number ``seed``: three of seven for any simulator, one of seven for each chip.
 
-    Every fifth is read by the rule of one of the writers.
+    Every fifth is read by the rule of one of the writers. Every second has options of the chips.
     """
     dice = np.random.default_rng(seed)
     kinds = [ANY, ANY, replace(ANY, exact=False), *CHIPS.values()]
     made = grown(dice, kinds[seed % len(kinds)])
-    return as_written(dice, made) if seed % 5 == 4 else made
+    made = as_written(dice, made) if seed % 5 == 4 else made
+    return with_options(dice, made) if seed % 2 else made

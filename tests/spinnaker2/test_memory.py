@@ -30,7 +30,7 @@ def names(tables: Tables) -> dict[str, Input | Population]:
 
 
 def terms(tables: Tables, name: str, atoms: int, source_atoms: dict[str, int]) -> list[dict]:
-    """The bytes of each slice of a population by the prices ``ODD``, with 30 steps."""
+    """The bytes of each slice of a population by the prices ``ODD``, with 31 steps."""
     block = names(tables)[name]
     found = []
     for begin in range(0, block.n, atoms):
@@ -38,12 +38,12 @@ def terms(tables: Tables, name: str, atoms: int, source_atoms: dict[str, int]) -
         used = dict.fromkeys(TERMS, 0)
         found.append(used)
         if isinstance(block, Input):
-            used["spikes"] = 19 * int(np.ceil(n * 30 * INPUT_RATE))
+            used["spikes"] = 19 * int(np.ceil(n * 31 * INPUT_RATE))
             continue
         used["ring"] = n * (7 if block.model in ("lif", "lif_curr_exp") else 1) * 3 * 11
         used["state"] = n * 4 * (17 if block.model.startswith("lif_curr_exp") else 13)
         if name in {output.population for output in tables.outputs}:
-            used["recording"] = 30 * 4 * (-(-n // 32) if block.spikes else n)
+            used["recording"] = 31 * 4 * (-(-n // 32) if block.spikes else n)
         for c in connections(tables):
             inside = (c.post >= begin) & (c.post < begin + n)
             if c.target != name:
@@ -61,7 +61,7 @@ def terms(tables: Tables, name: str, atoms: int, source_atoms: dict[str, int]) -
 @pytest.mark.parametrize("number", range(len(NETWORKS)))
 def test_each_term_costs_what_its_prices_say(number: int) -> None:
     tables = NETWORKS[number]
-    memory = Memory(tables, ODD, 30)
+    memory = Memory(tables, ODD, 31)
     for (name, block), atoms, others in product(names(tables).items(), (2, 3), (2, 5)):
         source_atoms = dict.fromkeys(names(tables), others)
         wanted = terms(tables, name, atoms, source_atoms)
@@ -74,7 +74,7 @@ def test_each_term_costs_what_its_prices_say(number: int) -> None:
         assert memory.count(name, atoms) == len(total)
         assert memory.neurons(name, atoms).sum() == block.n
         for room, fits in ((max(total), True), (max(total) - 1, False)):
-            exactly = Memory(tables, replace(ODD, dyn_bytes=room), 30)
+            exactly = Memory(tables, replace(ODD, dyn_bytes=room), 31)
             assert exactly.fits(name, atoms, source_atoms) == fits
 
 
@@ -117,6 +117,30 @@ def test_slices_are_as_few_as_ten_neurons_a_pe_allow_and_even(
         [0] * len(parts.begin),
         len(parts.begin),
     )
+
+
+def test_a_pe_may_have_room_for_a_single_neuron() -> None:
+    for room, atoms in ((12, 3), (11, 2), (8, 2), (7, 1), (4, 1)):
+        memory = Memory(alone("lif", 3), replace(FREE, state_words=1, dyn_bytes=room), 1)
+        parts = split(memory, {}, Log())
+        assert parts is not None and parts.atoms == {"p": atoms}
+    log = Log()
+    assert (
+        split(Memory(alone("lif", 3), replace(FREE, state_words=1, dyn_bytes=3), 1), {}, log)
+        is None
+    )
+    assert log.errors[0].message.startswith("neuron 0 alone of `p`")
+
+
+def test_as_many_neurons_may_be_asked_for_as_a_pe_takes() -> None:
+    memory = Memory(alone("lif", 300), FREE, 1)
+    parts = split(memory, {"p": 250}, Log())
+    assert parts is not None and parts.atoms == {"p": 250}
+    log = Log()
+    assert split(memory, {"p": 251}, log) is None
+    (error,) = log.errors
+    assert (error.code, error.found, error.limit) == ("N902", "251", "250")
+    assert error.message.startswith("251 neurons of `p`")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +203,7 @@ def one_by_one(tables: Tables, parts: Split) -> dict[tuple[int, int], int]:
 def test_pairs_of_slices_have_the_synapses_of_their_neurons(number: int) -> None:
     tables = NETWORKS[number]
     asked = {name: 2 + i for i, name in enumerate(names(tables))}
-    memory = Memory(tables, ODD, 30)
+    memory = Memory(tables, ODD, 31)
     parts = split(memory, asked, Log())
     assert parts is not None
     pairs = zip(parts.pair_source.tolist(), parts.pair_target.tolist(), strict=True)

@@ -127,17 +127,15 @@ def pairs_one_by_one(tables: Tables, parts: Split) -> set[tuple[int, int]]:
     return found
 
 
-@pytest.mark.parametrize(("spikes", "words"), [(True, 3), (False, 70)])
+@pytest.mark.parametrize("n", [1, 32, 33, 64, 65, 250])
+@pytest.mark.parametrize("spikes", [True, False])
 def test_a_recording_has_a_bit_for_each_spike_and_a_word_for_each_membrane(
-    spikes: bool, words: int
+    n: int, spikes: bool
 ) -> None:
-    rng = np.random.default_rng(0)
-    cells = population(rng, "p", "lif", 70, spikes=spikes)
-    outputs = (Output("p", np.arange(70)),)
-    tables = Tables(1, (Input("in", np.zeros(1, int), 1),), (cells,), (), (), outputs)
-    memory = Memory(tables, Prices(), 16)
-    assert memory.terms("p", 70, {})["recording"].tolist() == [words * 4 * 16]
-    assert memory.terms("p", 35, {})["recording"].tolist() == [-(-words // 2) * 4 * 16] * 2
+    cells = population(np.random.default_rng(0), "p", "lif", n, spikes=spikes)
+    tables = Tables(0, (), (cells,), (), (), (Output("p", np.arange(n)),))
+    bits = n if spikes else 32 * n
+    assert Memory(tables, Prices(), 16).terms("p", n, {})["recording"] == -(-bits // 32) * 4 * 16
 
 
 # One above a limit is refused, the limit is accepted.
