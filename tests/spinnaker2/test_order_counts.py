@@ -58,6 +58,17 @@ def test_packets_go_once_from_a_neuron_to_a_slice_whatever_lists_lead_there(seed
     assert module._ends(list(tables.projections)) == [("in", "a"), ("a", "b"), ("b", "b")]
 
 
+def test_packets_of_lists_of_different_length_are_told_apart() -> None:
+    """Slice 0 of a sends to slices 0 and 1 of b, by two lists. Slice 1 sends to slice 0."""
+    _, parts = joined(0, ("a", "b"))
+    lists = []
+    for pre, post in (([0, 0], [0, 4]), ([3], [0]), ([], [])):
+        ends = np.array(pre, np.int32), np.array(post, np.int32)
+        lists.append(Projection("w", "a", "b", *ends, ends[0], ends[0]))
+    assert module._packets(lists, parts) == 3 * ATOMS["a"]
+    assert module._packets(lists[2:], parts) == 0
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_neuron_reaches_as_many_slices_as_its_targets_fill_at_least(seed: int) -> None:
     tables, parts = joined(seed, *TWICE)
@@ -173,7 +184,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> Orders:
 
     def groups(graph: object, blocks: int, room: np.ndarray, **asked: object) -> np.ndarray:
         done.append(f"{blocks} groups of {room.tolist()} {asked['effort']} {asked['seed']}")
-        return np.zeros(26, np.int64)
+        return np.arange(26) % 2
 
     monkeypatch.setattr(module, "band_order", band)
     monkeypatch.setattr(module, "best_line", line)
@@ -186,7 +197,11 @@ GROUPS = "3 groups of [2, 3, 4]"  # as many as slices of a, the most of any
 
 def test_a_band_a_line_and_groups_are_tried(tried: Orders) -> None:
     tables, parts = joined(1, *TWICE)
-    assert len(list(module._orders(tables, parts, "normal", 7))) == 3
+    *_, grouped = found = list(module._orders(tables, parts, "normal", 7))
+    assert len(found) == 3
+    assert grouped["in"].tolist() == [0, 2, 4, 1, 3]  # neurons 0 to 4 of all
+    assert grouped["a"].tolist() == [1, 3, 5, 7, 0, 2, 4, 6, 8]  # neurons 5 to 13
+    assert grouped["b"].tolist() == [*range(0, 12, 2), *range(1, 12, 2)]
     assert len(list(module._orders(tables, parts, "thorough", 8))) == 3
     assert tried == [
         *("band", "line 7", f"{GROUPS} quick 7"),
