@@ -69,8 +69,8 @@ def lower_bound(parts: Split, system: System) -> float:
     hops = np.sort(hops_to_router(np.concatenate(cores)))[: parts.count]
     on_chips = float((np.sort(_packets(parts))[::-1] * hops).sum())
     reached = np.bincount(parts.pair_source, minlength=parts.count)
-    own = np.bincount(parts.pair_source[parts.pair_source == parts.pair_target], minlength=1)
-    own = np.pad(own, (0, parts.count - len(own)))
+    to_itself = parts.pair_source[parts.pair_source == parts.pair_target]
+    own = np.bincount(to_itself, minlength=parts.count)
     chips = -(-(reached + 1 - own) // max(map(len, cores)))
     return on_chips + LINK_HOPS * float((_sent(parts) * (chips - 1)).sum())
 
