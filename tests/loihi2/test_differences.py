@@ -11,7 +11,7 @@ from nirc.backends.loihi2.differences import approximations
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Population
 from nirc.semantics.run import run
-from tests.models import DATA, chain, cuba, lif
+from tests.models import DATA, DT, chain, cuba, lif
 
 NAMES = ["basicmotions_lif_ff", "japanesevowels_rsnn", "digits_lif_mlp", "digits_if_cnn"]
 
@@ -108,3 +108,19 @@ def test_a_synaptic_filter_keeps_its_gain() -> None:
         for p in (dict(approximations(discrete))["weights: 8 bits"], discrete)
     )
     assert expected.any() and abs(stored.sum() / expected.sum() - 1) < 0.1
+
+
+@pytest.mark.parametrize(("steps", "said"), [(200, []), (2, ["D422"])])
+def test_a_membrane_that_cannot_wait_at_its_start_is_named(steps: int, said: list[str]) -> None:
+    """It begins at 0 and leaks to -1, its reset. Behind five layers it waits at its threshold."""
+    fields = (np.full(2, value) for value in (steps * DT, steps, -1.0, 0.5, -1.0))
+    layers = [nir.Linear(np.eye(2)), lif(2)] * 5
+    model = chain(2, *layers, nir.Linear(np.eye(2)), nir.LIF(*fields), n_out=2)
+    log = Log()
+    made = compile_model(model, "loihi2", Options(dt_s=DT), log=log)
+    found = [d for d in log.diagnostics if d.code == "D422"]
+    assert [d.code for d in found] == said and all(d.where == "nodes/lif11" for d in found)
+    neuron = made.integer["lif11"].dynamics
+    above_reset = neuron.v_start / neuron.scale
+    waits_at = 1.0 if steps == 200 else 1.5 / 2**6
+    np.testing.assert_allclose(above_reset, waits_at, rtol=1e-2)
