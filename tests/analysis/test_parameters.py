@@ -78,6 +78,13 @@ def test_a_parameter_has_one_reading(
     np.testing.assert_array_equal(full, np.broadcast_to(values.reshape(read_as), signal))
 
 
+def test_a_value_for_each_channel_is_a_note_of_the_neurons() -> None:
+    neurons = changed(if_(), r=[1.0, 1.0], v_threshold=[0.5, 0.75], v_reset=[0.0, 0.0])
+    raw = graph({"in": inp(2, 3, 4), "pop": neurons, "out": out(2, 3, 4)}, "in pop out")
+    assert ("G216", "nodes/pop/r") in [(d.code, d.where) for d in said(raw)]  # the first
+    assert layers(raw)["pop"].layer.v_threshold.tolist() == [0.5] * 12 + [0.75] * 12
+
+
 @pytest.mark.parametrize(
     ("own", "signal", "code"),
     [((3,), (4,), "G252"), ((3,), (3, 3, 4), "G255"), ((3,), (3, 4, 3), "G255"),
