@@ -7,6 +7,8 @@ integers. If there is none, it is the scale with the least rounding error.
 
 from __future__ import annotations
 
+from itertools import count
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,14 +44,13 @@ def row_scales(
         order = np.argsort(row, kind="stable")
         row, value = row[order], value[order]
         times = None if times is None else times[order]
-    most_times = 1 if times is None else int(times.max(initial=1))
     scales = np.ones(n)
     ends = np.searchsorted(row, np.arange(n + 1))
     first = 0
     while first < n:  # some rows at a time, which the processor's cache can hold
         last = max(first + 1, int(np.searchsorted(ends, ends[first] + TOGETHER, "right")) - 1)
         some, rows = slice(ends[first], ends[last]), slice(first, last)
-        block = _Rows(row[some] - first, value[some], last - first, most_times)
+        block = _Rows(row[some] - first, value[some], last - first)
         if times is not None:
             block.allow(times[some], limit)
         scales[rows] = _scales_of(block, limit, None if constant is None else constant[rows])
@@ -72,14 +73,13 @@ def _scales_of(rows: _Rows, limit: int, constant: Float | None) -> Float:
 
 
 class _Rows:
-    """Entries sorted by row. ``times``: no entry may be above so many times the limit."""
+    """Entries sorted by row."""
 
-    def __init__(self, row: Int, value: Float, n: int, times: int) -> None:
+    def __init__(self, row: Int, value: Float, n: int) -> None:
         self.row = row
         self.lengths = np.bincount(row, minlength=n)
         self.value = value
         self.n = n
-        self.times = times
         self.size = np.abs(self.value)
         self.most, self.least = np.zeros(n), np.full(n, np.inf)
         np.maximum.at(self.most, self.row, self.size)
@@ -108,7 +108,7 @@ class _Rows:
         The smallest entry of a row becomes an integer too, so there are few scales to try.
         """
         scales = np.full(self.n, np.nan)
-        for k in range(1, limit * self.times + 1):
+        for k in count(1):
             scale = k / self.least
             fits = np.isnan(scales) & ~self.empty & (scale * self.most <= limit + NEAR)
             if not fits.any():

@@ -65,7 +65,7 @@ def test_the_largest_weight_may_be_above_the_limit_by_the_precision_of_float32()
     """0.3 is more than 3 times 0.1 in float32."""
     value = np.array([0.1, 0.3]).astype(np.float32).astype(float)
     assert value[1] > 3 * value[0]
-    rows = _Rows(np.zeros(2, np.int64), value, 1, 1)
+    rows = _Rows(np.zeros(2, np.int64), value, 1)
     np.testing.assert_allclose(rows.exact(3) * value, [1, 3], rtol=1e-6)
     assert np.isnan(rows.exact(2)).all()
     assert np.isnan(rows.exact(3, also=np.array([0.05]))).all()
@@ -94,5 +94,5 @@ def test_one_entry_far_behind_keeps_a_row_from_being_exact() -> None:
     late[-1] = 1.4999
     row = np.repeat([0, 1, 2], late.size)
     value = np.concatenate([late, np.ones(late.size) * 0.5, late])
-    exact = _Rows(row, value, 3, 1).exact(3)
+    exact = _Rows(row, value, 3).exact(3)
     assert np.isnan(exact[[0, 2]]).all() and exact[1] == 2.0
