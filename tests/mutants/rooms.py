@@ -136,6 +136,7 @@ ROOMS = {
         "places",
         "place_counts",
         "memory",
+        "assign",
         "lower",
         "estimate",
         "fit",
