@@ -220,7 +220,9 @@ def recurrent() -> nir.NIRGraph:
 
 
 def membranes(n_in: int, steps: float) -> nir.NIRGraph:
-    return chain(2, sixteenths(n_in, 2), lif(n_in), sixteenths(2, n_in, 1, 1), li(2, steps), n_out=2)
+    return chain(
+        2, sixteenths(n_in, 2), lif(n_in), sixteenths(2, n_in, 1, 1), li(2, steps), n_out=2
+    )
 
 
 NEVER = (("netx", "never"),)
@@ -252,19 +254,21 @@ STORIES = {
         lambda: chain(600, nir.Linear(np.full((1, 600), -4.0)), if_(1), n_out=1), "subtract"
     ),
     "weights that are reduced": Story(
-        lambda: chain(
-            9, nir.Linear(np.array([[1e6] * 9, [1.0] * 9])), filters(50, 50), n_out=2
-        )
+        lambda: chain(9, nir.Linear(np.array([[1e6] * 9, [1.0] * 9])), filters(50, 50), n_out=2)
     ),
     "weights that vanish": Story(
-        lambda: chain(3, nir.Linear(np.array([[1.0, 1e-4, 0.0], [-1e-4, 0.5, 1e-4]])), lif(2), n_out=2)
+        lambda: chain(
+            3, nir.Linear(np.array([[1.0, 1e-4, 0.0], [-1e-4, 0.5, 1e-4]])), lif(2), n_out=2
+        )
     ),
     "a readout": Story(lambda: membranes(4, 5)),
     "a readout of many inputs": Story(lambda: membranes(300, 100)),
     "a readout that integrates": Story(lambda: membranes(4, INF)),
     "ten time constants": Story(lambda: alone(leaks(*range(2, 12)), 10)),
     "three time constants in a chain": Story(
-        lambda: chain(2, sixteenths(4, 2), leaks(4, 8, 4, 2), sixteenths(3, 4, 1), leaks(8, 4, 8), n_out=3)
+        lambda: chain(
+            2, sixteenths(4, 2), leaks(4, 8, 4, 2), sixteenths(3, 4, 1), leaks(8, 4, 8), n_out=3
+        )
     ),
     "parallel routes": Story(parallel),
     "parallel routes with a delay": Story(lambda: parallel(delay=3)),
@@ -274,11 +278,15 @@ STORIES = {
     "two equal receptors": Story(lambda: two_receptors([6.0] * 2, [6.0] * 2)),
     "receptors that differ by neuron": Story(lambda: two_receptors([6.0, 7.0], [2.0] * 2)),
     "receptors that are too slow": Story(lambda: two_receptors([60.0] * 2, [50.0] * 2)),
-    "constants": Story(lambda: behind(biased(3, [0.25, -8.0, 0.0]), leaks(8, 8, 8), n=3), chip=NEVER),
+    "constants": Story(
+        lambda: behind(biased(3, [0.25, -8.0, 0.0]), leaks(8, 8, 8), n=3), chip=NEVER
+    ),
     "constants that set neurons off": Story(
         lambda: behind(biased(3, [2.0, 0.5, 0.0]), leaks(1, 1, 1), n=3)
     ),
-    "constants of a chain": Story(lambda: behind(biased(3, [0.25, -8.0, 0.0]), leaks(8, 8, 8), n=3)),
+    "constants of a chain": Story(
+        lambda: behind(biased(3, [0.25, -8.0, 0.0]), leaks(8, 8, 8), n=3)
+    ),
     "constants behind a filter": Story(lambda: behind(biased(3, [0.25, -1.0, 0.0]), cuba(3), n=3)),
     "constants that begin later": Story(later_constant),
     "a loop of two": Story(loop),

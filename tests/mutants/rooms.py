@@ -115,6 +115,7 @@ ROOMS = {
     ),
     "loihi2": _chip(
         "loihi2",
+        "checks",
         "compile",
         "cores",
         "differences",
@@ -128,6 +129,7 @@ ROOMS = {
         "rule",
         "slayer",
         "soft_reset",
+        "stories",
     ),
     "spinnaker2": _chip(
         "spinnaker2",
