@@ -24,8 +24,8 @@ from nirc.ir.populations import Discrete
 from nirc.rounding.rule import KEEPING_SUMS, Weights
 
 MOST_SOURCES = 2048  # of one neuron
-MOST_ENTRIES = 1 << 23  # of a matrix
-MOST_VALUES = 1 << 24  # filtered signals that are used
+MOST_ENTRIES = 1 << 23  # of a matrix: 64 MiB
+MOST_VALUES = 1 << 24  # filtered signals that are used: 128 MiB
 MOST_MOMENTS = 1 << 14  # moments per source
 LONGEST = 0.95  # decay: resets make a neuron forget
 DAMPING = 0.01  # of the mean of G's diagonal, added to the diagonal: the samples are incomplete
@@ -170,8 +170,14 @@ def with_feedback(
     corrected, plain = (
         _descended(start, exact, there, gram, low, high) for start in (rounded, nearest)
     )
-    worse = squared_error(plain, exact, gram) < squared_error(corrected, exact, gram) * (1 - TINY)
-    return np.where(worse[:, None], plain, corrected)
+    errors = (squared_error(each, exact, gram) for each in (plain, corrected))
+    return np.where(_clearly_less(*errors)[:, None], plain, corrected)
+
+
+def _clearly_less(one: Float, other: Float) -> NDArray[np.bool_]:
+    """Return True where ``one`` is below ``other`` by more than the errors of their summation."""
+    less: NDArray[np.bool_] = one < other * (1 - TINY)
+    return less
 
 
 def _descended(
@@ -180,17 +186,24 @@ def _descended(
     """Coordinate descent: move each weight in turn to its best integer while the others stay."""
     pull = _settled((rounded - exact) @ gram)  # (neurons, sources) half the slope
     for _ in range(SWEEPS):
-        moved = False
-        for k in range(len(gram)):
-            best = np.clip(np.rint(rounded[:, k] - pull[:, k] / gram[k, k]), low, high)
-            step = np.where(there[:, k], best - rounded[:, k], 0.0)
-            if step.any():
-                moved = True
-                rounded[:, k] += step
-                pull += step[:, None] * gram[k]
-        if not moved:
+        if not _swept(rounded, pull, there, gram, low, high):
             break
     return rounded
+
+
+def _swept(
+    rounded: Float, pull: Float, there: NDArray[np.bool_], gram: Float, low: float, high: float
+) -> bool:
+    """Move each weight once, in place, and the slopes with it. Return True if any moved."""
+    moved = False
+    for k in range(len(gram)):
+        best = np.clip(np.rint(rounded[:, k] - pull[:, k] / gram[k, k]), low, high)
+        step = np.where(there[:, k], best - rounded[:, k], 0.0)
+        if step.any():
+            moved = True
+            rounded[:, k] += step
+            pull += step[:, None] * gram[k]
+    return moved
 
 
 def _settled(x: Float) -> Float:

@@ -15,7 +15,7 @@ from nirc.ir.linear import LinearOp, Sparse, Weighted
 from nirc.ir.populations import Discrete
 
 # benchmarks/scale.py recurrent-8000 shows the gain of both.
-BLOCK = 1 << 16  # entries that are rounded together
+BLOCK = 1 << 16  # entries that are rounded together: 512 KiB
 LONG = 64  # entries of a row that is not sorted, but searched for its largest losses
 OWN_BITS = 8  # of a weight on every chip: `--weight-bits` asks for fewer
 LEAST_BITS = 2  # a sign, and a weight or none
@@ -64,7 +64,7 @@ class KeepingSums:
         exact = weights.exact
         if isinstance(op, Sparse):
             return sums_kept(exact, op.target, op.n_out, weights.low, weights.high)
-        ends = np.arange(len(exact) + 1) * (exact[0].size if len(exact) else 0)
+        ends = np.arange(len(exact) + 1) * (exact.size // max(1, len(exact)))
         return _rows_rounded(exact.ravel(), ends, weights.low, weights.high).reshape(exact.shape)
 
 

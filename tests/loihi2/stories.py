@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 
 import nir
@@ -43,6 +44,10 @@ def sixteenths(n_out: int, n_in: int, seed: int = 0, low: int = -8) -> nir.Linea
     """Weights that are the same on every machine."""
     rng = np.random.default_rng(seed)
     return nir.Linear(weight=rng.integers(low, 17, (n_out, n_in)) / 16)
+
+
+def weights(rows: list[list[float]]) -> nir.Linear:
+    return nir.Linear(weight=np.array(rows))
 
 
 def leaks(*steps: float, **fields: list[float]) -> nir.LIF:
@@ -198,7 +203,7 @@ def maps(
     nodes["flat"] = nir.Flatten(input_type={"input": np.array(shape)}, start_dim=0, end_dim=-1)
     nodes |= {"w": sixteenths(3, n), "last": lif(3), "out": nir.Output(np.array([3]))}
     names = [last, "flat", "w", "last", "out"]
-    return graph(nodes, edges + list(zip(names[:-1], names[1:], strict=True)))
+    return graph(nodes, [*edges, *pairwise(names)])
 
 
 def list_of_synapses(n: int, share: float) -> nir.NIRGraph:
@@ -225,6 +230,7 @@ def membranes(n_in: int, steps: float) -> nir.NIRGraph:
     )
 
 
+BIAS = [0.25, -8.0, 0.0]
 NEVER = (("netx", "never"),)
 INF = float("inf")
 STORIES = {
@@ -254,7 +260,7 @@ STORIES = {
         lambda: chain(600, nir.Linear(np.full((1, 600), -4.0)), if_(1), n_out=1), "subtract"
     ),
     "weights that are reduced": Story(
-        lambda: chain(9, nir.Linear(np.array([[1e6] * 9, [1.0] * 9])), filters(50, 50), n_out=2)
+        lambda: chain(9, weights([[1e6] * 9, [1.0] * 9]), filters(50, 50), n_out=2)
     ),
     "weights that vanish": Story(
         lambda: chain(
@@ -278,15 +284,11 @@ STORIES = {
     "two equal receptors": Story(lambda: two_receptors([6.0] * 2, [6.0] * 2)),
     "receptors that differ by neuron": Story(lambda: two_receptors([6.0, 7.0], [2.0] * 2)),
     "receptors that are too slow": Story(lambda: two_receptors([60.0] * 2, [50.0] * 2)),
-    "constants": Story(
-        lambda: behind(biased(3, [0.25, -8.0, 0.0]), leaks(8, 8, 8), n=3), chip=NEVER
-    ),
+    "constants": Story(lambda: behind(biased(3, BIAS), leaks(8, 8, 8), n=3), chip=NEVER),
     "constants that set neurons off": Story(
         lambda: behind(biased(3, [2.0, 0.5, 0.0]), leaks(1, 1, 1), n=3)
     ),
-    "constants of a chain": Story(
-        lambda: behind(biased(3, [0.25, -8.0, 0.0]), leaks(8, 8, 8), n=3)
-    ),
+    "constants of a chain": Story(lambda: behind(biased(3, BIAS), leaks(8, 8, 8), n=3)),
     "constants behind a filter": Story(lambda: behind(biased(3, [0.25, -1.0, 0.0]), cuba(3), n=3)),
     "constants that begin later": Story(later_constant),
     "a loop of two": Story(loop),

@@ -247,14 +247,14 @@ def test_a_network_whose_names_and_sizes_agree() -> None:
          "connect: found 'b', allowed a block of the network; readouts only end"),
         ("projections", 1, {"target": "in"}, "projections[1].target: there is no such block to "
          "connect: found 'in', allowed a block of the network; readouts only end"),
-        ("projections", 0, {"weights": np.zeros((3, 3), "<i2")}, "projections[0].weights: an array has "
-         "another shape: found (3, 3), allowed (2, 3)"),
+        ("projections", 0, {"weights": np.zeros((3, 3), "<i2")}, "projections[0].weights: an array "
+         "has another shape: found (3, 3), allowed (2, 3)"),
         ("outputs", 1, {"population": "in"}, "outputs[1].population: there is no such block to "
          "connect: found 'in', allowed a block of the network; readouts only end"),
         ("outputs", 1, {"neurons": np.array([2])}, "outputs[1].neurons: a number points to "
          "nothing: found '2..2', allowed 0..1"),
-        ("populations", 1, {"v_init": np.zeros(3, "<i4")}, "populations[1].v_init: an array has another "
-         "shape: found (3,), allowed (2,)"),
+        ("populations", 1, {"v_init": np.zeros(3, "<i4")}, "populations[1].v_init: an array has "
+         "another shape: found (3,), allowed (2,)"),
     ],
 )  # fmt: skip
 def test_what_contradicts_itself_is_named(

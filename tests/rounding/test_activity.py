@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nirc.ir.arrays import Float, frozen
-from nirc.ir.linear import Conv, Dense, Pool, Sparse
+from nirc.ir.linear import Conv, Dense, Diagonal, Pool, Sparse
 from nirc.ir.populations import Discrete
 from nirc.rounding import activity
-from nirc.rounding.activity import ByActivity, _drawn, squared_error, with_feedback
+from nirc.rounding.activity import (
+    ByActivity,
+    _clearly_less,
+    _descended,
+    _drawn,
+    _filtered,
+    _settled,
+    squared_error,
+    with_feedback,
+)
 from nirc.rounding.rule import KEEPING_SUMS, Weights
 
 RNG = np.random.default_rng(0)
@@ -107,6 +117,8 @@ def test_the_moments_are_those_of_the_filtered_spikes() -> None:
     rule = ByActivity({"a": signal})
     for d, decays in cases:
         gram = mean_of_products(echoed(signal, *decays))
+        (taken,) = rule._grams(Weights("a", d, Dense(exact), exact, -7, 7))
+        np.testing.assert_allclose(taken, gram, rtol=1e-12)
         found = rule.integers(Weights("a", d, Dense(exact), exact, -7, 7))
         assert np.array_equal(found, with_feedback(exact, exact != 0, gram, -7, 7))
 
@@ -119,15 +131,18 @@ def test_the_moments_of_a_kernel_are_those_of_its_patches(groups: int) -> None:
     conv = Conv(exact, *shape)
     padded = np.pad(echoed(signal, 0.8).reshape(-1, 2, 4, 5), ((0, 0), (0, 0), (0, 0), (0, 1)))
     corners = [(y, x) for y in range(3) for x in (0, 2)]
-    wanted = []
+    wanted, taken = [], []
     for group in range(groups):
         channels = [group] if groups == 2 else [0, 1]
         patches = [padded[:, channels, y : y + 2, x : x + 3] for y, x in corners]
         gram = mean_of_products(np.concatenate(patches).reshape(6 * len(padded), -1))
+        taken.append(gram)
         mine = exact.reshape(4, -1)[4 * group // groups : 4 * (group + 1) // groups]
         wanted.append(with_feedback(mine, mine != 0, gram, -7, 7))
-    found = ByActivity({"a": signal}).integers(Weights("a", leaky(24), conv, exact, -7, 7))
+    weights = Weights("a", leaky(24), conv, exact, -7, 7)
+    found = ByActivity({"a": signal}).integers(weights)
     assert np.array_equal(found.reshape(4, -1), np.concatenate(wanted))
+    np.testing.assert_allclose(ByActivity({"a": signal})._grams(weights), taken, rtol=1e-12)
 
 
 def test_kernels_of_other_shapes_have_other_moments() -> None:
@@ -297,3 +312,79 @@ def test_a_silent_source_does_no_harm() -> None:
     exact = np.array([[1.4, -2.6, 0.5]])
     assert np.array_equal(with_feedback(exact, exact != 0, gram, -3, 3), [[1.0, -3.0, 0.0]])
     assert np.array_equal(with_feedback(exact, exact != 0, 0 * gram, -3, 3), [[1.0, -3.0, 0.0]])
+
+
+# Work and memory.
+
+
+def test_a_filtered_signal_is_its_echo_from_the_first_step_on() -> None:
+    signal = RNG.normal(size=(3, 5, 2))
+    assert np.array_equal(_filtered(signal.copy(), 0.5).reshape(-1, 2), echoed(signal, 0.5))
+    assert np.array_equal(_filtered(signal[:, :1].copy(), 0.5), signal[:, :1])
+
+
+def test_all_rows_are_taken_as_they_are_where_they_are_few() -> None:
+    rows = np.arange(12.0).reshape(6, 2)
+    assert _drawn(rows, 6) is rows and _drawn(rows, 7) is rows
+    assert len(_drawn(rows, 5)) == 5
+
+
+def test_moments_are_computed_once_for_each_pool_and_filter() -> None:
+    signal, exact = spikes(8), RNG.normal(0, 2, (3, 4))
+    pool = Pool((1, 8), (1, 4), (2,), (2,), ((0, 0),), 1.0)
+    half = Diagonal(frozen(np.full(4, 0.5)))
+    rule = ByActivity({"a": signal})
+
+    def grams(decay: float, *before: Pool | Diagonal) -> list[Float]:
+        d = replace(leaky(3), decay_mem=frozen(np.full(3, decay)))
+        return rule._grams(Weights("a", d, Dense(exact), exact, -7, 7, before))
+
+    first = grams(0.8, pool)
+    assert grams(0.8, pool) is first
+    assert grams(0.8 + 4e-7, pool) is first  # means that are equal in six digits
+    assert grams(0.8 + 2e-6, pool) is not first
+    scaled = grams(0.8, pool, half)
+    assert grams(0.8, pool, half) is not scaled
+    np.testing.assert_allclose(scaled, np.array(first) / 4)
+
+
+def test_a_descent_ends_with_the_first_sweep_that_moves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Or after four of them: moments that differ little move weights step by step."""
+    sweeps = []
+    once = activity._swept
+
+    def counted(*arguments: Any) -> bool:
+        sweeps.append(once(*arguments))
+        return sweeps[-1]
+
+    monkeypatch.setattr(activity, "_swept", counted)
+    exact = np.array([[1.0, -2.0]])
+    there = np.ones((1, 2), np.bool_)
+    gram = np.array([[101.0, 100.0], [100.0, 101.0]])
+    for start, moves in (([1, -2], [False]), ([2, -2], [True, False]), ([60, -60], [True] * 4)):
+        sweeps.clear()
+        _descended(np.array([start], float), exact, there, gram, -99, 99)
+        assert sweeps == moves
+
+
+def test_errors_that_differ_by_their_summation_only_are_equal() -> None:
+    other = np.ones(4)
+    one = 1 - np.array([3e-9, 1.5e-9, 0.7e-9, 0.0])
+    assert _clearly_less(one, other).tolist() == [True, True, False, False]
+
+
+def test_results_of_libraries_keep_36_bits() -> None:
+    assert _settled(np.array([np.pi, -1.0])).tolist() == [round(np.pi * 2**34) / 2**34, -1.0]
+
+
+def test_the_largest_operators_take_bounded_memory() -> None:
+    sizes = {
+        "signals": activity.MOST_VALUES,
+        "a matrix": activity.MOST_ENTRIES,
+        "moments": activity.MOST_SOURCES**2,
+        "patches": activity.MOST_MOMENTS * activity.MOST_SOURCES,
+    }
+    mebibytes = {what: 8 * values / 2**20 for what, values in sizes.items()}
+    assert mebibytes == {"signals": 128, "a matrix": 64, "moments": 32, "patches": 256}

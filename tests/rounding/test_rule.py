@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nirc.ir.arrays import Float, Int
 from nirc.ir.linear import Conv, Dense
 from nirc.ir.populations import Discrete
-from nirc.rounding.rule import BLOCK, KEEPING_SUMS, LONG, Weights, _largest, sums_kept
+from nirc.rounding import rule
+from nirc.rounding.rule import (
+    BLOCK,
+    KEEPING_SUMS,
+    LONG,
+    Weights,
+    _keep_sums,
+    _largest,
+    narrowed,
+    sums_kept,
+)
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(-15, 15), (-127, 127), (-128, 127)]))
@@ -85,3 +96,61 @@ def test_every_row_of_a_matrix_and_every_channel_of_a_kernel_keeps_its_sum() -> 
         whole = KEEPING_SUMS.integers(Weights("a", d, op, op.weight, -7, 7))
         assert whole.shape == op.weight.shape
         assert whole.reshape(3, 10).sum(axis=1).tolist() == [4, 4, 4]
+
+
+def test_rows_are_rounded_in_blocks_that_stay_in_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many whole rows as a block has room for, at least one."""
+    blocks: list[list[int]] = []
+    once = rule._keep_sums
+
+    def noted(rounded: Float, value: Float, ends: Int) -> None:
+        blocks.append(ends.tolist())
+        assert rounded.size == value.size == ends[-1]
+        once(rounded, value, ends)
+
+    monkeypatch.setattr(rule, "_keep_sums", noted)
+    monkeypatch.setattr(rule, "BLOCK", 6)
+    row = np.repeat(np.arange(5), [3, 3, 1, 8, 2])
+    whole = sums_kept(np.full(17, 0.4), row, 5, -7, 7)
+    assert blocks == [[0, 3, 6], [0, 1], [0, 8], [0, 2]]
+    assert np.bincount(row, whole).tolist() == [1, 1, 0, 3, 1]
+    assert BLOCK * 8 == 512 * 1024
+
+
+def test_entries_in_the_order_of_their_rows_are_not_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
+    sorts: list[Int] = []
+    argsort = np.argsort
+    monkeypatch.setattr(np, "argsort", lambda x, **how: sorts.append(x) or argsort(x, **how))
+    sums_kept(np.full(4, 0.4), np.array([0, 0, 1, 1]), 2, -7, 7)
+    assert not sorts
+    sums_kept(np.full(4, 0.4), np.array([0, 1, 0, 1]), 2, -7, 7)
+    assert len(sorts) == 1
+
+
+def test_only_a_long_row_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[int] = []
+    monkeypatch.setattr(rule, "_largest", lambda x, n: searched.append(x.size) or _largest(x, n))
+    for n in (LONG, LONG + 1):
+        exact = np.full(n, 0.4)
+        _keep_sums(np.rint(exact), exact, np.array([0, n]))
+    assert searched == [LONG + 1]
+
+
+@pytest.mark.parametrize(
+    ("own", "bits", "range_"),
+    [
+        ((-128, 127), 8, (-128, 127)),
+        ((-128, 127), 4, (-8, 7)),
+        ((-128, 127), 2, (-2, 1)),
+        ((-127, 127), 8, (-127, 127)),
+        ((-127, 127), 4, (-7, 7)),
+        ((-15, 15), 8, (-15, 15)),
+        ((-15, 15), 2, (-1, 1)),
+        ((-4, 3), 8, (-4, 3)),
+    ],
+)
+def test_fewer_bits_hold_a_part_of_the_range(
+    own: tuple[int, int], bits: int, range_: tuple[int, int]
+) -> None:
+    """That of two's complement, or as far down as up where the chip's range is."""
+    assert narrowed(own, bits) == range_
