@@ -124,6 +124,7 @@ ROOMS = {
         "legalise",
         "netx",
         "neuron",
+        "places",
         "quantise",
         "regrouped",
         "rule",
