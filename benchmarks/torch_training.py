@@ -4,7 +4,8 @@
     python benchmarks/torch_training.py xylo --detached  no slope through a subtracted threshold
 
 Each network imitates the spike counts of its reference on the first quarter of its samples (Adam,
-64 samples a step). ``agreement`` is measured on the other samples. Nothing is chosen by them.
+64 samples a step). ``agreement`` is measured on the other samples. Nothing is chosen by them. Each
+network is read as it was trained (``trained.py``).
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import argparse
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from trained import reading
 
 import nirc.torch
 from nirc.diagnostics.errors import NircError
@@ -45,8 +48,10 @@ def norm(module: torch.nn.Module) -> float:
 
 
 def trained(path: Path, chip: str, rounds: int, rate: float) -> str:
-    module = nirc.torch.module(path, chip)
-    reference = nirc.torch.module(path, None)
+    options = reading(path)
+    as_trained: dict[str, Any] = {"writer": options.writer, "reset": options.reset}
+    module = nirc.torch.module(path, chip, **as_trained)
+    reference = nirc.torch.module(path, None, **as_trained)
     with np.load(path.with_suffix(".npz")) as data:
         inputs = data["inputs"]
     with torch.no_grad():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -109,6 +109,10 @@ class LoihiTraining:
                 unit = _by_target(program[target].dynamics.scale / UNIT, p.ops[0])
                 weights[number, 0] = Trainable(grid, unit)
         return Trainables(values, weights)
+
+    def settings(self, population: Population[Any]) -> Sequence[Population[Any]]:
+        """Return nothing: all numbers of a neuron have slopes."""
+        return ()
 
     def changed(self, program: Program, values: Mapping[str, Mapping[str, Float]]) -> Program:
         """Return the program with other numbers, and the starts of neurons that follow."""

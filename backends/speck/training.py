@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from nirc.backends.speck.legalise import leads
-from nirc.backends.speck.limits import BIAS, WEIGHT
+from nirc.backends.speck.limits import BIAS, THRESHOLD_LOW, WEIGHT
 from nirc.backends.speck.neuron import SpeckNeuron
 from nirc.backends.speck.quantise import MOST_THRESHOLD
 from nirc.chip.training import Multiples, Place, Trainable, Trainables
@@ -19,6 +19,8 @@ from nirc.ir.linear import Conv
 from nirc.ir.populations import Population, populations_of
 from nirc.ir.program import Program
 from nirc.rounding.rule import OWN_BITS, narrowed
+
+BOUNDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)  # lower bounds of membranes, in thresholds below 0
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,17 @@ class SpeckTraining:
                 scale = program[target].dynamics.scale[:1]
                 weights[number, len(p.ops) - 1] = Trainable(grid, scale)
         return Trainables(values, weights)
+
+    def settings(self, population: Population[Any]) -> Sequence[Population[Any]]:
+        """Return a layer with other lower bounds of its membranes.
+
+        A constant leak pulls a membrane to this bound, where the model's leak ends at 0. But a high
+        bound forgets what inhibition has left. So the best bound depends on a layer's inputs.
+        """
+        n = population.dynamics
+        bounds = np.clip(-np.rint(np.array(BOUNDS) * n.threshold_high), *THRESHOLD_LOW)
+        others = sorted({int(bound) for bound in bounds} - {n.threshold_low})
+        return [population.with_dynamics(replace(n, threshold_low=each)) for each in others]
 
     def changed(self, program: Program, values: Mapping[str, Mapping[str, Float]]) -> Program:
         """Return the program with other thresholds and biases."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -94,6 +94,10 @@ class Spinnaker2Training:
             if target in values and isinstance(p.ops[-1], Sparse | Conv):
                 weights[number, len(p.ops) - 1] = _weights(program[target].dynamics, p, self.bits)
         return Trainables(values, weights)
+
+    def settings(self, population: Population[Any]) -> Sequence[Population[Any]]:
+        """Return nothing: all numbers of a neuron have slopes."""
+        return ()
 
     def changed(self, program: Program, values: Mapping[str, Mapping[str, Float]]) -> Program:
         """Return the program with other numbers, and the starts of neurons that follow."""

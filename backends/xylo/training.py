@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -105,6 +105,10 @@ class XyloTraining:
             grid = Multiples(*narrowed(WEIGHT, self.bits), step=2.0**shift)
             weights[number, 0] = Trainable(grid, n.scale[p.ops[0].target])
         return Trainables(values, weights)
+
+    def settings(self, population: Population[Any]) -> Sequence[Population[Any]]:
+        """Return nothing: calibration has set the decays, and other numbers have slopes."""
+        return ()
 
     def changed(self, program: Program, values: Mapping[str, Mapping[str, Float]]) -> Program:
         """Return the program with other numbers, and the states at which it begins."""

@@ -5,7 +5,7 @@ A backend gives its own by ``Backend.training``. ``nirc.torch`` runs and trains 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -127,6 +127,12 @@ class Training(Protocol):
 
     def trainables(self, program: Program) -> Trainables:
         """Return the numbers of an integer program that may change."""
+
+    def settings(self, population: Population[Any]) -> Sequence[Population[Any]]:
+        """Return a population with other settings of its neurons, which have no slopes.
+
+        Empty for a chip, or a population, that has none.
+        """
 
     def changed(self, program: Program, values: Mapping[str, Mapping[str, Float]]) -> Program:
         """Return the program with other values by population and parameter, on their grids.

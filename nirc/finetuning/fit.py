@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from nirc.analysis.judging import lost_answers
 from nirc.api import Compiled, recompiled
 from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
@@ -31,6 +32,7 @@ from nirc.finetuning.learning import (
     rounds_of,
 )
 from nirc.finetuning.lessons import Exam, Lessons, exam, lessons, parts_of
+from nirc.finetuning.settings import with_best_settings
 from nirc.finetuning.twin import Twin
 from nirc.ir.arrays import Float, Int
 from nirc.ir.program import Program
@@ -42,8 +44,8 @@ MOST_VALUES = 4e8  # spikes of all populations in all lessons and steps
 PREPARED = 4  # percent done after the lessons are made
 LEARNT = 98
 CALIBRATED = "calibrated"
+SETTINGS = "settings"
 FEW = 8  # given samples of the guard
-EVIDENT = 2.0  # standard errors by which mistakes get fewer, where the guard has few samples
 NOISE = 1.0  # standard errors that a difference may have by chance
 
 
@@ -87,14 +89,24 @@ def fit(task: Task, log: Log) -> Fitted:
     guard = exam(model, task.inputs[parts.guard], rng, share)
     notify(PREPARED)
     tried = [Candidate(CALIBRATED, 0, start, examined(start, stop))]
+    varied = with_best_settings(start, training, stop)
+    if varied is not start:
+        tried.append(Candidate(SETTINGS, 0, varied, examined(varied, stop)))
+    outputs = output_populations(model)
     rounds = rounds_of(start, task.inputs.shape[1], task.epochs, len(to_learn.inputs))
     for number, rate in enumerate(RATES):
-        course = Course(Twin(start, training), to_learn, output_populations(model), rng)
+        first = tried[-1] if number == 0 else _best(tried)
+        course = Course(Twin(first.program, training, model), to_learn, outputs, rng)
         tried += course.candidates(rate, rounds, stop, _part(notify, number))
-    best = min(tried, key=lambda each: each.grade.score)
+    best = _best(tried)
     done, judged = _guarded(task, best, guard, log)
     notify(100)
     return Fitted(done, _report(task, tried, best, judged, done, (to_learn, stop, guard)))
+
+
+def _best(tried: list[Candidate]) -> Candidate:
+    """Return the candidate with the best examination."""
+    return min(tried, key=lambda each: each.grade.score)
 
 
 def _guarded(
@@ -128,28 +140,28 @@ def _evident(task: Task, program: Program, won: Float) -> bool:
     model, start = task.compiled.legal, task.compiled.integer
     given = Exam(task.inputs, run(model, task.inputs).outputs, len(task.inputs))
     of_given = examined(start, given).wrong - examined(program, given).wrong
-    return any(float(each.sum()) > EVIDENT * _noise(each) for each in (won, of_given))
+    return any(_is_gain(each) for each in (won, of_given))
 
 
 def better(after: Grade, before: Grade, given: int, clear: int = 0) -> bool:
     """Return True if ``after`` is nearer than ``before``, or right more often, and not worse.
 
-    The first ``given`` samples are the user's: there are no more mistakes on them. The last
-    ``clear`` are clear. On these, and on all, mistakes grow by no more than their noise.
+    The first ``given`` samples are the user's, the last ``clear`` are clear. On these, and on all,
+    it is not worse as ``nirc verify`` judges. Where samples do not decide, mistakes grow by no more
+    than their noise. With more mistakes on the given samples, these have to be nearer.
     """
     won = before.wrong - after.wrong
     nearer = before.distance - after.distance
     error = float(nearer.std()) / math.sqrt(max(1, nearer.size))
-    parts = (won, won[len(won) - clear :])
-    kept = float(won[:given].sum()) >= 0 and all(
-        float(p.sum()) >= -NOISE * _noise(p) for p in parts
-    )
-    return kept and (float(nearer.mean()) > NOISE * error or float(won.sum()) > NOISE * _noise(won))
+    parts = (won[:given], won, won[len(won) - clear :])
+    kept = all(lost_answers(-part).passes(NOISE) for part in parts)
+    as_near = float(won[:given].sum()) >= 0 or float(nearer[:given].mean()) > 0
+    return kept and as_near and (float(nearer.mean()) > NOISE * error or _is_gain(won))
 
 
-def _noise(won: Float) -> float:
-    """Return the standard error of a sum of wins and losses that are equally likely."""
-    return math.sqrt(float(np.abs(won).sum()))
+def _is_gain(won: Float) -> bool:
+    """Return True if the confidence sequence shows that answers are won."""
+    return lost_answers(-won).interval[1] < 0
 
 
 def _share(model: Program, steps: int) -> float:
@@ -189,7 +201,13 @@ def _report(
         "courses": [
             {"name": each.name, "rounds": each.rounds, **_figures(each.grade)} for each in tried
         ],
-        "guard": {"before": _figures(before), "after": _figures(after)},
+        "guard": {
+            "before": _figures(before),
+            "after": _figures(after),
+            "lost": [
+                round(bound, 6) for bound in lost_answers(after.wrong - before.wrong).interval
+            ],
+        },
     }
 
 

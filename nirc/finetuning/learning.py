@@ -25,8 +25,8 @@ WORK = 6e10  # multiply-adds of all rounds of one course
 # model's needs large changes. Where calibration has brought the chip near, these would undo it.
 RATES = (0.02, 0.004)
 LAST = 0.1  # share of the rate in the last round
-HIDDEN = 0.1  # weight of a hidden population's spikes against the outputs'
-ANSWERS = 1.0  # weight of the answers' chances
+HIDDEN = 1.0  # weight of a hidden population's spikes against the outputs'
+ANSWERS = 0.5  # weight of the answers' chances
 MOST_GIVEN = 0.5  # of a batch
 EXAMS = 10  # in a course
 

@@ -19,6 +19,7 @@ from nirc.calibration.gradients import SHARP, Operator, by_inputs
 from nirc.calibration.unrolled import advanced, components, delayed
 from nirc.chip.training import Place, Training
 from nirc.finetuning.numbers import Number
+from nirc.finetuning.synapses import may_learn, origin_of, with_lost_synapses
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Sparse, Weighted, weights_of, with_weights
 from nirc.ir.populations import Discrete, Population, Projection, Source
@@ -43,9 +44,13 @@ class Slopes:
 
 
 class Twin:
-    """``integer`` with the numbers that ``training`` lets change."""
+    """``integer`` with the numbers that ``training`` lets change.
 
-    def __init__(self, integer: Program, training: Training) -> None:
+    ``model``: what the chip imitates. Its synapses that rounding has removed may come back.
+    """
+
+    def __init__(self, integer: Program, training: Training, model: Program) -> None:
+        integer = with_lost_synapses(integer, model)
         self.start = integer
         self.training = training
         self.edges = list(integer.edges())
@@ -59,12 +64,13 @@ class Twin:
         self.names: dict[str, str] = {}  # of the constant current of a population
         trainables = training.trainables(integer)
         for (edge, place), each in trainables.weights.items():
-            op = self.edges[edge][2].ops[place]
+            source, target, projection = self.edges[edge]
+            op = projection.ops[place]
             assert isinstance(op, Weighted)
             value = weights_of(op)
             if value.any():
                 number = Number(value, each, _unit(op, value))
-                number.mask = value != 0
+                number.mask = may_learn(op, (origin_of(integer, source), target), model)
                 self.weights[edge, place] = number
         self.others: dict[str, dict[str, Float]] = {}  # numbers that stay
         for name, parameters in trainables.values.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -52,6 +52,10 @@ class ReferenceTraining:
                     weights[number, k] = NUMBER
             biases |= {(number, k): NUMBER for k in range(len(p.biases))}
         return Trainables(values, weights, biases)
+
+    def settings(self, population: Population[Any]) -> Sequence[Population[Any]]:
+        """Return nothing: all numbers of a neuron have slopes."""
+        return ()
 
     def changed(self, program: Program, values: Mapping[str, Mapping[str, Float]]) -> Program:
         """Return the program with other values."""

@@ -101,8 +101,9 @@ def test_a_fit_that_is_no_better_changes_nothing(
     assert warning.severity == "warning" and "no better on samples" in warning.message
 
 
-def test_leaky_neurons_learn_the_constant_leak_of_speck() -> None:
+def test_leaky_neurons_learn_the_constant_leak_of_speck(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calibration alone leaves .47 of the answers: the chip's leak is another than the model's."""
+    monkeypatch.setattr(fitting, "RATES", (0.02,))
     path = DATA / "zoo/basicmotions_lif_ff.nir"
     data = read_data(path.with_suffix(".npz"), Log())
     assert data.labels is not None
@@ -225,13 +226,25 @@ def test_the_guard_wants_less_distance_and_no_mistakes_beyond_chance() -> None:
     assert fitting.better(nearer, start, given=2)
     assert not fitting.better(start, start, given=2)
     assert not fitting.better(grade([0.6] * 8, [0, 1, 0, 0, 0, 0, 0, 0]), start, given=2)
-    # One more mistake on a given sample, one less on a made one.
-    assert not fitting.better(grade([0.3] * 8, [1, 1, 0, 0, 0, 0, 0, 0]), start, given=2)
+    # One more mistake on a given sample may be chance, if the given samples are nearer.
+    one_lost = [1, 1, 0, 0, 0, 0, 0, 0]
+    assert fitting.better(grade([0.3] * 8, one_lost), start, given=2)
+    assert not fitting.better(grade([0.6] * 2 + [0.2] * 6, one_lost), start, given=2)
+    two_lost = [1, 1, 1, 0, 0, 0, 0, 0]
+    assert not fitting.better(grade([0.3] * 8, two_lost), start, given=3)
     worse_given = grade([0.3] * 8, [1, 0, 0, 0, 0, 0, 0, 0])
     assert fitting.better(worse_given, start, given=2)  # one won, one lost: not worse
     # On made samples one more may be chance, three more are not.
     assert fitting.better(grade([0.3] * 8, [0, 1, 0, 0, 0, 0, 1, 0]), start, given=2)
     assert not fitting.better(grade([0.3] * 8, [0, 1, 1, 1, 1, 0, 0, 0]), start, given=2)
+
+
+def test_few_samples_show_a_gain_only_if_the_confidence_sequence_does() -> None:
+    """Three of 30 answers more may be chance, 20 of 30 are not."""
+    three, most = (np.repeat([1.0, 0.0], [n, 30 - n]) for n in (3, 20))
+    far = grade([0.5] * 30, [1.0] * 30)
+    assert not fitting.better(Grade(far.distance, far.wrong - three), far, given=2)
+    assert fitting.better(Grade(far.distance, far.wrong - most), far, given=2)
 
 
 def test_the_guard_wants_clear_samples_to_stay_right() -> None:

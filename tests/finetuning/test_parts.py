@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import nir
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nirc.api import Options, compile_model
+from nirc.api import Compiled, Options, compile_model, recompiled
 from nirc.chip.training import Mantissas, Multiples, Singles, Trainable
 from nirc.diagnostics.log import Log
-from nirc.finetuning.lessons import chances, lessons, near, parts_of
+from nirc.finetuning.learning import examined
+from nirc.finetuning.lessons import Exam, chances, lessons, near, parts_of
 from nirc.finetuning.numbers import Number, nearest
+from nirc.finetuning.settings import with_best_settings
 from nirc.finetuning.twin import Twin
+from nirc.ir.populations import Population
 from nirc.semantics.run import run
-from tests.models import chain, li, lif, linear
+from tests.models import chain, cuba, li, lif, linear
 
 GRIDS = (Multiples(-7, 7, 4.0), Multiples(0, 255), Mantissas(15, 3), Singles(-2.0, 2.0))
 
@@ -79,6 +85,61 @@ def test_numbers_that_share_a_place_on_the_chip_stay_equal() -> None:
     assert number.value[0] == number.value[1] > 5.0 and number.value[2] < 8.0
 
 
+def compiled_for(chip: str, model: nir.NIRGraph, **more: Any) -> Compiled:
+    return compile_model(model, chip, Options(dt_s=1e-4, writer="nir", **more), log=Log())
+
+
+@pytest.mark.parametrize("chip", ["loihi2", "speck", "spinnaker2", "xylo"])
+def test_a_synapse_that_rounding_removed_may_come_back(chip: str) -> None:
+    rng = np.random.default_rng(5)
+    neurons = cuba if chip == "xylo" else lif
+    model = chain(6, linear(rng, 8, 6, 2.0), neurons(8), linear(rng, 3, 8), neurons(3), n_out=3)
+    compiled = compiled_for(chip, model, weight_bits=3)
+    training = compiled.backend.training()
+    assert training is not None
+    twin = Twin(compiled.integer, training, compiled.legal)
+    numbers = list(twin.weights.values())
+    lost = sum(int((number.value == 0).sum()) for number in numbers)
+    assert lost > 3
+    assert sum(int(number.mask.sum()) for number in numbers) == 8 * 6 + 3 * 8  # all of the model's
+    inputs = (rng.random((4, 20, 6)) < 0.5).astype(np.int64)
+    outputs = run(compiled.integer, inputs).outputs
+    assert np.array_equal(run(twin.program(), inputs).outputs, outputs)
+    for number in numbers:
+        number.learn(np.full(number.value.shape, -1.0), 1.0)
+    assert sum(int((number.on_chip() == 0).sum()) for number in numbers) < lost
+    recompiled(compiled, twin.program())  # the chip takes them
+
+
+def test_the_lower_bound_of_speck_goes_where_the_model_is_nearest() -> None:
+    """Inhibition lasts in the model. A bound near 0 forgets it, so the layer fires too much."""
+    model = chain(12, linear(np.random.default_rng(6), 8, 12, 0.4), lif(8), n_out=8)
+    compiled = compiled_for("speck", model)
+    training = compiled.backend.training()
+    assert training is not None
+    inputs = (np.random.default_rng(7).random((20, 40, 12)) < 0.2).astype(np.int64)
+    asked = Exam(inputs, run(compiled.legal, inputs).outputs, 20)
+    found = with_best_settings(compiled.integer, training, asked)
+    (before,) = compiled.integer.nodes(Population).values()
+    (after,) = found.nodes(Population).values()
+    assert before.dynamics.threshold_low == -1
+    assert after.dynamics.threshold_low <= -before.dynamics.threshold_high // 8
+    near, far = (examined(each, asked).distance.mean() for each in (found, compiled.integer))
+    assert near < 0.7 * far
+    again = with_best_settings(found, training, asked)
+    assert examined(again, asked).distance.mean() <= near
+
+
+def test_a_chip_without_settings_stays_as_it_is() -> None:
+    model = chain(4, linear(np.random.default_rng(6), 5, 4, 1.0), lif(5), n_out=5)
+    compiled = compiled_for("spinnaker2", model)
+    training = compiled.backend.training()
+    assert training is not None
+    inputs = np.ones((2, 6, 4), np.int64)
+    asked = Exam(inputs, run(compiled.legal, inputs).outputs, 2)
+    assert with_best_settings(compiled.integer, training, asked) is compiled.integer
+
+
 def test_slopes_of_a_membrane_are_its_differences() -> None:
     """A readout without spikes is linear: one more unit of a weight moves it by the slope."""
     rng = np.random.default_rng(4)
@@ -88,7 +149,7 @@ def test_slopes_of_a_membrane_are_its_differences() -> None:
     training = compiled.backend.training()
     assert training is not None
     inputs = (rng.random((3, 10, 4)) < 0.5).astype(np.int64)
-    twin = Twin(compiled.integer, training)
+    twin = Twin(compiled.integer, training, compiled.legal)
     outputs = run(compiled.integer, inputs).outputs
     (name,) = twin.populations
     slopes = twin.slopes(inputs, lambda signals: {name: np.ones_like(signals[name])})
