@@ -176,12 +176,13 @@ def _reach(p: Synapses, source: Shape, target: Shape) -> parts_.Reach:
             )
         # Two kernels see one population as different maps. This is the safe side.
         return parts_.dense(source, target)
-    if p.rows is None or p.cols is None:
+    if p.places is None:
         return parts_.dense(source, target)
-    n = len(p.rows)
-    if source == target and n == int(np.prod(three_axes(source))) and (p.rows == p.cols).all():
+    rows, cols = p.places
+    n = int(np.prod(three_axes(source)))
+    if source == target and len(rows) == n and (rows == cols).all():
         return parts_.one_to_one(source)
-    return parts_.sparse(source, target, p.cols, p.rows)
+    return parts_.sparse(source, target, cols, rows)
 
 
 def _every_order(partition: Partition, cells: Cells) -> tuple[Ints, int]:
@@ -281,9 +282,10 @@ def _by_hand(
 def _route(source: Point, target: Point) -> list[tuple[Point, Point]]:
     here, steps = list(source), []
     for axis in range(3):
+        step = int(np.sign(target[axis] - here[axis]))
         while here[axis] != target[axis]:
             before = (here[0], here[1], here[2])
-            here[axis] += 1 if target[axis] > here[axis] else -1
+            here[axis] += step
             steps.append((before, (here[0], here[1], here[2])))
     return steps
 

@@ -14,8 +14,7 @@ from nirc.rounding.rule import OWN_BITS
 
 # Sums of the weights of either sign into each neuron, as magnitudes: all sources fire.
 Sums = tuple[Float, Float]
-LARGEST = 254  # mantissa of a mixed weight, which is even
-LARGEST_ONE_SIGN = 255
+LARGEST = 255  # mantissa of a weight. A mixed one is even, so 254
 JUDGED = 1 << 14  # weights of a projection that its error is judged by
 TINY = 1e-30  # instead of a division by zero
 TOGETHER = 1 << 16  # weights that are added together (benchmarks/scale.py recurrent-8000)
@@ -127,7 +126,7 @@ def grid(largest: float, *, mixed: bool, coarse: int = 1) -> float:
 def _largest(*, mixed: bool, coarse: int) -> int:
     """Return the largest weight without an exponent that is a multiple of ``coarse`` steps."""
     step = coarse * (2 if mixed else 1)
-    return (LARGEST if mixed else LARGEST_ONE_SIGN) // step * step
+    return LARGEST // step * step
 
 
 def drive_of(op: Weighted, unit: Float) -> Drive:

@@ -169,8 +169,8 @@ def _listed(p: Projection) -> tuple[Int64, Int64, Int64, Int64]:
     weights = rule.effective_weights(p.weights, p.sign_mode, p.num_weight_bits)
     at = np.nonzero(weights.T)[::-1]  # sorted by source
     rows, cols = at[0], at[-1]
-    if p.rows is not None and p.cols is not None:
-        rows, cols = p.rows[at].astype(np.int64), p.cols[at].astype(np.int64)
+    if p.places is not None:
+        rows, cols = (each[at].astype(np.int64) for each in p.places)
     delay = np.zeros(len(rows), np.int64) if p.delays is None else p.delays[at].astype(np.int64)
     return rows, cols, weights[at].astype(np.int64), delay
 

@@ -265,7 +265,7 @@ def _is_self_inhibition(p: Projection) -> bool:
     if p.source != p.target or p.geometry is not None or (p.weights > 0).any():
         return False
     delayed = p.delays is not None and bool(p.delays.any())
-    rows, cols = np.nonzero(p.weights) if p.rows is None or p.cols is None else (p.rows, p.cols)
+    rows, cols = p.places or np.nonzero(p.weights)
     return not delayed and bool((rows == cols).all())
 
 

@@ -262,10 +262,10 @@ def _matrix(p: Projection, values: NDArray[Any], sizes: dict[str, int]) -> NDArr
     """Return ``values`` as a matrix (targets, sources)."""
     shape = (sizes[p.target], sizes[p.source])
     _require(shape[0] * shape[1] <= MAX_MATRIX, f"`{p.name}` as a matrix would be too large")
-    if p.rows is None or p.cols is None:
+    if p.places is None:
         return values.astype(np.int32, copy=False)
     matrix = np.zeros(shape, np.int32)
-    matrix[p.rows, p.cols] = values
+    matrix[p.places] = values
     return matrix
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from nirc.backends.loihi2 import rule
-from nirc.backends.loihi2.drive import LARGEST_ONE_SIGN, TINY, Sums, drive_of, scaled
+from nirc.backends.loihi2.drive import LARGEST, TINY, Sums, drive_of, scaled
 from nirc.backends.loihi2.limits import (
     BIAS_EXP,
     BIAS_MANT,
@@ -248,7 +248,7 @@ class Plan:
         assert self.self_inhibition is not None
         drive = self.drives[self.self_inhibition]
         ks = [self.storable_k(most)]
-        while ks[-1] > most / 2 and len(ks) <= LARGEST_ONE_SIGN:
+        while ks[-1] > most / 2 and len(ks) <= LARGEST:
             ks.append(self.storable_k(ks[-1] - 0.5 * drive.step(ks[-1]) / drive.largest))
             if ks[-1] >= ks[-2]:
                 break

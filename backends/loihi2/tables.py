@@ -160,6 +160,11 @@ class Projection:
     weight_exp: int = 0
     geometry: Geometry | None = None
 
+    @property
+    def places(self) -> tuple[IntArray, IntArray] | None:
+        """The target and the source of each synapse of a list, None for a matrix or a kernel."""
+        return None if self.rows is None or self.cols is None else (self.rows, self.cols)
+
 
 @dataclass(frozen=True)
 class Tables(Network):

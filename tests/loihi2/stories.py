@@ -1,33 +1,15 @@
-"""Small networks that meet one trait of Loihi 2 each, and what becomes of them as text.
-
-``python -m tests.loihi2.stories`` keeps the texts as they are now. Read what ``git diff`` shows.
-"""
+"""Small networks that meet one trait of Loihi 2 each."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 from itertools import pairwise
-from pathlib import Path
 
 import nir
 import numpy as np
 
-from nirc.api import Compiled, Options, compile_model
-from nirc.backends.loihi2.netx import _contents, why_no_net
-from nirc.backends.loihi2.tables import Tables
-from nirc.chip import registry
-from nirc.chip.backend import Mapped
-from nirc.diagnostics.errors import NircError
-from nirc.diagnostics.log import Log
-from nirc.ir.arrays import describe
-from nirc.ir.text import text
-from nirc.mapping.floorplan import Floorplan
 from tests.models import DT, chain, cuba, graph, li, lif
-
-FILE = Path(__file__).with_suffix(".txt")
 
 
 @dataclass(frozen=True)
@@ -206,6 +188,35 @@ def maps(
     return graph(nodes, [*edges, *pairwise(names)])
 
 
+def kernel(*shape: int) -> np.ndarray:
+    return np.random.default_rng(6).integers(-8, 17, shape) / 16
+
+
+def one_map(
+    shape: tuple[int, int, int],
+    weight: np.ndarray,
+    thresholds: list[float],
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int] = (0, 0),
+    dilation: tuple[int, int] = (1, 1),
+    groups: int = 1,
+) -> nir.NIRGraph:
+    """A convolution, and neurons with a threshold for each channel."""
+    sides = [
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, k, s, p, d in zip(
+            shape[1:], weight.shape[2:], stride, padding, dilation, strict=True
+        )
+    ]
+    one = np.ones((len(thresholds), *sides))
+    none = np.zeros(len(thresholds))
+    conv = nir.Conv2d(shape[1:], weight, stride, padding, dilation, groups, none)
+    neurons = nir.IF(r=one / DT, v_threshold=one * np.array(thresholds)[:, None, None])
+    nodes = {"in": nir.Input(np.array(shape)), "conv": conv, "maps": neurons}
+    nodes["out"] = nir.Output(np.array(one.shape))
+    return graph(nodes, list(pairwise(nodes)))
+
+
 def list_of_synapses(n: int, share: float) -> nir.NIRGraph:
     rng = np.random.default_rng(5)
     weight = np.where(rng.random((n, n)) < share, rng.integers(1, 17, (n, n)) / 16, 0)
@@ -217,9 +228,9 @@ def delayed_chain(steps: int) -> nir.NIRGraph:
     return chain(2, sixteenths(3, 2), lif(3), wait, sixteenths(2, 3, 1), lif(2), n_out=2)
 
 
-def recurrent() -> nir.NIRGraph:
+def recurrent(neurons: nir.NIRNode | None = None) -> nir.NIRGraph:
     three = np.array([3])
-    nodes = {"in": nir.Input(np.array([2])), "w": sixteenths(3, 2), "p": cuba(3)}
+    nodes = {"in": nir.Input(np.array([2])), "w": sixteenths(3, 2), "p": neurons or cuba(3)}
     nodes |= {"own": sixteenths(3, 3, 1), "out": nir.Output(three)}
     return graph(nodes, [("in", "w"), ("w", "p"), ("p", "own"), ("own", "p"), ("p", "out")])
 
@@ -230,7 +241,28 @@ def membranes(n_in: int, steps: float) -> nir.NIRGraph:
     )
 
 
+def outputs_twice() -> nir.NIRGraph:
+    """A readout and a population that two outputs each read."""
+    two = np.array([2])
+    nodes = {"in": nir.Input(two), "a": sixteenths(3, 2), "p": lif(3), "b": sixteenths(2, 3, 1)}
+    nodes |= {"read": li(2), "x": nir.Output(two), "y": nir.Output(two)}
+    nodes["z"] = nir.Output(np.array([3]))
+    edges = [("in", "a"), ("a", "p"), ("p", "b"), ("b", "read"), ("read", "x"), ("read", "y")]
+    return graph(nodes, [*edges, ("p", "z")])
+
+
+def two_inputs() -> nir.NIRGraph:
+    """One by a matrix, one by lines, and a matrix without weights."""
+    nodes = {"in": nir.Input(np.array([3])), "more": nir.Input(np.array([2]))}
+    nodes |= {"a": sixteenths(2, 3), "none": weights([[0.0, 0.0], [0.0, 0.0]]), "p": lif(2)}
+    nodes["out"] = nir.Output(np.array([2]))
+    edges = [("in", "a"), ("a", "p"), ("more", "p"), ("p", "none"), ("none", "p"), ("p", "out")]
+    return graph(nodes, edges)
+
+
 BIAS = [0.25, -8.0, 0.0]
+FINE = [0.3, -0.7, 0.011]
+WIRE = [("in", "out")]
 NEVER = (("netx", "never"),)
 INF = float("inf")
 STORIES = {
@@ -310,94 +342,54 @@ STORIES = {
         lambda: chain(600, nir.Linear(np.full((2, 600), 1.0)), filters(8, 8), n_out=2),
         chip=(("constants", "paper"),),
     ),
+    "constants beside leaks that round": Story(
+        lambda: behind(biased(3, [0.25, -0.5, 0.125]), leaks(700, 8, INF), n=3), chip=NEVER
+    ),
+    "constants between integers": Story(
+        lambda: behind(biased(3, FINE), leaks(8, 5, 3), n=3), chip=NEVER
+    ),
+    "constants between integers in a chain": Story(
+        lambda: behind(biased(3, FINE), leaks(8, 8, 8), n=3)
+    ),
+    "constants beside resets elsewhere": Story(
+        lambda: behind(biased(3, [2.0, 0.5, -1.0]), leaks(8, 8, 4, v_reset=[-0.5, 0.25, 0.0]), n=3)
+    ),
+    "constants beside thresholds": Story(
+        lambda: behind(biased(2, [0.25, -0.25]), leaks(2, 2, v_threshold=[2.0, 0.5]), n=2)
+    ),
+    "constants that subtract": Story(
+        lambda: behind(biased(3, [0.25, 0.5, -0.125]), leaks(8, 8, 8), n=3), "subtract"
+    ),
+    "maps with a threshold for each channel": Story(
+        lambda: one_map((1, 4, 4), kernel(3, 1, 3, 3), [1.0, 2.0, 0.5])
+    ),
+    "maps with strides, dilation and groups": Story(
+        lambda: one_map((2, 6, 7), kernel(4, 1, 2, 3), [1.0] * 4, (2, 1), (1, 0), (1, 2), 2)
+    ),
+    "two outputs of a readout": Story(outputs_twice),
+    "two inputs": Story(two_inputs),
+    "an input that is an output": Story(
+        lambda: graph({"in": nir.Input(np.array([2])), "out": nir.Output(np.array([2]))}, WIRE)
+    ),
+    "groups on several cores": Story(
+        lambda: chain(
+            2,
+            sixteenths(13, 2),
+            leaks(*range(2, 15)),
+            sixteenths(13, 13, 1, 1),
+            leaks(*range(2, 15)),
+            n_out=13,
+        )
+    ),
+    "a recurrent population that subtracts": Story(
+        lambda: recurrent(lif(3)), "subtract", (("synapses", "two"),)
+    ),
+    "four bits that subtract": Story(lambda: recurrent(lif(3)), "subtract", bits=4),
+    "a list that subtracts": Story(lambda: list_of_synapses(70, 0.05), "subtract"),
+    "weights of one sign": Story(
+        lambda: chain(2, weights([[-1.0, -0.5], [-0.25, 0.0]]), lif(2), n_out=2), chip=NEVER
+    ),
+    "readouts with constants": Story(
+        lambda: chain(2, sixteenths(3, 2), lif(3), biased(3, FINE), li(3, 5), n_out=3)
+    ),
 }
-
-
-def shown(name: str) -> str:
-    """Return the text of a story."""
-    story, log = STORIES[name], Log()
-    options = Options(
-        dt_s=DT,
-        writer="nir",
-        reset=story.reset,
-        chip=story.chip,
-        weight_bits=story.bits,
-        allow_silent=True,
-    )
-    try:
-        made = compile_model(story.model(), "loihi2:oheogulch", options, log=log)
-    except NircError as refusal:
-        lines = [type(refusal).__name__]
-        log.add_all(refusal.diagnostics)
-    else:
-        placed = made.mapped.chip.placed
-        lines = [text(made.integer).rstrip(), *_tables(made.mapped.chip.tables)]
-        lines += [*_cores(placed.floorplan), *_mapped(made.mapped), *_what_if(made, story)]
-    lines += [
-        " | ".join((f"{d.severity}[{d.code}]", d.where, d.message, d.found, d.limit, d.help))
-        for d in log.diagnostics
-        if d.code[0] != "C"
-    ]
-    return "".join(f"{line.rstrip()}\n" for line in lines)
-
-
-def _tables(tables: Tables) -> Iterator[str]:
-    for source in tables.inputs:
-        yield f"input {source.name}: {source.channels.tolist()[:20]}"
-    for p in tables.populations:
-        start = describe(p.v_init)
-        yield f"process {p.name}: {p.n} {(p.du, p.dv, p.vth)} spikes={p.spikes} v_init={start}"
-    for w in tables.projections:
-        parts = [describe(w.weights), w.sign_mode, f"2^{w.weight_exp}"]
-        for name in ("rows", "cols", "delays"):
-            array = getattr(w, name)
-            parts += [] if array is None else [f"{name}={describe(array)}"]
-        parts += [] if w.geometry is None else [str(w.geometry)]
-        yield f"{w.name} {w.source} -> {w.target} {w.kind}: {' '.join(parts)}"
-    yield f"outputs: {[(o.population, o.neurons.tolist()) for o in tables.outputs]}"
-    if reason := why_no_net(tables):
-        yield f"no chain: {reason}"
-        return
-    for layer in _contents(tables):
-        fields = [
-            f"{name}={describe(np.asarray(value)) if not isinstance(value, str) else value}"
-            for name, value in layer.items()
-        ]
-        yield f"layer {' '.join(fields)}"
-
-
-def _cores(plan: Floorplan) -> Iterator[str]:
-    for core in plan.cores:
-        parts = ", ".join(f"{p.population}{list(p.box)}" for p in core.parts)
-        yield f"core {core.chip} {core.at}: {parts} {list(core.usage.values())}"
-    for link in plan.links:
-        yield f"{link}"
-    yield f"cost {plan.cost:g}, at least {plan.bound:g}"
-
-
-def _mapped(mapped: Mapped) -> Iterator[str]:
-    for name, block in mapped.blocks.items():
-        places = np.array(block.index)
-        yield f"block {name}: {block.part} {describe(places)} {block.latency_steps} late"
-    yield f"columns {mapped.output_map} {mapped.latency_steps} late"
-    yield f"used {[used for used, _ in mapped.utilisation.values()]}"
-
-
-def _what_if(made: Compiled, story: Story) -> Iterator[str]:
-    backend = registry.backend("loihi2").with_options(story.chip, Log())
-    backend = backend.with_weight_bits(story.bits, Log())
-    for name, program in backend.approximations(made.stages.discrete):
-        # A what-if may hold functions, which are shown with their place in memory.
-        stable = re.sub("0x[0-9a-f]+", "", text(program))
-        yield f"what if {name}: {sha256(stable.encode()).hexdigest()[:8]}"
-
-
-def kept() -> dict[str, str]:
-    """Return the texts in the file, by the story's name."""
-    found = FILE.read_text(encoding="utf-8").split("== ")[1:]
-    parts = [part.partition("\n") for part in found]
-    return {name: body for name, _, body in parts}
-
-
-if __name__ == "__main__":
-    FILE.write_text("".join(f"== {name}\n{shown(name)}" for name in STORIES), encoding="utf-8")

@@ -1,13 +1,14 @@
 """Each trait of the chip shows in a small network: its integers, tables, cores, and what is said.
 
-After a change on purpose: ``python -m tests.loihi2.stories``, and read what ``git diff`` shows.
+After a change on purpose: ``python -m tests.loihi2.story_text``, and read what ``git diff`` shows.
 """
 
 from __future__ import annotations
 
 import pytest
 
-from tests.loihi2.stories import STORIES, kept, shown
+from tests.loihi2.stories import STORIES
+from tests.loihi2.story_text import kept, shown
 
 KEPT = kept()
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nirc.mapping.routing.links import mesh
 from nirc.mapping.tables import tables_for
-from nirc.mapping.tables.keys import KeysError, _codes, _groups, allocate, spread
+from nirc.mapping.tables.keys import KeysError, _codes, _cut, _Groups, _groups, allocate, spread
 from nirc.mapping.tables.minimise import minimised
 from nirc.mapping.tables.walk import walk
 from tests.mapping.tables.networks import Network, network, networks
@@ -174,3 +174,58 @@ def test_codes_differ_and_take_the_bits_that_are_named(populations: int) -> None
         code, width = _codes(_groups(made.keys, owner, made.tables), populations, room, 1)
         assert np.unique(code).size == populations
         assert width <= room and code.min() >= 0 and int(code.max()).bit_length() <= width
+
+
+def half(group: list[int], populations: int, seed: int) -> np.ndarray:
+    """The sides of the populations after a cut that would rather not divide a group."""
+    of = np.isin(np.arange(populations), group)
+    groups = _Groups(
+        np.array([0, len(group)]),
+        np.array(group),
+        np.array([float(populations - len(group))]),
+        np.concatenate([[0], np.cumsum(of)]),
+        np.zeros(len(group), np.int64),
+    )
+    side = np.empty(populations, np.int64)
+    _cut(groups, np.zeros(1, np.int64), np.array([seed], np.uint64), side)
+    return side
+
+
+def test_a_cut_keeps_groups_together_as_long_as_the_halves_are_nearly_equal() -> None:
+    """Of 100 populations a side has 46 to 54: 4 % of them more or less, and a half of one.
+
+    The first cut begins with 40 and 60, and gets no worse.
+    """
+    skews = [abs(2 * int(half(list(range(60)), 100, seed).sum()) - 100) for seed in range(5)]
+    assert skews == [20, 8, 8, 8, 8]
+
+
+@pytest.mark.parametrize(
+    ("populations", "room", "width", "digest"),
+    [
+        (9, 5, 5, "b27c6a01"),
+        (9, 12, 11, "aebf54e6"),
+        (20, 8, 8, "b22267a2"),
+        (20, 16, 15, "7b3f11bb"),
+        (40, 6, 6, "ebc326ba"),
+        (40, 20, 19, "00eb72ad"),
+    ],
+)
+def test_codes_are_those_of_the_last_cut_that_has_room(
+    populations: int, room: int, width: int, digest: str
+) -> None:
+    made = random_row(populations, 11)
+    groups = _groups(made.keys, np.repeat(np.arange(populations), 2), made.tables)
+    code, found = _codes(groups, populations, room, 2)
+    text = hashlib.sha256(code.astype("<i8").tobytes()).hexdigest()[:8]
+    assert (found, text) == (width, digest)
+
+
+def test_keys_and_tables_cannot_be_changed() -> None:
+    made = random_row(4, 0)
+    names = {"key", "mask", "atoms", "population_key", "population_mask"}
+    arrays = [getattr(made.keys, name) for name in names]
+    arrays += [getattr(made.tables, name) for name in ("first", "key", "mask", "route", "routes")]
+    for array in arrays:
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
