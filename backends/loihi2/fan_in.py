@@ -82,9 +82,9 @@ def _kept(legal: Program, name: str, bits: int) -> dict[int, Float]:
 def _stored(drive: Drive, least_k: float) -> NDArray[np.bool_]:
     """Return True (n_in,) for weights of the first neuron that are a step of the grid or more.
 
-    A grid with steps of more than one unit has at least a quarter of ``LARGEST`` steps for the
-    largest weight.
+    A grid with steps of more than one unit has at least 63.5 steps for the largest weight: a
+    quarter of the largest mixed weight.
     """
-    step = max(drive.largest * 4 / LARGEST, 1 / least_k, TINY) * drive.coarse
+    step = max(drive.largest * 4 / (LARGEST - 1), 1 / least_k, TINY) * drive.coarse
     stored: NDArray[np.bool_] = np.abs(drive.value[0]) >= step
     return stored

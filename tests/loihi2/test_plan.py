@@ -342,9 +342,10 @@ def test_a_matrix_is_large_from_so_many_weights_on(monkeypatch: pytest.MonkeyPat
 
 def test_a_weight_of_a_step_of_any_grid_is_stored() -> None:
     """A step is a 64th of the largest weight or less, and a unit at least."""
-    drive = one([[1.0, 4 / 255, 3.9 / 255, -4 / 255, 0.0], [2.0, 0, 0, 0, 0]])
-    assert _stored(drive, 1e9).tolist() == [True, False, False, False, False]
-    alone = one([[1.0, 4.1 / 255, 3.9 / 255, -4.1 / 255, 0.0]])
+    least = 4 / 254
+    alone = one([[1.0, least, 0.999 * least, -least, 0.0]])
     assert _stored(alone, 1e9).tolist() == [True, True, False, True, False]
     assert _stored(alone, 2.0).tolist() == [True, False, False, False, False]
+    beside = one([[1.0, least, 2 * least, -2 * least, 0.0], [2.0, 0, 0, 0, 0]])
+    assert _stored(beside, 1e9).tolist() == [True, False, True, True, False]
     assert _stored(one([[1.0, 0.26, 0.24]], bits=4), 1e9).tolist() == [True, True, False]
