@@ -14,6 +14,7 @@ import networkx as nx
 import numpy as np
 
 from nirc.analysis import rule_differences
+from nirc.analysis.retiming import Edge, retime
 from nirc.analysis.rule_differences import ChipRule
 from nirc.backends.xylo.legalise import readouts
 from nirc.backends.xylo.limits import MAX_HIDDEN_SPIKES, MAX_OUTPUT_SPIKES
@@ -42,18 +43,8 @@ def latencies(program: Program) -> dict[str, int]:
 
     The longest path decides. Delays compensate hops.
     """
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_nodes_from(program.graph)
-    graph.add_edges_from((s, t) for s, t, p in program.edges() if p.lag == 0)
-    latency_steps: dict[str, int] = {}
-    for name in nx.lexicographical_topological_sort(graph):
-        arrivals = [
-            latency_steps[s] + hop(program, s, name) - p.delay_steps
-            for s, p in program.into(name)
-            if s in latency_steps and not p.feedback
-        ]
-        latency_steps[name] = max([0, *arrivals])
-    return latency_steps
+    edges = [Edge(s, t, p.lag, hop(program, s, t)) for s, t, p in program.edges()]
+    return retime(program.graph, edges).latency_steps
 
 
 def earliest(program: Program) -> dict[str, int]:

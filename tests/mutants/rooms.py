@@ -91,6 +91,7 @@ ROOMS = {
         "xylo",
         "approximations",
         "compile",
+        "differences",
         "emit",
         "emulate",
         "estimate",
