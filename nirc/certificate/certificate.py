@@ -116,29 +116,26 @@ def checker_text(chip: str) -> bytes:
         for name in (*PARTS, *CHECKED[chip])
     }
     trees = {name: ast.parse(text) for name, text in texts.items()}
-    imports = {
-        ast.unparse(node)
+    imports = [
+        node
         for node in chain.from_iterable(tree.body for tree in trees.values())
         if _is_import(node) and not _is_from(node, ("nirc.", "__future__"))
-    }
-    plain = sorted(line for line in imports if line.startswith("import ") and "numpy" not in line)
-    names = sorted(line for line in imports if line.startswith("from "))
-    head = [f'#!/usr/bin/env python3\n"""{ast.get_docstring(trees[PARTS[0]])}\n"""']
-    head += [
-        "from __future__ import annotations",
-        "\n".join([*plain, *names]),
-        "import numpy as np",
     ]
-    start = f'READER = {chip}\n\nif __name__ == "__main__":\n    start(READER)\n'
+    names = sorted({ast.unparse(node) for node in imports if isinstance(node, ast.ImportFrom)})
+    plain = chain.from_iterable(node.names for node in imports if isinstance(node, ast.Import))
+    modules = sorted({each.name for each in plain} - {"numpy"})
+    head = [f'#!/usr/bin/env python3\n"""{ast.get_docstring(trees[PARTS[0]])}\n"""']
+    head += ["\n".join([f"import {', '.join(modules)}", *names]), "import numpy as np"]
+    start = f'READER = {chip}\nif __name__ == "__main__":\n    start(READER)\n'
     code = [_code(texts[name], trees[name]) for name in texts]
     whole = "\n\n".join([*head, *code, start])
     return whole.replace("\n\n\n", "\n\n").encode()  # short: one empty line is enough
 
 
 def _code(text: str, tree: ast.Module) -> str:
-    """Return a module's text behind its imports."""
+    """Return a module's text behind its imports, without what it says to our formatter."""
     last = max(node.end_lineno or 0 for node in tree.body if _is_import(node))
-    return "\n".join(text.splitlines()[last:]).strip("\n")
+    return "\n".join(text.splitlines()[last:]).replace("# fmt: off\n", "").strip("\n")
 
 
 def _is_import(node: ast.stmt) -> TypeGuard[ast.Import | ast.ImportFrom]:

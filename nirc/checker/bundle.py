@@ -7,49 +7,40 @@ import io
 import json
 import math
 import re
-from collections.abc import Callable
+import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nirc.checker.network import FILE, Network
-from nirc.checker.values import Array, Finding, demand, fit, in_full, parsed
+from nirc.checker.values import Array, Finding, demand, fit, in_full, parsed, understood
 
 # fmt: off
 MOST_BYTES = 1 << 30  # of one file, packed or not
-STEPS = (-1024, 65536)
+STEPS, SIZE = (-1024, 65536), (0, MOST_BYTES)
 DTYPES = re.compile(r"\|i1|<i2|<i4|<i8|<f8|\|S[1-9][0-9]{0,4}")
 MANIFEST: dict[Any, Any] = {
     "schema": "nirc-bundle/2", "target": str, "part": str, "dt": object, "sha256": str,
     "files": {...: str}, "input_map": in_full, "output_map": in_full, "output_kind": str,
-    "output_latency_steps": in_full, "latency_steps": STEPS,
-    "input_shape": [[(0, MOST_BYTES), ...], ...], "output_shape": [[(0, MOST_BYTES), ...], ...],
-    "options": {"chip": dict, ...: object},
+    "output_latency_steps": in_full, "latency_steps": STEPS, "input_shape": [[SIZE, ...], ...],
+    "output_shape": [[SIZE, ...], ...], "options": {"chip": dict, ...: object},
     "populations": {...: {"part": str, "index": in_full, "scale": in_full, "latency_steps": STEPS,
-                          "place": (0, MOST_BYTES), ...: object}},
-    ...: object,
-}
+                          "place": SIZE, ...: object}}, ...: object}
 CERTIFICATE = {
     "schema": "nirc-certificate/3", "populations": {...: str}, "seal": str,
     "inputs": [str, ...], "outputs": [str, ...], "retimed": [[str, str, STEPS], ...],
-    "datasets": [[str, (0, MOST_BYTES), str, (0, MOST_BYTES, 1)], ...],
-}
+    "datasets": [[str, SIZE, str, (*SIZE, 1)], ...]}
 
 
-def files_of(directory: Path) -> Callable[[str], bytes]:
+def files_of(directory: Path) -> Any:
     """Return a function that reads the regular files of a directory."""
     def read(name: str) -> bytes:
-        path = directory / name
-        try:
-            odd = path.is_symlink() or not path.is_file() or path.name != name
-            if odd or path.stat().st_size > MOST_BYTES:
-                raise OSError("it is missing, too large, or no regular file")
-            return path.read_bytes()
-        except (OSError, ValueError) as error:
-            place = ascii(name)[1:-1]
-            raise Finding("unreadable", place, "the file", "it cannot be read", error) from None
-
+        path, place = directory / name, ascii(name)[1:-1]
+        sound = path.name == name and path.is_file() and not path.is_symlink()
+        demand(sound, place, "the file", "it is missing, or no regular file")
+        demand(path.stat().st_size <= MOST_BYTES, place, "the file", "it is too large")
+        return path.read_bytes()
     return read
 
 
@@ -64,24 +55,20 @@ def seal(manifest: Any) -> str:
 class Bundle:
     """The files of a bundle, the quantised network, and all that is found."""
 
-    def __init__(self, read: Callable[[str], bytes], findings: list[Finding]) -> None:
+    def __init__(self, read: Any, findings: list[Finding]) -> None:
         self.read, self.findings = read, findings
-        manifest: dict[str, Any] = self.json("manifest.json", MANIFEST)
-        self.manifest = manifest
-        dt = 1.0 if manifest["dt"] is None else manifest["dt"]  # seconds of a step
-        self.dt = fit("manifest.json", dt, float, "dt")
-        demand(0 < self.dt < math.inf, "manifest.json", "dt", "it is no time", self.dt, "seconds")
+        manifest = self.manifest = self.json("manifest.json", MANIFEST)
+        self.dt = dt = 1.0 if manifest["dt"] is None else manifest["dt"]  # seconds of a step
+        sound = type(dt) is float and 0 < dt < math.inf
+        demand(sound, "manifest.json", "dt", "it is no time", dt, "seconds")
         certificate = self.json("certificate.json", CERTIFICATE)
         self.check_digests(certificate["seal"])
         self.nir = read(FILE)
         # Places and sizes of datasets, as HDF5's headers of contiguous data name them.
         self.layouts = set(re.findall(rb"\x03\x01(?=(.{16}))", self.nir, re.DOTALL))
-        datasets = dict(map(self._dataset, certificate["datasets"]))
-        try:
+        with understood(FILE):
+            datasets = dict(map(self._dataset, certificate["datasets"]))
             self.network = network = Network(datasets, self.dt)
-        except (LookupError, TypeError, ValueError) as error:
-            problem = "its nodes make no sense"
-            raise Finding("unreadable", FILE, "the file", problem, repr(error)) from None
         self.retimed = {(a, b): steps for a, b, steps in certificate["retimed"]}
         names, blocks = certificate["populations"], manifest["populations"]
         pairs: list[Any] = [(names, network.populations), (names.values(), blocks)]
@@ -92,23 +79,24 @@ class Bundle:
             demand(have == want, "certificate.json", "the file", problem, have, want)
         network.inputs = {name: network.inputs[name] for name in certificate["inputs"]}
         network.ends = {name: network.ends[name] for name in certificate["outputs"]}
-        for name, population in network.populations.items():
-            population.name, block = names[name], blocks[names[name]]
-            place = f"populations.{population.name}.index"
-            population.at = fit("manifest.json", block["index"], (0, MOST_BYTES, 1), place)
-            population.part, network.late[name] = block["part"], block["latency_steps"]
-            if block["scale"] != population.scale or len(population.at) != population.n:
-                self.note("network", "manifest.json", place[:-6], "another scale or size")
+        nodes = [*network.inputs, *network.populations]
+        ends = np.cumsum([0, *(math.prod(network.shapes[name]) for name in nodes)])
+        self.offsets = dict(zip(nodes, ends.tolist()))  # the number of each node's first neuron
+        pairs = [(name, names[name]) for name in network.populations]
+        self.blocks = {name: {**blocks[own], "name": own} for name, own in pairs}
+        self.late = {name: block["latency_steps"] for name, block in self.blocks.items()}
+        for name, block in self.blocks.items():
+            place = f"populations.{block['name']}"
+            block["index"] = fit("manifest.json", block["index"], (*SIZE, 1), f"{place}.index")
+            scale = network.populations[name].pop("scale", np.zeros(0)).tolist()
+            if block["scale"] != scale or len(block["index"]) != math.prod(network.shapes[name]):
+                self.note("network", "manifest.json", place, "another scale or size")
 
     def check_digests(self, sealed: str) -> None:
-        """Compare every file with its digest in the manifest, and the manifest with two digests."""
-        data = self.read("manifest.json")
-        manifest = parsed("manifest.json", data, object)
-        own = manifest["sha256"]
-        unsigned = data.replace(own.encode("utf-8", "replace"), b"0" * 64)
-        for name, digest in {**manifest["files"], "manifest.json": own}.items():
-            text = unsigned if name == "manifest.json" else self.read(name)
-            found = hashlib.sha256(text).hexdigest()
+        """Compare every file with its digest in the manifest, and the manifest with its seal."""
+        manifest = self.json("manifest.json", object)
+        for name, digest in manifest["files"].items():
+            found = hashlib.sha256(self.read(name)).hexdigest()
             if found != digest:
                 problem = "this is not the file that nirc wrote"
                 self.note("unreadable", name, "the file", problem, found, digest)
@@ -130,26 +118,21 @@ class Bundle:
 
     def npz(self, name: str) -> dict[str, Array]:
         """Return the arrays of an archive."""
-        try:
-            with np.load(io.BytesIO(self.read(name)), allow_pickle=False) as archive:
-                sizes = [info.file_size for info in archive.zip.infolist()]
-                if sum(sizes) > MOST_BYTES or len(sizes) > len(set(archive.files)):
-                    raise ValueError("it is too large, or has an array twice")
-                return {name: archive[name] for name in archive.files}
-        except MemoryError:
-            raise
-        except Exception as error:  # zipfile, zlib and numpy raise nearly anything
-            problem = "it is no archive of arrays"
-            raise Finding("unreadable", name, "the file", problem, error) from None
+        data = io.BytesIO(self.read(name))
+        with understood(name), np.load(data, allow_pickle=False) as archive:
+            sizes = [info.file_size for info in archive.zip.infolist()]
+            sound = sum(sizes) <= MOST_BYTES and len(sizes) == len(set(archive.files))
+            demand(sound, name, "the file", "it is too large, or has an array twice")
+            return {name: archive[name] for name in archive.files}
 
     def _dataset(self, row: list[Any]) -> tuple[str, Array]:
         """Return path and array of a dataset in network.nir."""
         path, offset, dtype, shape = row
-        count, is_known = math.prod(shape.tolist()), DTYPES.fullmatch(dtype)
-        size = count * np.dtype(dtype).itemsize if is_known else -1
-        layout = b"".join(n.to_bytes(8, "little", signed=True) for n in (offset, size))
-        sound = is_known and layout in self.layouts and offset + size <= len(self.nir)
-        demand(sound, "certificate.json", path, "HDF5 has no such dataset at this place", row)
+        problem, count = "HDF5 has no such dataset at this place", math.prod(shape.tolist())
+        demand(DTYPES.fullmatch(dtype), "certificate.json", path, problem, dtype)
+        size = count * np.dtype(dtype).itemsize
+        sound = struct.pack("<QQ", offset, size) in self.layouts and offset + size <= len(self.nir)
+        demand(sound, "certificate.json", path, problem, row)
         array = np.frombuffer(self.nir, dtype, count, offset).reshape(shape)
         if array.dtype.kind == "S":
             return path, np.char.decode(array, "utf-8", "replace")

@@ -22,6 +22,6 @@ def compare_archive(bundle: Bundle, name: str, want: dict[str, Array]) -> None:
     """Note the arrays of an archive that are not as in config.json."""
     have = bundle.npz(name)
     for key in sorted({*want, *have}):
-        a, b = have.get(key, np.zeros(0)), want.get(key, np.zeros(0))
+        a, b = (arrays.get(key, np.zeros(0)) for arrays in (have, want))
         if a.dtype != b.dtype or not np.array_equal(a, b):
             bundle.note("network", name, key, "it differs from config.json")

@@ -10,10 +10,11 @@ import numpy as np
 from nirc.checker.network import FILE, ODD, OPERATORS
 from nirc.checker.values import Array, demand
 
-
 # fmt: off
-def conv2d(name: str, shape: Any, weight: Array, bias: Array, stride: Array, padding: Array,
-           dilation: Array, groups: Array, input_shape: Array) -> Any:
+
+
+def conv2d(name: str, before: Any, shape: Any, weight: Array, bias: Array, stride: Array,
+           padding: Array, dilation: Array, groups: Array, input_shape: Array) -> Any:
     """Return the synapses of a convolution, and the shape behind it."""
     steps, pads, gaps = (pair.tolist() for pair in (stride, padding, dilation))
     fits = groups == 1 and not bias.any() and tuple(input_shape.tolist()) == shape[1:]
@@ -21,17 +22,31 @@ def conv2d(name: str, shape: Any, weight: Array, bias: Array, stride: Array, pad
     fits = fits and len(steps) == len(pads) == len(gaps) == 2 and min(pads) >= 0
     demand(fits and min(*steps, *gaps, *weight.shape[2:]) > 0, FILE, name, ODD, shape)
     behind, target, source, tap = windows(weight != 0, shape, steps, pads * 2, gaps)
-    return (target, source, weight.ravel()[tap].astype(float)), behind
+    return composed(before, (target, source, weight.ravel()[tap].astype(float))), behind
 
 
-def sum_pool2d(name: str, shape: Any, kernel_size: Array, stride: Array, padding: Array) -> Any:
+def sum_pool2d(name: str, before: Any, shape: Any, kernel_size: Array, stride: Array,
+               padding: Array) -> Any:
     """Return the synapses of windows that add up, and the shape behind them."""
     weight = np.eye(shape[0])[:, :, None, None] * np.ones(kernel_size.tolist())
     plain = np.zeros(shape[0]), stride, padding, np.ones(2, int), np.ones(1), np.array(shape[1:])
-    return conv2d(name, shape, weight, *plain)
+    return conv2d(name, before, shape, weight, *plain)
 
 
 OPERATORS.update(Conv2d=conv2d, SumPool2d=sum_pool2d)
+
+
+def composed(first: Any, second: Any) -> Any:
+    """Return the synapses of two operators, one behind the other. The first may be none."""
+    if first is None:
+        return second
+    (target, source, weight), (to, middle, factor) = first, second
+    order = np.argsort(target, kind="stable")
+    start = np.searchsorted(target[order], middle)
+    count = np.searchsorted(target[order], middle, "right") - start
+    row = np.repeat(np.arange(len(to)), count)  # of the second, once for each of the first
+    at = order[np.arange(len(row)) + np.repeat(start - np.cumsum(count) + count, count)]
+    return to[row], source[at], factor[row] * weight[at]
 
 
 def windows(there: Array, before: Any, stride: Any, pads: Any, dilation: Any) -> Any:

@@ -62,13 +62,13 @@ def loihi2(bundle: Bundle) -> Chip:
     wires = [_loihi2_wire(block, ids) for block in tree["projections"]]
     chip.synapses = joined([
         (number[w["from"]], number[w["to"]], 0, w["delay"], w["weight"]) for w in wires])
-    cells_of = np.zeros((6, len(chip.rules)), int)
+    cells_of = np.zeros((6, len(chip.idle)), int)
     cells_of[:, number] = cells
-    for name, population in bundle.network.populations.items():
-        at = chip.numbers(population)
+    for name, block in bundle.blocks.items():
+        at = chip.numbers(block)
         du, dv, theta, bias, v, spikes = cells_of[:, at]
         start = v  # the membrane as the model's first step begins, from which NIR counts
-        for _ in range(bundle.network.late[name]):
+        for _ in range(bundle.late[name]):
             before, start = start, np.sign(start) * (abs(start) * (4096 - dv) // 4096) + bias
             start = np.clip(start, -LOIHI2_STATE, LOIHI2_STATE) * (start <= theta)
             if (start == before).all():  # and so after all further steps
@@ -101,7 +101,7 @@ def _loihi2_cells(tree: Any, ids: dict[str, Array], n: int) -> Array:
 def _loihi2_wire(block: Block, ids: dict[str, Array]) -> Block:
     """Return the synapses of a projection, those of weight 0, too, in the order of the file."""
     kind, place = block["kind"], block["place"]
-    ends = [ids[fit(NETWORK, block[end], ids.keys(), place)] for end in ("source", "target")]
+    ends = [ids[fit(NETWORK, block[end], {*ids}, place)] for end in ("source", "target")]
     exp = fit(NETWORK, block["weight_exp"], 0 if kind == "conv" else int, place)
     g = fit(NETWORK, block["geometry"], LOIHI2_GEOMETRY if kind == "conv" else None, place)
     many, extra = {"dense": (2, []), "sparse": (1, ["rows", "cols"]), "conv": (4, [])}[kind]
@@ -143,14 +143,14 @@ def _loihi2_wire(block: Block, ids: dict[str, Array]) -> Block:
 
 def _loihi2_mapping(bundle: Bundle, tree: Any, ids: dict[str, Array], wires: list[Block]) -> None:
     """Follow the spikes of each part of a population to cores, and count what each core takes."""
-    systems, spot, cell = LOIHI2_SYSTEMS.keys(), "routing.parts", [(0, 2**20)] * 3
+    systems, spot, cell = {*LOIHI2_SYSTEMS}, "routing.parts", [(0, 2**20)] * 3
     system = fit("manifest.json", bundle.manifest["target"][len("loihi2:"):], systems, "target")
     chips, cores = LOIHI2_SYSTEMS[system]
     plan = {**FLOORPLAN, "chip": [16, 8, 1], "router": [1, 1, 1], "limits": LOIHI2_LIMITS,
             "absent": list, "faulty": [], "size": cell, "cores": [{"at": cell, ...: object}, ...]}
     part = {"population": {block["name"] for block in tree["populations"]}, "core": (0, 2**20),
             "box": [[(0, 2**40)] * 2, ...], "targets": list}
-    late = {p.name: bundle.network.late[name] for name, p in bundle.network.populations.items()}
+    late = {block["name"]: block["latency_steps"] for block in bundle.blocks.values()}
     root = bundle.json(MAPPING, {
         "format": "nirc-loihi2-mapping/1", "dt": bundle.manifest["dt"], "floorplan": plan,
         "routing": {"parts": [part, ...], "order": str, "spikes_a_step_between_cores": object},

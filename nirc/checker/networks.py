@@ -8,7 +8,8 @@ import numpy as np
 
 from nirc.checker.bundle import Bundle
 from nirc.checker.compare import Chip
-from nirc.checker.values import Array, demand, fit, parsed
+from nirc.checker.network import FILE, Network
+from nirc.checker.values import Array, demand, fit, parsed, understood
 
 # fmt: off
 NETWORK, MAPPING = "network.npz", "mapping.json"
@@ -23,6 +24,8 @@ def network_file(bundle: Bundle, name: str, kinds: dict[str, Any]) -> dict[str, 
 
     ``kinds``: of each kind the pattern of its fields, and type, axes, least and most of its arrays.
     """
+    with understood(FILE):
+        add_lists(bundle.network)
     arrays = bundle.npz(NETWORK)
     text = arrays.pop("network", np.zeros(0)).tobytes()
     pattern: dict[str, Any] = {"format": name, "channels": (0, 2**31 - 1)}
@@ -47,6 +50,17 @@ def network_file(bundle: Bundle, name: str, kinds: dict[str, Any]) -> dict[str, 
     return tree
 
 
+def add_lists(network: Network) -> None:
+    """Add the projections that stand as lists in the metadata of network.nir."""
+    for k in range(len(network.lists) // 4):
+        head = f"node/metadata/projection_{k}"
+        source, target, receptor, feedback, delay = str(network.lists.pop(head)).split("\n")
+        keys = ("target", "source", "weight")
+        rows = np.stack([network.lists.pop(f"{head}_{key}").astype(int) for key in keys])
+        lag = int(feedback) + int(delay)
+        network.projections.append((source, target, int(receptor), lag, rows))
+
+
 def numbered(tree: Any, parts: dict[str, int]) -> tuple[dict[str, Array], Array, Chip]:
     """Return the positions of each node's neurons in one row, the numbers of all, and the chip.
 
@@ -60,16 +74,16 @@ def numbered(tree: Any, parts: dict[str, int]) -> tuple[dict[str, Array], Array,
     silent = [ids[block["name"]] for block in tree["populations"] if not block["spikes"]]
     column = np.zeros(0, int)
     for block in tree["outputs"]:
-        at = ids[fit(NETWORK, block["population"], ids.keys(), block["place"])]
+        at = ids[fit(NETWORK, block["population"], {*ids}, block["place"])]
         inside = block["neurons"].max(initial=0) < len(at)
         demand(inside, NETWORK, block["place"], "a neuron is not there")
         column = np.append(column, at[block["neurons"]])
     read = np.flatnonzero(np.isin(column, np.concatenate([np.zeros(0, int), *silent])))
     number[column[read]] = n + read
     every = np.arange(n + len(column))
-    rules, idle = np.full(len(every), "", object), ~np.isin(every, number)
-    parts = {**parts, "readout": len(column)}
-    return ids, number, Chip(first, parts, {}, {}, rules, [], number[column], idle)
+    fields = {"rule": np.full(len(every), "", "U100")}
+    parts, idle = {**parts, "readout": len(column)}, ~np.isin(every, number)
+    return ids, number, Chip(first, parts, fields, {}, [], number[column], idle)
 
 
 def add_neurons(chip: Chip, at: Array, dt: float, decay: Array, drift: Array, syn: list[Array],
@@ -84,6 +98,6 @@ def add_neurons(chip: Chip, at: Array, dt: float, decay: Array, drift: Array, sy
     for kept, end in zip(syn, ("", "_2")):
         lost = np.maximum(1 - kept, 2.0**-40)
         fields |= {f"tau_syn{end}": dt / lost, f"w_in{end}": gain / lost}
-    chip.rules[at] = ("decay i, add x->i, decay v, add i->v" if syn else "decay v, add x->v") + fire
-    for key, value in fields.items():
-        chip.fields.setdefault(key, np.zeros(len(chip.rules)))[at] = value
+    rule = ("decay i, add x->i, decay v, add i->v" if syn else "decay v, add x->v") + fire
+    for key, value in {**fields, "rule": rule}.items():
+        chip.fields.setdefault(key, np.zeros(len(chip.idle)))[at] = value

@@ -117,7 +117,7 @@ def _spinnaker2_neurons(bundle: Bundle, block: Block, chip: Chip, at: Array) -> 
 def _spinnaker2_wire(block: Block, models: dict[str, str], ids: dict[str, Array]) -> Block:
     """Return the synapses of a projection."""
     place, pre, post = block["place"], block["pre"], block["post"]
-    ends = [ids[fit(NETWORK, block[end], ids.keys(), place)] for end in ("source", "target")]
+    ends = [ids[fit(NETWORK, block[end], {*ids}, place)] for end in ("source", "target")]
     model, weight, delay = models[block["target"]], block["weight"], block["delay"]
     sound = pre.shape == post.shape == weight.shape == delay.shape and model != "lif_conv2d"
     sound = sound and pre.max(initial=0) < len(ends[0]) and post.max(initial=0) < len(ends[1])
@@ -135,7 +135,7 @@ def _spinnaker2_wire(block: Block, models: dict[str, str], ids: dict[str, Array]
 def _spinnaker2_kernel(block: Block, models: dict[str, str], ids: dict[str, Array]) -> Block:
     """Return the synapses of a convolution, which sums over windows of its source first."""
     place, w = block["place"], block["weight"].swapaxes(0, 1)  # out, in, y, x
-    ends = [ids[fit(NETWORK, block[end], ids.keys(), place)] for end in ("source", "target")]
+    ends = [ids[fit(NETWORK, block[end], {*ids}, place)] for end in ("source", "target")]
     height, width, *stride, py, px = (block[name] for name in SPIN_WINDOW)
     before, pads = (w.shape[1], height // py, width // px), [block[name] for name in SPIN_PADS]
     shape, post, middle, tap = windows(w != 0, before, stride, pads, (1, 1))
@@ -156,7 +156,7 @@ def _spinnaker2_mapping(
     board, word = bundle.manifest["target"] == "spinnaker2:board", (0, 2**32 - 1)
     words: Any = {**dict.fromkeys(("steps", "memory", "prices", "tick"), str), ...: object}
     options = fit("manifest.json", bundle.manifest["options"]["chip"], words, "options.chip")
-    cut = {"population": ids.keys(), "from": int, "to": int, "key": word, "mask": word,
+    cut = {"population": {*ids}, "from": int, "to": int, "key": word, "mask": word,
            "chip": (0, 63 * board), "core": (1, 152)}
     size = [64, 56, 4] if board else [8, 7, 4]
     plan = {**FLOORPLAN, "chip": [8, 7, 4], "router": [8, 7, 4], "size": size, "cores": list,

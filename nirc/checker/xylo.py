@@ -19,12 +19,13 @@ XYLO = {
     "audio2": (1000, 8, 64, 32000, 1000, "SYNS61201"),
     "audio3": (992, 32, 1024, 31744, 128, "SYNS65302"),
     "imu": (496, 16, 512, 31744, 128, "SYNS63300")}
-XYLO_CHANNELS = 16
-XYLO_CLOCK = 50_000_000  # Hz. Source: rockpool, power_cycles_model.py
+XYLO_CHANNELS, XYLO_CLOCK = 16, 50_000_000  # Hz. Source: rockpool, power_cycles_model.py
 XYLO_CLOCKS = "hm_clock_enable isyn_clock_enable ra_clock_enable ram_power_enable"
 XYLO_WEIGHTS, XYLO_SHIFT = (-128, 127, 2), (0, 7)
 XYLO_NEURON = {"i_syn_decay": (0, 15), "v_mem_decay": (0, 15), "threshold": (1, 32767),
                "v_mem_bias": (-128, 127)}
+XYLO_RELAY = {"i_syn_decay": 1, "v_mem_decay": 0, "threshold": 32767, "v_mem_bias": 0,
+              "alias_target": None, ...: 1}  # and i_syn2_decay
 XYLO_COLUMNS = {  # of specification.npz, by field of a neuron
     "v_mem_decay": "dash_mem", "i_syn_decay": "dash_syn", "i_syn2_decay": "dash_syn_2",
     "threshold": "threshold", "v_mem_bias": "bias"}
@@ -48,136 +49,123 @@ def xylo(bundle: Bundle) -> Chip:
     out[n - reach:] = shaped("readout.weights", config["readout"]["weights"], reach, m)
     alias = _xylo_aliases(hidden)
     relays = alias[alias >= 0]
-    fields = _xylo_fields(bundle.dt, channels, [*hidden, *readout])
-
     # Switches follow from what the network uses.
     second = any(matrix.any() for matrix in (*into[1:], *within[1:]))
-    bias = bool(np.nan_to_num(fields["v_leak"]).any())
+    bias = any(row["v_mem_bias"] for row in (*hidden, *readout))
     bundle.json(CONFIG, _xylo_pattern(bundle, variant, bias, second, len(relays) > 0))
     fan = (np.stack(within) != 0).any(0).sum(1)
     counts = {"hidden neurons": n, "output neurons": m, "targets": fan.max(initial=0),
               "recurrent entries": fan.sum(), "input channels": channels}
     for (what, number), limit in zip(counts.items(), (*limits, XYLO_CHANNELS)):
         bundle.most(CONFIG, what, number, limit)
-    weights = {"in": np.stack(into, -1), "rec": np.stack(within, -1), "out": out}
-    _xylo_specification(bundle, config, block, weights, alias)
-
+    parts = (config["input"], into), (block, within), (config["readout"], [out])
+    _xylo_specification(bundle, parts, alias)
+    # A relay is fired by the neuron whose alias it is, in the same step, and has no synapses.
+    number = np.arange(channels + n + m)
+    fired_by = number[channels:][:n].copy()
+    fired_by[relays] = channels + np.flatnonzero(alias >= 0)
     rows: list[Any] = []
-    groups = ((into, config["input"], 0, 0), (within, block, channels, 1))
-    for matrices, part, first, delay in groups:
+    for (part, matrices), first in zip(parts, (number, number[channels:], fired_by)):
         for receptor, matrix in enumerate(matrices):
             frm, to = np.nonzero(matrix)
             weight = matrix[frm, to] << part["weight_bit_shift"]
-            rows.append((frm + first, to + channels, receptor, delay, weight))
-    _xylo_relays(bundle, relays + channels, fields, joined(rows))
-    # A relay is fired by the neuron whose alias it is, in the same step, and has no synapses.
-    fired_by = np.arange(n)
-    fired_by[relays] = np.flatnonzero(alias >= 0)
-    frm, to = np.nonzero(out)
-    weight = out[frm, to] << config["readout"]["weight_bit_shift"]
-    rows.append((fired_by[frm] + channels, to + channels + n, 0, 1, weight))
-    silent = bundle.manifest["output_kind"] == "membrane"
-    last = XYLO_STEP + ("" if silent else ", fire >= 1, subtract, emit")
-    rules = ["", f"{XYLO_STEP}, fire >= 31, subtract, emit", last]
-    return Chip(
-        channels=channels,
-        parts={"hidden": n, "readout": m},
-        fields=fields,
+            to += channels + n * (matrix is out)
+            rows.append((first[frm], to, receptor, first is not number, weight))
+    synapses = joined(rows)
+    alone = not np.isin(relays + channels, np.concatenate(synapses[:2])).any()
+    demand(alone, CONFIG, "alias_target", "a relay has synapses", kind="network")
+    last = ", fire >= 1, subtract, emit" * (bundle.manifest["output_kind"] == "spikes")
+    rules = np.array(["", f"{XYLO_STEP}, fire >= 31, subtract, emit", XYLO_STEP + last])
+    cells = _xylo_cells(channels, hidden, readout)
+    syn, second, mem, bias, threshold, _ = cells
+    fields = {"tau_mem": bundle.dt * mem, "r": mem, "v_leak": bias * mem, "v_reset": 0 * mem,
+              "tau_syn": bundle.dt * syn, "w_in": syn, "tau_syn_2": bundle.dt * second,
+              "w_in_2": second, "v_threshold": threshold}
+    chip = Chip(
+        channels=channels, parts={"hidden": n, "readout": m}, synapses=synapses,
+        fields={**fields, "rule": np.repeat(rules, (channels, n, m))},
         absent={"tau_syn_2": 2 * bundle.dt, "w_in_2": 2, "v_threshold": 32767},
-        rules=np.repeat(np.array(rules), (channels, n, m)),
-        synapses=joined(rows),
-        columns=np.arange(m) + channels + n,
-        idle=np.isin(np.arange(channels + n + m), relays + channels),
-        bound=_xylo_bounds)
+        columns=number[channels + n:], idle=np.isin(number, relays + channels))
+    _xylo_bounds(bundle, chip, cells)
+    return chip
 
 
 def _xylo_pattern(bundle: Bundle, variant: str, bias: Any, second: Any, aliases: Any) -> Any:
     """Return the pattern of config.json, with these switches."""
-    drive: dict[str, Any] = {"weights": XYLO_WEIGHTS, "weight_bit_shift": XYLO_SHIFT}
-    two = {**drive, "syn2_weights": XYLO_WEIGHTS} if variant != "imu" else drive
-    more = {"i_syn2_decay": (0, 15)} if variant != "imu" else {}
-    clocks = {"bias_clock_enable": bias, "isyn2_clock_enable": second}
-    clocks |= dict.fromkeys(XYLO_CLOCKS.split(), True)
-    special = {"synapse2_enable": second}
+    two: dict[str, Any] = {"weights": XYLO_WEIGHTS, "weight_bit_shift": XYLO_SHIFT}
+    drive, neuron = dict(two), {**XYLO_NEURON, "alias_target": object}
+    clocks = {**dict.fromkeys(XYLO_CLOCKS.split(), True), "bias_clock_enable": bias}
+    special: dict[str, Any] = {"synapse2_enable": second}
     if variant == "imu":
-        del clocks["isyn2_clock_enable"]
         clocks |= {"bias_clock_enable": True, "always_update_omp_stat": True}
         special = {"imu_if_input_enable": False}
+    else:
+        two["syn2_weights"], neuron["i_syn2_decay"] = XYLO_WEIGHTS, (0, 15)
+        clocks["isyn2_clock_enable"] = second
     if variant == "audio3":
-        special["input_source"] = "SpikeEvents"
+        special["input_source"], clocks = "SpikeEvents", {}
     if variant != "audio2" and bundle.manifest["dt"] is not None:
         special["time_resolution_wrap"] = round(bundle.dt * XYLO_CLOCK)
-    neurons = [{**XYLO_NEURON, "alias_target": object, **more}, ...]
-    hidden = {**two, "aliasing": aliases, "neurons": neurons}
+    hidden = {**two, "aliasing": aliases, "neurons": [neuron, ...]}
     return {
         "format": "nirc-xylo-config/1", "variant": variant, "operation_mode": "AcceleratedTime",
-        "bias_enable": bias, "debug": {} if variant == "audio3" else clocks, **special,
-        "input": two, "readout": {**drive, "neurons": [XYLO_NEURON, ...]},
-        "reservoir" if variant == "audio2" else "hidden": hidden}
+        "bias_enable": bias, "debug": clocks, **special, "input": two,
+        "reservoir" if variant == "audio2" else "hidden": hidden,
+        "readout": {**drive, "neurons": [XYLO_NEURON, ...]}}
 
 
 def _xylo_aliases(hidden: list[Any]) -> Array:
-    """Return the relay of each neuron, -1 for none."""
-    rows = [row["alias_target"] for row in hidden]
-    last = (0, len(rows) - 1)
-    alias = [-1 if row is None else fit(CONFIG, row, last, "alias_target") for row in rows]
-    relays = [target for target in alias if target >= 0]
-    plain = len(set(relays)) == len(relays) and all(alias[relay] < 0 for relay in relays)
-    demand(plain, CONFIG, "alias_target", "a relay repeats two neurons, or another relay")
+    """Return the relay of each neuron, -1 for none. A relay repeats one neuron, and has none."""
+    rows, last = [row["alias_target"] for row in hidden], len(hidden) - 1
+    alias = [-1 if row is None else fit(CONFIG, row, (0, last), "alias_target") for row in rows]
+    relays = [relay for relay in alias if relay >= 0]
+    demand(len(set(relays)) == len(relays), CONFIG, "alias_target", "a relay repeats two neurons")
+    for relay in relays:
+        fit(CONFIG, hidden[relay], XYLO_RELAY, f"relay {relay}")
     return np.array(alias, int)
 
 
-def _xylo_fields(dt: float, channels: int, rows: list[Any]) -> dict[str, Array]:
-    """Return the NIR fields of all neurons. A dash k takes 2**-k of a state in a step."""
-    def column(key: str, absent: int = 0) -> Array:
-        return np.array([np.nan] * channels + [row.get(key, absent) for row in rows])
+def _xylo_cells(channels: int, hidden: list[Any], readout: list[Any]) -> Array:
+    """Return 2 ** dash of isyn, isyn2 and v, bias, threshold and most spikes, each (numbers,).
 
-    dashes = ("v_mem_decay", "i_syn_decay", "i_syn2_decay")
-    mem, syn, second = (2 ** column(key, 1) for key in dashes)
-    return {"tau_mem": dt * mem, "r": mem, "v_leak": column("v_mem_bias") * mem,
-            "tau_syn": dt * syn, "w_in": syn, "tau_syn_2": dt * second, "w_in_2": second,
-            "v_threshold": column("threshold"), "v_reset": 0 * mem}
-
-
-def _xylo_relays(bundle: Bundle, relays: Array, fields: Any, synapses: list[Array]) -> None:
-    """Note relays that do more than repeat a neuron's spikes."""
-    for i in np.intersect1d(relays, np.concatenate(synapses[:2]))[:3]:
-        bundle.note("network", CONFIG, f"number {i}", "a relay has synapses")
-    dt = bundle.dt
-    wanted = {"tau_mem": dt, "v_leak": 0, "tau_syn": 2 * dt, "tau_syn_2": 2 * dt}
-    for name, want in {**wanted, "v_threshold": 32767}.items():
-        for i in relays[fields[name][relays] != want][:1]:
-            have = fields[name][i]
-            bundle.note("network", CONFIG, f"number {i}", f"a relay's {name}", have, want)
+    A dash k takes 2 ** -k of a state in a step.
+    """
+    cells = np.ones((6, channels + len(hidden) + len(readout)))
+    keys = ("i_syn_decay", "i_syn2_decay", "v_mem_decay", "v_mem_bias", "threshold")
+    for cell, key in zip(cells, keys):
+        cell[channels:] = [row.get(key, 1) for row in (*hidden, *readout)]
+    cells[:3] = 2 ** cells[:3]
+    cells[5, channels:][:len(hidden)] = 31
+    return cells
 
 
-def _xylo_specification(
-        bundle: Bundle, config: Any, block: Any, weights: Any, alias: Array) -> None:
+def _xylo_specification(bundle: Bundle, parts: Any, alias: Array) -> None:
     """Compare specification.npz, the arguments of the vendor's function, with config.json."""
     want: dict[str, Any] = {"aliases": alias} if (alias >= 0).any() else {}
-    for name, part in (("in", config["input"]), ("rec", block), ("out", config["readout"])):
-        two = "syn2_weights" in part or name == "out"
-        want[f"weights_{name}"] = weights[name] if two else weights[name][..., 0]
+    for name, (part, matrices) in zip(("in", "rec", "out"), parts):
+        second = len(matrices) == 2
+        want[f"weights_{name}"] = np.stack(matrices, -1) if second else matrices[0]
         want[f"weight_shift_{name}"] = part["weight_bit_shift"]
         for key, column in XYLO_COLUMNS.items() if name != "in" else ():
-            if key != "i_syn2_decay" or "syn2_weights" in part:
+            if second or key != "i_syn2_decay":
                 end = "_out" if name == "out" else "_hidden" * (column == "bias")
                 want[column + end] = [row[key] for row in part["neurons"]]
     arrays = {name: np.array(value, np.int16) for name, value in want.items()}
     compare_archive(bundle, "specification.npz", arrays)
 
 
-def _xylo_bounds(bundle: Bundle, chip: Chip) -> None:
+def _xylo_bounds(bundle: Bundle, chip: Chip, cells: Array) -> None:
     """Bound every synaptic state and membrane. Look for inputs that saturate the others."""
-    fields = {name: np.nan_to_num(value, nan=1.0) for name, value in chip.fields.items()}
-    open_states = _xylo_unproved(chip, fields, 15)
+    open_states = _xylo_unproved(chip, cells, 15)
     if open_states.any():
-        few = _xylo_unproved(chip, fields, 1).sum()
+        few = _xylo_unproved(chip, cells, 1).sum()
         problem = f"{open_states.sum()} of {open_states.size} states are not proved to stay in 16"
         problem += f" bits, {few} if inputs fire once a step at most"
-        found = _xylo_leaving(chip, fields, open_states)
+        found = _xylo_leaving(chip, cells, open_states)
         bundle.note("overflow", CONFIG, "isyn, isyn2, v", problem, found)
-def _xylo_unproved(chip: Chip, fields: dict[str, Array], inputs: int) -> Array:
+
+
+def _xylo_unproved(chip: Chip, cells: Array, inputs: int) -> Array:
     """Return which of isyn, isyn2 and v of each neuron may leave 16 bits.
 
     A state that gains at most h a step and loses x >> k climbs to h << k, and one that gains at
@@ -186,37 +174,36 @@ def _xylo_unproved(chip: Chip, fields: dict[str, Array], inputs: int) -> Array:
     fires is left below its threshold, and gains a step's current.
     """
     source, target, receptor, _, weight = chip.synapses
-    n, number = len(chip.rules), np.arange(len(chip.rules))
+    tau, (mem, bias, threshold, most), n = cells[:2], cells[2:], cells.shape[1]
     key = (receptor * n + target).astype(int)
-    tau, mem = np.stack([fields["w_in"], fields["w_in_2"]]), fields["r"]  # 2 ** dash
-    bias, threshold = fields["v_leak"] / mem, fields["v_threshold"]
-    cap = np.where(number < n - chip.parts["readout"], 31, 1)
-    spikes = before = np.where(number < chip.channels, inputs, cap)
+    spikes, before = np.where(np.arange(n) < chip.channels, inputs, most), np.zeros(n)
     for _ in range(20):
-        most = spikes[source] * weight
-        gain = np.bincount(key, np.maximum(most, 0), 2 * n).reshape(2, n)
-        loss = np.bincount(key, np.minimum(most, 0), 2 * n).reshape(2, n)
+        if (before == spikes).all():
+            break
+        rate = spikes[source] * weight
+        gain = np.bincount(key, np.maximum(rate, 0), 2 * n).reshape(2, n)
+        loss = np.bincount(key, np.minimum(rate, 0), 2 * n).reshape(2, n)
         high, low = gain * tau, np.where(loss < 0, (loss + 1) * tau - 1, 0)
         rise, fall = (high - gain).sum(0) + bias, (low - loss).sum(0) + bias
         firing, silent = threshold - 1 + rise, np.maximum(rise, 0) * mem
-        top = np.where(firing < (cap + 1) * threshold, np.minimum(firing, silent), silent)
+        top = np.where(firing < (most + 1) * threshold, np.minimum(firing, silent), silent)
         fits = np.floor(np.minimum(top, 32767) / threshold)
-        before, spikes = spikes, np.where(number < chip.channels, inputs, np.minimum(spikes, fits))
-        if (before == spikes).all():
-            break
+        before, spikes = spikes, np.minimum(spikes, fits)
+        spikes[:chip.channels] = inputs
     bottom = np.where(fall < 0, (fall + 1) * mem - 1, 0)
     wide = (np.stack([*high, top]) > 32767) | (np.stack([*low, bottom]) < -32768)
     return wide[:, chip.channels :]
 
 
-def _xylo_leaving(chip: Chip, fields: dict[str, Array], open_states: Array) -> str:
+def _xylo_leaving(chip: Chip, cells: Array, open_states: Array) -> str:
     """Return how many states leave 16 bits in runs from cleared states, and an input.
 
     A run has 15 spikes a step on all channels that excite, or inhibit, one neuron, and after half
     of its steps on the others.
     """
     source, target, receptor, _, weight = chip.synapses
-    n, first = len(chip.rules), chip.channels
+    n, first, cells = cells.shape[1], chip.channels, cells[..., None]
+    tau, (mem, bias, threshold, most) = cells[:2], cells[2:]
     w = np.zeros((2, n, n))
     np.add.at(w, (receptor.astype(int), target, source), weight)
     into = w.sum(0)[:, :first]
@@ -224,9 +211,6 @@ def _xylo_leaving(chip: Chip, fields: dict[str, Array], open_states: Array) -> s
     aims = first + np.argsort(-open_states.sum(0), kind="stable")[: max(2, 2000000 // n**2)]
     x = np.zeros((n, 2 * len(aims)))
     x[:first] = 15 * (np.concatenate([into[aims], -into[aims]]).T > 0)
-    tau, mem = np.stack([fields["w_in"], fields["w_in_2"]])[..., None], fields["r"][:, None]
-    bias, threshold = fields["v_leak"][:, None] / mem, fields["v_threshold"][:, None]
-    most = np.where(np.arange(n) < n - chip.parts["readout"], 31, 1)[:, None]
     v, isyn, spikes, left, said = 0 * x, np.zeros((2, *x.shape)), 0 * x, open_states & False, ""
 
     def leak(x: Array, tau: Array) -> Array:
@@ -240,9 +224,8 @@ def _xylo_leaving(chip: Chip, fields: dict[str, Array], open_states: Array) -> s
         gone = (abs(np.stack([*isyn, v])) > 32768)[:, first:]
         if gone.any() and not said:
             state, i, run = np.argwhere(gone)[0]
-            spikes_on = np.flatnonzero(x[:, run]).tolist()
-            name = ("isyn", "isyn2", "v")[state]
-            said = f", {name} of neuron {i} in step {step}: 15 spikes on {spikes_on}"
+            name, channels = ("isyn", "isyn2", "v")[state], np.flatnonzero(x[:, run]).tolist()
+            said = f", {name} of neuron {i} in step {step}: 15 spikes on {channels}"
         left |= gone.any(-1)
         isyn, spikes = np.clip(after, -32768, 32767), np.clip(v // threshold, 0, most)
         spikes[:first] = 0

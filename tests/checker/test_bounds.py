@@ -67,20 +67,22 @@ def test_weights_of_a_sign_have_its_range() -> None:
         assert len(range(low, high + 1, step)) == 256
 
 
-def pair(into: float, across: float, dash: int = 2, threshold: int = 100) -> Chip:
+Pair = tuple[Chip, Any]
+
+
+def pair(into: float, across: float, dash: int = 2, threshold: int = 100) -> Pair:
     """Return two hidden neurons of Xylo and a readout: a channel drives one, which the other."""
-    n = 4  # a channel, two hidden neurons, a readout
     rows: list[Any] = [(0, 1, 0, 0, into), (1, 2, 0, 1, across), (2, 3, 0, 1, 1)]
     synapses = [np.array(column) for column in zip(*rows, strict=True)]
-    two, one = np.full(n, 2.0**dash), np.ones(n)
-    fields = {"w_in": two, "w_in_2": 2 * one, "r": two, "v_leak": 0 * one}
-    fields["v_threshold"] = threshold * one
-    return Chip(1, {"hidden": 2, "readout": 1}, fields, {}, np.full(n, ""), synapses, one, one)
+    row = {"i_syn_decay": dash, "v_mem_decay": dash, "v_mem_bias": 0, "threshold": threshold}
+    cells = xylo._xylo_cells(1, [row, row], [row])
+    one = np.ones(4)  # a channel, two hidden neurons, a readout
+    return Chip(1, {"hidden": 2, "readout": 1}, {}, {}, synapses, one, one), cells
 
 
-def unproved(chip: Chip, inputs: int = 15) -> list[list[int]]:
+def unproved(made: Pair, inputs: int = 15) -> list[list[int]]:
     """Return the states that are not proved: isyn, isyn2 and v of two neurons and a readout."""
-    return np.asarray(xylo._xylo_unproved(chip, chip.fields, inputs), int).tolist()
+    return np.asarray(xylo._xylo_unproved(*made, inputs), int).tolist()
 
 
 def test_a_state_of_xylo_climbs_to_its_gain_times_two_to_the_dash() -> None:
@@ -125,8 +127,8 @@ def test_the_steps_until_u_wraps_around_are_those_of_the_mapping(steps: int, hol
 
 @pytest.mark.parametrize("into", [3000, -3000])
 def test_an_input_is_named_that_drives_a_state_out_of_its_range(into: int) -> None:
-    made, chip = bundle(), pair(into, 0)
-    xylo._xylo_bounds(made, chip)
+    made = bundle()
+    xylo._xylo_bounds(made, *pair(into, 0))
     (found,) = made.findings
     assert found.kind == "overflow" and found.place == "isyn, isyn2, v"
     assert "of 9 states are not proved to stay in 16 bits" in found.problem
@@ -135,7 +137,7 @@ def test_an_input_is_named_that_drives_a_state_out_of_its_range(into: int) -> No
 
 def test_a_network_of_xylo_without_large_weights_is_proved() -> None:
     made = bundle()
-    xylo._xylo_bounds(made, pair(10, 10))
+    xylo._xylo_bounds(made, *pair(10, 10))
     assert made.findings == []
 
 

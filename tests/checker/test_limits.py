@@ -39,8 +39,8 @@ def test_limits_of_loihi_2_are_those_of_its_systems() -> None:
 
 
 def test_limits_of_speck_are_those_of_its_cores() -> None:
-    assert [core.kernel for core in CORES] == [k << 10 for k in speck.SPECK_KERNEL]
-    assert [core.neuron for core in CORES] == [n << 10 for n in speck.SPECK_NEURON]
+    assert [core.kernel for core in CORES] == [k << 10 for k in speck.SPECK_WORDS["kernel"]]
+    assert [core.neuron for core in CORES] == [n << 10 for n in speck.SPECK_WORDS["neuron"]]
 
 
 def test_limits_of_spinnaker2_are_those_of_its_pes() -> None:
@@ -96,8 +96,7 @@ def test_what_a_network_takes_of_speck_is_counted(monkeypatch: pytest.MonkeyPatc
     """Addresses of kernels and neurons take a power of two along each axis."""
     files = files_of("speck", "camera on speck")
     assert counted("speck", files) == {}
-    monkeypatch.setattr(speck, "SPECK_KERNEL", (-1,) * 9)
-    monkeypatch.setattr(speck, "SPECK_NEURON", (-1,) * 9)
+    monkeypatch.setattr(speck, "SPECK_WORDS", dict.fromkeys(("kernel", "neuron"), (-1,) * 9))
     found = counted("speck", files)
     words = {place.partition("] ")[2]: n for place, n in found.items()}
     assert words == {"kernel words": 2 * 4 * 16, "neuron words": 4 * 16 * 16}
