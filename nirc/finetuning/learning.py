@@ -64,13 +64,18 @@ def rounds_of(integer: Program, steps: int, epochs: int | None, lessons: int) ->
     """Return the number of rounds that the work allows, or that make up ``epochs``."""
     if epochs is not None:
         return max(1, epochs * -(-lessons // BATCH))
+    cost = 3 * BATCH * cost_of(integer, steps)
+    return int(min(MOST_ROUNDS, max(FEWEST_ROUNDS, WORK // cost)))
+
+
+def cost_of(integer: Program, steps: int) -> int:
+    """Return the multiply-adds of a sample, with those of neurons."""
     once = 0
     for _, target, p in integer.edges():
         if target in integer.nodes(Population):
             once += sum(op.entries for op in p.ops)
     neurons = sum(size(p.shape) for p in integer.nodes(Population).values())
-    cost = BATCH * steps * (3 * once + 60 * neurons)
-    return int(min(MOST_ROUNDS, max(FEWEST_ROUNDS, WORK // max(1, cost))))
+    return max(1, steps * (once + 20 * neurons))
 
 
 class Course:

@@ -108,7 +108,11 @@ def _tree(
     request: Request, fitted: Fitted, start: Compiled, channels: int, log: Log
 ) -> dict[str, Any]:
     """Return the JSON: accuracy and agreement before and after, and how the fit came about."""
-    tree: dict[str, Any] = {"target": start.bundle.manifest["target"], "fit": fitted.report}
+    tree: dict[str, Any] = {
+        "target": start.bundle.manifest["target"],
+        "mode": start.backend.modes[0],
+        "fit": fitted.report,
+    }
     if request.test is None:
         return tree
     test = request.test
@@ -155,9 +159,10 @@ def as_text(tree: dict[str, Any]) -> str:
             f"{guard['before']['distance']:.3f} -> {guard['after']['distance']:.3f}"
         )
     if "after" in tree:
-        lines.append(f"on {tree['samples']} test samples{'':9}accuracy  agreement")
+        lines.append(f"on {tree['samples']} test samples{'':13}accuracy  agreement")
         for name, words in (("before", "calibrated"), ("after", "fitted"), ("float", "float")):
-            lines.append(_line(words, tree[name]))
+            shown = f"{words}, mode {tree['mode']}" if tree["modes"] and name != "float" else words
+            lines.append(_line(shown, tree[name]))
         for mode, rows in tree["modes"].items():
             lines.append(_line(f"calibrated, mode {mode}", rows["before"]))
             lines.append(_line(f"fitted, mode {mode}", rows["after"]))
@@ -166,4 +171,4 @@ def as_text(tree: dict[str, Any]) -> str:
 
 def _line(words: str, row: Mapping[str, Any]) -> str:
     share = "-" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
-    return f"  {words:<26}{share:>10}{row['agreement']:>11.4f}"
+    return f"  {words:<30}{share:>10}{row['agreement']:>11.4f}"

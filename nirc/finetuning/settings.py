@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from nirc.chip.training import Training
-from nirc.finetuning.learning import Grade, examined
+from nirc.finetuning.learning import WORK, cost_of, examined
 from nirc.finetuning.lessons import Exam
 from nirc.ir.populations import Population
 from nirc.ir.program import Program
 
 PASSES = 2  # over all populations
 GAIN = 0.98  # of the loss: a setting that is kept has less
+NEAR = 0.1  # loss of a chip that needs no other settings
 
 
 def with_best_settings(start: Program, training: Training, exam: Exam) -> Program:
@@ -23,34 +24,50 @@ def with_best_settings(start: Program, training: Training, exam: Exam) -> Progra
     First all populations change together, then one after the other. A setting of one layer alone
     may look worse than it is, because the layers before it still fire too much.
     """
-    best = start
-    least = _loss(examined(start, exam))
-    for nodes in _together(start, training):
-        best, least = _better(best, least, training.changed(start.mapped(nodes), {}), exam)
-    for _ in range(PASSES):
-        before = least
-        for name in start.nodes(Population):
-            for other in training.settings(best[name]):
-                tried = training.changed(best.mapped({name: other}), {})
-                best, least = _better(best, least, tried, exam)
-        if least == before:
-            break
-    return best
+    search = _Search(start, training, exam)
+    if search.least > NEAR:
+        for nodes in search.together():
+            search.try_(nodes)
+        for _ in range(PASSES):
+            search.one_by_one()
+    return search.best
 
 
-def _together(start: Program, training: Training) -> Iterator[dict[str, Population[Any]]]:
-    """Yield the populations with their first settings, with their second, and so on."""
-    settings = {n: training.settings(p) for n, p in start.nodes(Population).items()}
-    for number in range(max((len(each) for each in settings.values()), default=0)):
-        yield {n: each[number] for n, each in settings.items() if number < len(each)}
+class _Search:
+    """The best program so far, its loss, and the examinations that the work still allows."""
 
+    def __init__(self, start: Program, training: Training, exam: Exam) -> None:
+        self.training = training
+        self.exam = exam
+        self.names = list(start.nodes(Population))
+        self.best = start
+        self.least = self._loss(start)
+        cost = len(exam.inputs) * cost_of(start, exam.inputs.shape[1])
+        self.left = max(1, int(WORK // cost))
 
-def _better(best: Program, least: float, tried: Program, exam: Exam) -> tuple[Program, float]:
-    """Return the nearer of two programs, and its loss."""
-    loss = _loss(examined(tried, exam))
-    return (tried, loss) if loss < GAIN * least else (best, least)
+    def together(self) -> Iterator[dict[str, Population[Any]]]:
+        """Yield all populations with their first settings, with their second, and so on."""
+        settings = {name: self.training.settings(self.best[name]) for name in self.names}
+        for number in range(max((len(each) for each in settings.values()), default=0)):
+            yield {n: each[number] for n, each in settings.items() if number < len(each)}
 
+    def one_by_one(self) -> None:
+        """Try the settings of each population."""
+        for name in self.names:
+            for other in self.training.settings(self.best[name]):
+                self.try_({name: other})
 
-def _loss(grade: Grade) -> float:
-    """Return what is to be small. Large distances count by their logarithm."""
-    return float(np.log1p(grade.distance).mean() + grade.wrong.mean())
+    def try_(self, nodes: dict[str, Population[Any]]) -> None:
+        """Keep other populations if they are nearer to the model."""
+        if self.left <= 0:
+            return
+        self.left -= 1
+        tried = self.training.changed(self.best.mapped(nodes), {})
+        loss = self._loss(tried)
+        if loss < GAIN * self.least:
+            self.best, self.least = tried, loss
+
+    def _loss(self, program: Program) -> float:
+        """Return what is to be small. Large distances count by their logarithm."""
+        grade = examined(program, self.exam)
+        return float(np.log1p(grade.distance).mean() + grade.wrong.mean())

@@ -115,6 +115,7 @@ def test_leaky_neurons_learn_the_constant_leak_of_speck(monkeypatch: pytest.Monk
     assert tree["after"]["agreement"] > 0.8
     assert tree["after"]["accuracy"] >= 0.8 * tree["float"]["accuracy"]
     assert tree["float"]["agreement"] == 1.0
+    assert tree["mode"] == "synchronous"  # as verify judges
     events = tree["modes"]["events"]  # the learning knows sums of a step only
     assert 0.2 < events["before"]["agreement"] < 1.0 and 0.2 < events["after"]["agreement"] < 1.0
 

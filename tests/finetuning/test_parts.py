@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from nirc.api import Compiled, Options, compile_model, recompiled
 from nirc.chip.training import Mantissas, Multiples, Singles, Trainable
 from nirc.diagnostics.log import Log
+from nirc.finetuning import learning, settings
 from nirc.finetuning.learning import examined
 from nirc.finetuning.lessons import Exam, chances, lessons, near, parts_of
 from nirc.finetuning.numbers import Number, nearest
 from nirc.finetuning.settings import with_best_settings
 from nirc.finetuning.twin import Twin
 from nirc.ir.populations import Population
+from nirc.ir.program import Program
 from nirc.semantics.run import run
 from tests.models import chain, cuba, li, lif, linear
 
@@ -128,6 +130,25 @@ def test_the_lower_bound_of_speck_goes_where_the_model_is_nearest() -> None:
     assert near < 0.7 * far
     again = with_best_settings(found, training, asked)
     assert examined(again, asked).distance.mean() <= near
+
+
+def test_the_search_of_settings_is_bounded_by_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = chain(12, linear(np.random.default_rng(6), 8, 12, 0.4), lif(8), n_out=8)
+    compiled = compiled_for("speck", model)
+    training = compiled.backend.training()
+    assert training is not None
+    inputs = (np.random.default_rng(7).random((20, 40, 12)) < 0.2).astype(np.int64)
+    asked = Exam(inputs, run(compiled.legal, inputs).outputs, 20)
+    runs: list[Program] = []
+    original = settings.examined
+    monkeypatch.setattr(settings, "examined", lambda p, e: (runs.append(p), original(p, e))[1])
+    monkeypatch.setattr(settings, "WORK", 2.5 * 20 * learning.cost_of(compiled.integer, 40))
+    with_best_settings(compiled.integer, training, asked)
+    assert len(runs) == 3  # the start, and two others
+    near = Exam(inputs, run(compiled.integer, inputs).outputs, 20)
+    runs.clear()
+    assert with_best_settings(compiled.integer, training, near) is compiled.integer
+    assert len(runs) == 1  # a chip that answers as the model needs no search
 
 
 def test_a_chip_without_settings_stays_as_it_is() -> None:
