@@ -141,6 +141,14 @@ def test_the_floorplan_lists_parts_usage_and_limits() -> None:
     assert plan.absent == tuple((x, 7, 0) for x in range(8, 16))  # the last 8 of the die
 
 
+def test_the_load_of_a_link_has_six_digits() -> None:
+    found = on_cores([1, 1, 1], [(1, 2)], [0, 1])
+    rare = replace(found.problem.populations[1], rate=2 / 3)
+    populations = (found.problem.populations[0], rare, found.problem.populations[2])
+    found = replace(found, problem=replace(found.problem, populations=populations))
+    assert [link.load for link in place(found, OHEO_GULCH, Search()).floorplan.links] == [0.666667]
+
+
 def test_cores_without_traffic_cost_nothing() -> None:
     placed = place(on_cores([1, 2, 3], [(0, 1), (0, 2)], [0, 1]), OHEO_GULCH, Search())
     assert (placed.floorplan.cost, placed.floorplan.bound) == (0, 0)
