@@ -126,6 +126,7 @@ ROOMS = {
         "legalise",
         "netx",
         "neuron",
+        "parts",
         "places",
         "plan",
         "quantise",
