@@ -36,7 +36,8 @@ def neurons(**fields: Any) -> Discrete:
 
 
 def alone(d: Discrete, role: Role = Role.MODEL, weights: Any = ((0.5, 0.25), (1, 0.5))) -> Program:
-    nodes = {"in": Source((2,), ("nodes/in",)), "p": Population((2,), d, ("nodes/p",), role)}
+    n = np.shape(weights)[1]
+    nodes = {"in": Source((n,), ("nodes/in",)), "p": Population((2,), d, ("nodes/p",), role)}
     wires = [("in", "p", Projection(ops=(Dense(np.array(weights)),)))]
     return Program.of(Form.DISCRETE, nodes, wires)
 
@@ -64,7 +65,7 @@ def alone(d: Discrete, role: Role = Role.MODEL, weights: Any = ((0.5, 0.25), (1,
         ),
         (alone(neurons(decay_syn=2.0 ** (-8 / 63.5) * ONE, gain_syn=ONE)), ""),
         (
-            alone(neurons(decay_mem=ONE), weights=[[1e5, 1e5], [1, 1]]),
+            alone(neurons(decay_mem=ONE), weights=np.ones((2, 600))),
             "with room in u for 16 steps of full input its largest weight has less than 16 steps",
         ),
     ],
