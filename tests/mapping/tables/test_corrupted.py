@@ -79,6 +79,9 @@ def test_on_one_router_an_entry_for_each_net_needs_no_walk(
     made = network(chip, [(0, [(0, 0), (0, 70)]), (0, [(0, 57)])])  # the last bit of a word, too
     (fault,) = walked(made, replace(made.tables, routes=made.tables.routes[:, :1]))
     assert (fault.kind, fault.net, fault.core) == (MISSED, 0, 70)
+    edge = network(chip, [(0, [(0, 58)])])  # the first bit of the second word
+    (fault,) = walked(edge, replace(edge.tables, routes=edge.tables.routes[:, :1]))
+    assert (fault.kind, fault.core) == (MISSED, 58)
     alone = network(chip, [(0, [(0, 57)])])
     monkeypatch.setattr(nirc.mapping.tables.walk, "_faults", lambda *_: ["walked"])
     assert walked(made, made.tables) == walked(alone, alone.tables) == []

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from nirc.mapping import tables as tables_module
 from nirc.mapping.routing.links import mesh
-from nirc.mapping.tables import Tables, _distinct, tables_for
+from nirc.mapping.tables import Tables, _distinct, _fill_hash_table, tables_for
 from nirc.mapping.tables.minimise import minimised
 from nirc.mapping.tables.walk import differences, walk
 from tests.mapping.tables.networks import Network, network, networks
@@ -62,6 +63,43 @@ def test_equal_routes_have_one_number(words: int) -> None:
     number, examples = _distinct(bits)
     assert number.tolist() == [distinct.index(row) for row in seen]
     assert examples.tolist() == [seen.index(row) for row in distinct]
+
+
+@pytest.mark.parametrize("words", [1, 2])
+def test_rows_lie_where_their_hash_or_the_next_free_slot_is(words: int) -> None:
+    """A word at a time is multiplied by 2^64 over the golden ratio, and its high bits fall low."""
+    rng = np.random.default_rng(words)
+    bits = rng.integers(0, 1 << 63, (40, words), np.uint64)
+    bits[20:] = bits[rng.integers(0, 20, 20)]
+    slots, places = np.full(64, -1, np.int64), [-1] * 64
+    distinct: dict[bytes, int] = {}
+    for row in bits:
+        if row.tobytes() in distinct:
+            continue
+        mixed = 0
+        for word in row.tolist():
+            mixed = (mixed ^ word) * 0x9E3779B97F4A7C15 % (1 << 64)
+            mixed ^= mixed >> 29
+        slot = mixed % 64
+        while places[slot] >= 0:
+            slot = (slot + 1) % 64
+        places[slot] = distinct[row.tobytes()] = len(distinct)
+    number, examples = np.empty(40, np.int32), np.empty(40, np.int64)
+    assert _fill_hash_table(bits, slots, number, examples) == len(distinct)
+    assert slots.tolist() == places
+
+
+@pytest.mark.parametrize(("rows", "slots"), [(1, 2), (2, 4), (3, 8), (4, 8), (5, 16), (64, 128)])
+def test_a_table_of_rows_is_at_most_half_full(
+    monkeypatch: pytest.MonkeyPatch, rows: int, slots: int
+) -> None:
+    sizes = []
+    fill = _fill_hash_table
+    monkeypatch.setattr(
+        tables_module, "_fill_hash_table", lambda *x: sizes.append(x[1].size) or fill(*x)
+    )
+    number, _ = _distinct(np.arange(rows, dtype=np.uint64)[:, None])
+    assert sizes == [slots] and number.tolist() == list(range(rows))
 
 
 def test_changed_packets_are_listed_up_to_a_number() -> None:
@@ -185,6 +223,28 @@ def test_differences_are_found_in_a_part_of_a_block() -> None:
     (line,) = differences(table((4, 0xFFFFFFFC, 2), (0, 0xFFFFFFF0, 1)), whole)
     assert line.startswith("router 0: packets 0x00000000")
     assert differences(table((4, 0xFFFFFFFC, 1)), whole)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"key": np.zeros((2, 1))},
+        {"mask": np.zeros(3)},
+        {"route": np.zeros(1)},
+        {"routes": np.zeros(64)},
+    ],
+)
+def test_arrays_of_other_shapes_are_refused(fields: dict[str, np.ndarray]) -> None:
+    good = table((0, 0xFFFFFFFF, 0), (1, 0xFFFFFFFF, 63))
+    with pytest.raises(ValueError, match="must have one axis of the same length, routes two axes"):
+        replace(good, **fields)
+
+
+@pytest.mark.parametrize("first", [[1, 2], [0, 1], [0, 3], [0, 2, 1, 2]])
+def test_tables_follow_one_another(first: list[int]) -> None:
+    good = table((0, 0xFFFFFFFF, 0), (1, 0xFFFFFFFF, 63))
+    with pytest.raises(ValueError, match="first must rise from 0 to the number of entries, 2"):
+        replace(good, first=np.array(first))
 
 
 @pytest.mark.parametrize("route", [[-1, 0], [0, 64]])
