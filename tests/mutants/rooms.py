@@ -99,6 +99,7 @@ ROOMS = {
         "place",
         "plan",
         "quantise",
+        "traits",
     ),
     "speck": _chip(
         "speck",

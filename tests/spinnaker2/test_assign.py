@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -104,3 +105,22 @@ def test_all_placements_are_tried_where_packets_leave_their_chips(
     made = assign(across, CUT_OFF, 1e-3, Log())
     assert made is not None and made.chip.tolist() == [0, 0, 0, 0] and len(attempts) == 4
     assert made.entries[0] >= made.entries[1] > 0
+
+
+@pytest.mark.parametrize("board", [False, True])
+def test_what_is_used_is_the_most_of_any_pe_and_table(board: bool) -> None:
+    parts = several([0, 0, 0, 1], [8, 5, 7, 6], {(0, 1)})
+    chip = np.array([0, 9, 9, 0])
+    cores = [SimpleNamespace(usage={"memory": bytes_}) for bytes_ in (10, 40, 30)]
+    plan = SimpleNamespace(cores=cores, limits={"neurons": (250, ""), "memory": (900, "")})
+    placed: Any = SimpleNamespace(chip=chip, routing=SimpleNamespace(sizes=np.array([3, 7, 5])))
+    mapping: Any = SimpleNamespace(floorplan=plan)
+    system = System(board=board, faults=Faults(chips=(2,)) if board else None)
+    found = module._utilisation(parts, placed, system, mapping)
+    assert found.pop("chips", None) == ((2, 47) if board else None)
+    assert found == {
+        "processing elements": (4, system.count),
+        "neurons of a processing element": (8, 250),
+        "memory of a processing element": (40, 900),
+        "routing entries of a chip": (7, 16_384),
+    }

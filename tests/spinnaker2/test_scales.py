@@ -96,3 +96,13 @@ def test_one_entry_far_behind_keeps_a_row_from_being_exact() -> None:
     value = np.concatenate([late, np.ones(late.size) * 0.5, late])
     exact = _Rows(row, value, 3).exact(3)
     assert np.isnan(exact[[0, 2]]).all() and exact[1] == 2.0
+
+
+@pytest.mark.parametrize("together", [1, 3, 100])
+def test_a_row_may_be_longer_than_what_is_looked_at_together(
+    together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TOGETHER", together)
+    row = np.repeat([0, 2, 3], [2, 5, 1])
+    value = np.array([1, 2, 0.5, 1, 1.5, 2, 2.5, 0.25])
+    assert row_scales(row, value, 5, 15).tolist() == [1, 1, 2, 4, 1]
