@@ -125,6 +125,7 @@ ROOMS = {
         "fit",
         "legal_parts",
         "legalise",
+        "lower",
         "netx",
         "neuron",
         "parts",
