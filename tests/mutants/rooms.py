@@ -118,6 +118,7 @@ ROOMS = {
     "loihi2": _chip(
         "loihi2",
         "checks",
+        "choices",
         "compile",
         "cores",
         "differences",
