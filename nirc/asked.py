@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,10 +13,20 @@ from numpy.typing import ArrayLike
 
 from nirc.api import array_of, chip_options
 from nirc.chip.running import Samples
+from nirc.diagnostics.errors import warn
+from nirc.diagnostics.log import Log
 from nirc.diagnostics.similar import did_you_mean
-from nirc.diagnostics.usage import OptionMakesNoSense
+from nirc.diagnostics.usage import OptionMakesNoSense, WrongType
+from nirc.files.data import read_data
 from nirc.mapping.effort import Effort
 from nirc.options import Options
+
+
+def path_of(path: object, argument: str) -> Path:
+    """Return a path. Raises ``UsageError`` (U607) for what is none."""
+    if not isinstance(path, str | os.PathLike) or "\0" in os.fspath(path):
+        raise WrongType(argument=argument, value=path, limit="a path").refusal()
+    return Path(path)
 
 
 class Asked(TypedDict, total=False):
@@ -32,7 +43,7 @@ class Asked(TypedDict, total=False):
     effort: Effort
     time_limit: float | None
     weight_bits: int | None
-    calibrate: ArrayLike | None
+    calibrate: ArrayLike | os.PathLike[str] | None
     chip: Mapping[str, str] | None
     sample: ArrayLike | None
 
@@ -56,7 +67,7 @@ def given(model: object, asked: Asked) -> Iterator[tuple[object, Options, Sample
     }
     options = Options(**plain, chip=chip_options(asked.get("chip")))  # type: ignore[arg-type]
     calibrate = asked.get("calibrate")
-    inputs = None if calibrate is None else array_of(calibrate, "calibrate")
+    inputs = None if calibrate is None else _samples(calibrate, options)
     sample = asked.get("sample")
     if not hasattr(model, "state_dict"):
         if sample is not None:
@@ -72,3 +83,13 @@ def given(model: object, asked: Asked) -> Iterator[tuple[object, Options, Sample
         path = Path(folder) / "model.nir"
         record(model, sample, path, path.with_suffix(".npz"))
         yield path, options, inputs
+
+
+def _samples(calibrate: ArrayLike | os.PathLike[str], options: Options) -> Samples:
+    """Return the inputs to calibrate with: an array, or the data in a file."""
+    if isinstance(calibrate, str | os.PathLike):
+        path, log = path_of(calibrate, "calibrate"), Log()
+        data = read_data(path, log, options.checked(log).dt_s)
+        warn(log.diagnostics, depth=4)
+        return data
+    return array_of(calibrate, "calibrate")

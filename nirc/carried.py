@@ -18,12 +18,16 @@ from nirc.diagnostics.training import (
 from nirc.files.bounds import printable
 from nirc.frontend.raw import RawGraph
 from nirc.ir.program import Program
+from nirc.passes.pipeline import run_passes
 
 
 def carried_integers(
     raw: RawGraph, legal: Program, backend: Backend, calibration: Samples | None, log: Log
 ) -> Program | None:
-    """Return the integers that the file carries for this chip, None without (U643, U644)."""
+    """Return the integers that the file carries for this chip, None without (U643, U644).
+
+    Raises ``CompileError`` where the network has no integers on this chip.
+    """
     training = backend.training()
     if not raw.integers or training is None:
         return None
@@ -34,6 +38,7 @@ def carried_integers(
         if calibration is not None:
             raise trained.UnusableNoteError("a calibration rounds the network itself")
         integer = trained.unpacked(raw.integers, legal, training)
+        trained.check_timing(integer, run_passes(legal, (backend.quantise(),), Log()))
     except trained.UnusableNoteError as error:
         log.add(TrainedIntegersUnused(reason=str(error)))
         return None

@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from html import escape
 from numbers import Real
-from pathlib import Path
 from typing import Any, Literal, Unpack
 
 from numpy.typing import ArrayLike
 
 from nirc import api
 from nirc.api import Bundle
-from nirc.asked import Asked, given
+from nirc.asked import Asked, given, path_of
 from nirc.diagnostics.errors import Diagnostic, warn
 from nirc.diagnostics.escape import in_lines
 from nirc.diagnostics.log import Log
@@ -77,7 +76,7 @@ def compile(
     output, such as ``"li:8"``. ``strict``: refuse where the chip's dynamics differ in kind.
     ``allow_silent``: also where no output can ever fire (P325). ``effort``: quick, normal or
     thorough. ``time_limit``: of CP-SAT, s. ``weight_bits``: at most, from 2 to 8.
-    ``calibrate``: input spikes (samples, steps, channels).
+    ``calibrate``: input spikes (samples, steps, channels), or a file with them.
     ``chip``: as ``nirc targets`` lists. ``progress`` gets the percentage of a calibration.
 
     Raises ``NircError`` with ``diagnostics``. Warnings are Python warnings: ``ChipWarning``,
@@ -161,7 +160,7 @@ def fit(
 
     log = Log()
     _switch(labels, "labels")
-    path = None if out is None else _path(out, "out")
+    path = None if out is None else path_of(out, "out")
     rasters = _rasters(data, asked.get("dt"), log)
     tests = None if test is None else _rasters(test, asked.get("dt"), log)
     with given(model, asked) as (known, options, sample):
@@ -208,7 +207,7 @@ def export(
     from nirc.exporting.export import exported
     from nirc.files.bundle import save_bytes
 
-    log, path = Log(), _path(out, "out")
+    log, path = Log(), path_of(out, "out")
     if not isinstance(simulator, str | None):
         raise WrongType(argument="simulator", value=simulator, limit="a str, or None").refusal()
     with given(model, asked) as (known, options, sample):
@@ -237,9 +236,9 @@ def compare(
     _number(tolerance, "tolerance", MOST_TOLERANCE)
     order = None
     if bundle is not None:
-        order = in_order(Bundle.open(_path(bundle, "bundle")).manifest)
+        order = in_order(Bundle.open(path_of(bundle, "bundle")).manifest)
     given = {"first": first, "second": second}
-    recordings = [read_recording(_path(path, name), log) for name, path in given.items()]
+    recordings = [read_recording(path_of(path, name), log) for name, path in given.items()]
     tree = compared(*recordings, tolerance=tolerance, order=order, log=log)
     return _figures(tree, as_text(tree), log)
 
@@ -285,7 +284,7 @@ def check(directory: Named) -> tuple[Diagnostic, ...]:
     """
     from nirc.certificate.checking import check_directory
 
-    path = _path(directory, "directory")
+    path = path_of(directory, "directory")
     log = Log(file=str(path))
     check_directory(path, log)
     log.raise_if_errors()
@@ -302,7 +301,7 @@ def _figures(tree: Mapping[str, Any], text: str, log: Log) -> Figures:
 def _rasters(data: Rasters, dt_s: float | None, log: Log) -> Data:
     """Return rasters from a path, an array, or arrays by name."""
     if isinstance(data, str | os.PathLike):
-        return read_data(_path(data, "data"), log, dt_s)
+        return read_data(path_of(data, "data"), log, dt_s)
     if not isinstance(data, Mapping):
         return data_of({"inputs": api.array_of(data, "data")}, log)
     if "inputs" not in data:
@@ -310,13 +309,6 @@ def _rasters(data: Rasters, dt_s: float | None, log: Log) -> Data:
             argument="data", value=data, limit="arrays with `inputs` among them"
         ).refusal()
     return data_of({str(name): api.array_of(each, str(name)) for name, each in data.items()}, log)
-
-
-def _path(path: object, argument: str) -> Path:
-    """Return a path. Raises ``UsageError`` (U607) for what is none."""
-    if not isinstance(path, str | os.PathLike) or "\0" in os.fspath(path):
-        raise WrongType(argument=argument, value=path, limit="a path").refusal()
-    return Path(path)
 
 
 def _switch(value: object, argument: str) -> None:

@@ -67,7 +67,7 @@ def test_representations_are_one_short_line(bundle: nirc.Bundle) -> None:
         {"effort": 3},
         {"chip": "input=dvs"},
         {"chip": {"steps": 5}},
-        {"calibrate": "samples.npz"},
+        {"calibrate": "samples\0.npz"},
         {"calibrate": [[1, 2], [3]]},
         {"target": None},
         {"model": 5},

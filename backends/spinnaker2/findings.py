@@ -341,6 +341,39 @@ class InputSplit(Finding):
         )
 
 
+class FiresBeforeTheModel(Finding):
+    code = "N914"
+    title = "neurons fire before the model's first step"
+    severity = "differs"
+    meaning = """
+    The chip adds constants to the membranes from its first step on, and a population deep in the
+    network begins some steps later. Here the constant alone reaches the threshold before that,
+    whatever the membrane starts from. These spikes arrive in the next population, and the integer
+    form, as a module of `nirc.torch` computes it, does not know of them.
+    """
+    example = """
+    Training has made a constant larger than the threshold of a neuron that keeps nothing from step
+    to step.
+    """
+    what_to_do = """
+    Nothing, if the first steps do not matter. Otherwise train with a bound of the constants, or
+    with slower decays: a membrane that keeps its value can start from far below.
+    """
+    sources = "`i_offset` acts from step 0: measured on recordings of the chip."
+
+    population: str
+    neurons: int
+    latency_steps: int  # of the population on the chip
+
+    def words(self) -> Words:
+        return Words(
+            f"{self.neurons} neuron(s) of `{self.population}` fire before the model's first step, "
+            "by their constants alone",
+            found=f"{self.latency_steps} step(s) earlier at most",
+            source=SHEET,
+        )
+
+
 class RoutingKeys(Finding):
     code = "N920"
     title = "the slices need more routing keys than there are"

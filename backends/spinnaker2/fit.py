@@ -15,6 +15,7 @@ from nirc.backends.spinnaker2.cut import Request, cut
 from nirc.backends.spinnaker2.estimate import events, tick
 from nirc.backends.spinnaker2.findings import (
     CutOff,
+    FiresBeforeTheModel,
     RoutingKeys,
     RoutingTableTooLong,
     TooManyProcessingElements,
@@ -41,7 +42,7 @@ from nirc.backends.spinnaker2.tables import READOUT, Tables
 from nirc.chip.backend import Block, Mapped
 from nirc.chip.target import Target
 from nirc.diagnostics.log import Log
-from nirc.ir.populations import Discrete, Sink, Source, populations_of
+from nirc.ir.populations import Discrete, Role, Sink, Source, populations_of
 from nirc.ir.program import Program
 from nirc.mapping.effort import Effort
 from nirc.mapping.floorplan import Core, Floorplan, Part, loaded_links, report_placed
@@ -64,6 +65,23 @@ class Chip:
     mapping: Mapping
     labels: Names[str, str]
     order: Order
+
+
+def _report_early(program: Program, log: Log) -> None:
+    """Report N914 where constants alone make neurons fire before the model begins."""
+    for name, population in neurons(program).items():
+        n = population.dynamics
+        if population.role is Role.CLOCK or not (n.i_offset.any() or n.v_init.any()):
+            continue
+        early = int(n.fires_early().sum())
+        if early:
+            where = (population.origins or (name,))[0]
+            steps = n.latency_steps
+            log.add(
+                FiresBeforeTheModel(
+                    where=where, population=name, neurons=early, latency_steps=steps
+                )
+            )
 
 
 def cannot_fit(
@@ -96,6 +114,7 @@ def fit(
     if not _enough(parts, system, target, log):
         return None
     rule_differences.report(legal, lambda _, d: chip_rule(d.rule), SHEET, log)
+    _report_early(program, log)
     time = tick(parts, request.tick_s)
     placed = assign(parts, system, time.seconds, log, request.effort, request.seed)
     if placed is None:

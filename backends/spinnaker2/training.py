@@ -171,7 +171,8 @@ def _weights(n: SpinNeuron, p: Projection, bits: int) -> Trainable:
 
 def _begun(n: SpinNeuron, before: SpinNeuron) -> SpinNeuron:
     """Return neurons that start so that their constants meet the model's first step."""
-    other = (n.i_offset != before.i_offset) | (n.alpha_decay != before.alpha_decay)
+    fields = ("i_offset", "alpha_decay", "threshold")
+    other = np.any([getattr(n, f) != getattr(before, f) for f in fields], axis=0)
     if not n.latency_steps or not other.any():
         return n
     again = start(n.i_offset.astype(np.float64), n.alpha_decay.astype(np.float64), n.latency_steps)

@@ -35,6 +35,7 @@ MAX_DEPTH = 12
 MOST_INTEGER = 1 << 24  # of a size, a padding or an exponent
 MORE_OPERATORS = 2  # of a projection, than the longest in the network has
 KINDS = ("i1", "i2", "i4", "i8", "f4", "f8")
+Timing = tuple[int, bool]  # steps of delay, and feedback
 PAYLOADS: tuple[type, ...] = (Population, Projection, Bias, Sparse, Dense, Conv, Pool, Diagonal)
 
 
@@ -82,6 +83,29 @@ def unpacked(note: bytes, legal: Program, training: Training) -> Program:
     except InvalidProgramError:
         raise UnusableNoteError("it does not hold a program for this chip") from None
     return program
+
+
+def check_timing(program: Program, own: Program) -> None:
+    """Raise ``UnusableNoteError`` for a delay that the compiler's ``own`` integers do not have.
+
+    Calibration adds two kinds of projections: of a population to itself, a step later, and of nodes
+    that repeat an input.
+    """
+    known: dict[tuple[str, str], set[Timing]] = {}
+    for source, target, p in own.edges():
+        known.setdefault((source, target), set()).add((p.delay_steps, p.feedback))
+    for source, target, p in program.edges():
+        if target not in own.graph:
+            allowed = {(0, False)}
+        elif (source, target) in known:
+            allowed = known[source, target]
+        elif source == target:
+            allowed = {(0, True), (1, False)}
+        else:
+            before = [s for s, _ in program.into(source)]
+            allowed = known.get((before[0], target), set()) if len(before) == 1 else set()
+        if (p.delay_steps, p.feedback) not in allowed:
+            raise UnusableNoteError("it has delays that are not those of the network on this chip")
 
 
 def _identity(legal: Program) -> str:

@@ -13,7 +13,8 @@ class ParameterNotFinite(Finding):
     meaning = """
     A parameter of a module of `nirc.torch` holds NaN or an infinity, as training leaves them where
     it diverges, or has another type than float64, after `module.float()` or `module.half()`. No
-    number of the chip is nearest to it.
+    number of the chip is nearest to it. Or another tensor has taken the place of the parameter: of
+    another shape, sparse, without numbers (`device="meta"`), or none at all.
     """
     example = """
     A rate of learning of 10: `pop/threshold` holds 12 numbers that are not finite.
@@ -21,6 +22,7 @@ class ParameterNotFinite(Finding):
     what_to_do = """
     Load the parameters of an earlier epoch (`load_state_dict`), and train with a smaller rate or
     with clipped gradients (`torch.nn.utils.clip_grad_norm_`). Leave modules in float64.
+    `print(module)` shows the parameters with their shapes.
     """
     sources = "`nirc/torch/module.py`."
 
@@ -48,6 +50,52 @@ class OtherPrecision(ParameterNotFinite):
             found=self.dtype,
             limit="torch.float64",
             help="leave the module in float64: module.double()",
+        )
+
+
+class NoParameter(ParameterNotFinite):
+    """Another tensor, or nothing, stands in the place of a parameter."""
+
+    wrong: int = 0
+    found: str
+    limit: str
+
+    def words(self) -> Words:
+        return Words(
+            f"`{self.parameter}` is not the parameter that the network has there",
+            found=self.found,
+            limit=self.limit,
+            help="print(module) shows names and shapes; load_state_dict brings the numbers back",
+        )
+
+
+class SavedModuleDiffers(Finding):
+    code = "U646"
+    expects = True
+    title = "a saved module is of another version of nirc"
+    raises = UsageError
+    meaning = """
+    A pickled module of `nirc.torch` holds nirc's own programs. Only the version of nirc that saved
+    them is sure to read them as they were meant.
+    """
+    example = """
+    `torch.load("module.pt", weights_only=False)` with another version of nirc than saved the file.
+    """
+    what_to_do = """
+    Load it with the version that saved it and write `nirc.torch.to_nir(module, "model.nir")`, or
+    make the module anew and train it again.
+    """
+    sources = "`nirc/torch/saved.py`."
+
+    saved: str
+    now: str
+
+    def words(self) -> Words:
+        return Words(
+            "the module was saved by another version of nirc",
+            found=self.saved,
+            limit=self.now,
+            help="load it with that version and write nirc.torch.to_nir(module, path)",
         )
 
 

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from nirc.api import Bundle, Compiled, compile_model, emulated, lower, recompiled
-from nirc.asked import Asked, given
-from nirc.diagnostics.errors import warn
+from nirc.asked import Asked, given, path_of
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.training import NoTraining
 from nirc.diagnostics.usage import OptionMakesNoSense, WrongType
@@ -22,6 +21,7 @@ from nirc.files.bundle import save_bytes
 from nirc.frontend.raw import FROM_KEY
 from nirc.nirfile.graph import nir_bytes, to_graph
 from nirc.stages import Stages
+from nirc.torch import saved
 from nirc.torch.module import ProgramModule
 from nirc.torch.neurons import Seen
 from nirc.torch.reference import ReferenceTraining
@@ -33,6 +33,10 @@ class ReferenceModule(ProgramModule):
     def __init__(self, stages: Stages) -> None:
         super().__init__(stages.reference, ReferenceTraining())
         self.stages = stages
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        packed = saved.packed_parts(self.stages)
+        return _reference_again, (type(self), *packed), saved.state_of(self)
 
 
 class ChipModule(ProgramModule):
@@ -55,6 +59,15 @@ class ChipModule(ProgramModule):
         self.compiled = compiled
         self.mode = None if mode == modes[0] else mode
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        packed = saved.packed(self.compiled)
+        return _chip_again, (type(self), *packed, self.mode), saved.state_of(self)
+
+    def extra_repr(self) -> str:
+        """Return the chip, the populations with their shapes, and the parameters."""
+        mode = f", mode {self.mode}" if self.mode else ""
+        return f"{self.compiled.mapped.target.name}{mode}\n{super().extra_repr()}"
+
     def seen(self, inputs: Tensor) -> Mapping[str, Seen]:
         """Return the spikes and membranes of the emulator, if a mode was asked for."""
         if self.mode is None or not inputs.numel():
@@ -75,7 +88,7 @@ class ChipModule(ProgramModule):
         kept = log or Log()
         made = recompiled(self.compiled, self.program, log=kept).bundle
         if log is None:
-            warn(kept.diagnostics)
+            self.tell(kept.diagnostics)
         return made
 
 
@@ -117,13 +130,28 @@ def module(
         else:
             compiled = compile_model(known, target, options, log=log, calibration=sample)
             made = ChipModule(compiled, mode)
-    warn(log.diagnostics)
+    made.tell(log.diagnostics)
     return made
 
 
-def module_of(compiled: Compiled, mode: str | None = None) -> ChipModule:
+def module_of(compiled: object, mode: str | None = None) -> ChipModule:
     """Return the integer form of a compilation as a torch module. ``mode``: see ``module``."""
+    if not isinstance(compiled, Compiled):
+        limit = "a compilation, as nirc.api.compile_model returns"
+        raise WrongType(argument="compiled", value=compiled, limit=limit).refusal()
     return ChipModule(compiled, mode)
+
+
+def _chip_again(kind: type[ChipModule], data: bytes, version: str, mode: str | None) -> ChipModule:
+    made = kind.__new__(kind)
+    ChipModule.__init__(made, saved.unpacked(data, version), mode)
+    return made
+
+
+def _reference_again(kind: type[ReferenceModule], data: bytes, version: str) -> ReferenceModule:
+    made = kind.__new__(kind)
+    ReferenceModule.__init__(made, saved.unpacked_parts(data, version))
+    return made
 
 
 def bundle(module: ProgramModule, path: str | os.PathLike[str], *, force: bool = False) -> Path:
@@ -131,7 +159,10 @@ def bundle(module: ProgramModule, path: str | os.PathLike[str], *, force: bool =
     if not isinstance(module, ChipModule):
         limit = "a module of a chip"
         raise WrongType(argument="module", value=module, limit=limit).refusal()
-    return module.compile().save(Path(path), force=force)
+    log, place = Log(), path_of(path, "path")
+    made = module.compile(log=log)
+    module.tell(log.diagnostics)
+    return made.save(place, force=force)
 
 
 def to_nir(module: ProgramModule, path: str | os.PathLike[str] | None = None) -> bytes:
@@ -141,6 +172,7 @@ def to_nir(module: ProgramModule, path: str | os.PathLike[str] | None = None) ->
     takes as they are for this chip. Of the reference: the network with its parameters.
     """
     log = Log()
+    place = None if path is None else path_of(path, "path")
     if isinstance(module, ChipModule):
         data = with_integers(module.compiled, module.program, log)
     elif isinstance(module, ReferenceModule):
@@ -150,7 +182,7 @@ def to_nir(module: ProgramModule, path: str | os.PathLike[str] | None = None) ->
         limit = "a module of nirc.torch"
         raise WrongType(argument="module", value=module, limit=limit).refusal()
     log.raise_if_errors()
-    if path is not None:
-        save_bytes(Path(path), data, log)
-    warn(log.diagnostics)
+    if place is not None:
+        save_bytes(place, data, log)
+    module.tell(log.diagnostics)
     return data

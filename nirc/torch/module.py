@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,13 @@ from torch import Tensor
 
 from nirc.api import array_of
 from nirc.chip.training import Place, Trainables, Training
-from nirc.diagnostics.training import OtherPrecision, ParameterNotFinite, SumsBeyondFloat64
+from nirc.diagnostics.errors import Diagnostic, warn
+from nirc.diagnostics.training import (
+    NoParameter,
+    OtherPrecision,
+    ParameterNotFinite,
+    SumsBeyondFloat64,
+)
 from nirc.diagnostics.usage import RasterDoesNotFit, WrongType
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Conv, Dense, Sparse, weights_of, with_weights
@@ -22,6 +28,7 @@ from nirc.ir.program import Program
 from nirc.torch.grids import Held
 from nirc.torch.network import BeyondFloat64Error, Network, Numbers
 from nirc.torch.neurons import Seen
+from nirc.torch.saved import copied
 from nirc.torch.whole import whole
 
 States = Mapping[str, Mapping[str, Float]]
@@ -65,6 +72,24 @@ class ProgramModule(torch.nn.Module):  # type: ignore[misc]  # torch is not look
             self.register_parameter(name.parameter, torch.nn.Parameter(held.start.clone()))
         self._networks: dict[torch.device, Network] = {}
         self._last: tuple[dict[_Name, NDArray[Any]], Program] | None = None
+        self._told: set[tuple[str, str, str]] = set()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ProgramModule:
+        made: ProgramModule = copied(self, memo)
+        return made
+
+    def extra_repr(self) -> str:
+        """Return the populations with their shapes, and the parameters."""
+        populations = self._program.nodes(Population)
+        shapes = [f"{name}: {list(each.shape)}" for name, each in populations.items()]
+        held = [f"{name.parameter}: {list(each.start.shape)}" for name, each in self._held.items()]
+        return "\n".join(["populations", *_inset(shapes), "parameters", *_inset(held)])
+
+    def tell(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Report what the module has not yet reported, as warnings at its caller's caller."""
+        known = {(each.code, each.where, each.message): each for each in diagnostics}
+        warn((each for key, each in known.items() if key not in self._told), depth=2)
+        self._told |= known.keys()
 
     def forward(self, inputs: Any) -> Tensor:
         """Return the outputs (samples, steps, outputs) to spike counts (samples, steps, ...)."""
@@ -150,12 +175,8 @@ class ProgramModule(torch.nn.Module):  # type: ignore[misc]  # torch is not look
         weights: dict[Place, Tensor] = {}
         biases: dict[Place, Tensor] = {}
         for name, held in self._held.items():
-            parameter = getattr(self, name.parameter)
-            if parameter.dtype != torch.float64:
-                raise OtherPrecision(parameter=name.parameter, dtype=str(parameter.dtype)).refusal()
-            if not bool(torch.isfinite(parameter).all()):
-                wrong = int((~torch.isfinite(parameter)).sum())
-                raise ParameterNotFinite(parameter=name.parameter, wrong=wrong).refusal()
+            found = getattr(self, name.parameter, None)
+            parameter = _checked(name.parameter, found, tuple(held.start.shape))
             device = parameter.device
             number = held.on_chip(parameter)
             if name.kind == "value":
@@ -196,6 +217,27 @@ class ProgramModule(torch.nn.Module):  # type: ignore[misc]  # torch is not look
             problem = "inputs are spike counts: integers from 0 on"
             raise RasterDoesNotFit(where="inputs", problem=problem).refusal()
         return x.reshape(*x.shape[:2], channels)
+
+
+def _inset(lines: Sequence[str]) -> list[str]:
+    return [f"  {line}" for line in lines]
+
+
+def _checked(name: str, parameter: Any, shape: tuple[int, ...]) -> Tensor:
+    """Return a parameter. Raises ``UsageError`` (U640) for another shape, or without numbers."""
+    limit = f"a dense tensor of shape {list(shape)}"
+    if not isinstance(parameter, Tensor):
+        found = "nothing" if parameter is None else type(parameter).__name__
+        raise NoParameter(parameter=name, found=found, limit=limit).refusal()
+    if parameter.layout != torch.strided or parameter.is_meta or parameter.shape != shape:
+        found = f"{parameter.device.type}, {parameter.layout}, shape {list(parameter.shape)}"
+        raise NoParameter(parameter=name, found=found, limit=limit).refusal()
+    if parameter.dtype != torch.float64:
+        raise OtherPrecision(parameter=name, dtype=str(parameter.dtype)).refusal()
+    if not bool(torch.isfinite(parameter).all()):
+        wrong = int((~torch.isfinite(parameter)).sum())
+        raise ParameterNotFinite(parameter=name, wrong=wrong).refusal()
+    return parameter
 
 
 def _array(tensor: Tensor) -> NDArray[Any]:

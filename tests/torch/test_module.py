@@ -61,6 +61,34 @@ def test_a_module_is_the_integer_form(chip: str, kind: str) -> None:
         same_as_interpreter(module, counts(rng, kind))
 
 
+def answers_of(module: Any, inputs: np.ndarray) -> tuple[Any, Any, set[str]]:
+    """The outputs of the module and of the emulator on its files, and the codes of the findings."""
+    bundle = compiled(module)
+    with torch.no_grad():
+        answer = module(inputs).numpy()
+    return answer, bundle.run(inputs).outputs, {d.code for d in bundle.diagnostics}
+
+
+def test_constants_of_spinnaker2_fire_before_the_model_only_where_a_finding_says_so() -> None:
+    inputs = counts(np.random.default_rng(1), "deep")
+    for leak, values, early in (
+        (0.3, {"offset": 3.0}, False),  # the membrane starts from far below
+        # The membrane falls to 0 until the model begins, through the new threshold.
+        (-0.3, {"threshold": 1e-3}, False),
+        # No start is low enough for a neuron that forgets.
+        (0.3, {"offset": 2.0, "decay_mem": 1e-20}, True),
+    ):
+        model = KINDS["deep"](np.random.default_rng(0))
+        model.nodes["lif3"].v_leak = np.full(5, leak)
+        module = made(model, "spinnaker2", allow_silent=True)
+        with torch.no_grad():
+            for name, value in values.items():
+                getattr(module, f"lif3/{name}").fill_(value)
+        answer, on_chip, codes = answers_of(module, inputs)
+        assert ("N914" in codes) == early
+        assert np.array_equal(answer, on_chip) == (not early)
+
+
 @pytest.mark.parametrize(("chip", "kind"), CASES)
 @settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 1 << 20))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,66 @@ def test_parameters_that_diverged(module: Any) -> None:
 def test_parameters_of_another_precision(module: Any) -> None:
     module.float()
     assert code(lambda: module(np.zeros((1, 2, 3)))) == "U640"
+
+
+def sparse(parameter: Any) -> Any:
+    return torch.nn.Parameter(parameter.detach().reshape(1, -1).to_sparse(), requires_grad=False)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda parameter: torch.nn.Parameter(torch.ones(1, dtype=torch.float64)),
+        lambda parameter: torch.nn.Parameter(parameter.detach()[None]),
+        lambda parameter: None,
+        sparse,
+        lambda parameter: torch.nn.Parameter(parameter.detach().to("meta")),
+    ],
+    ids=["one number", "an axis more", "nothing", "sparse", "no numbers"],
+)
+def test_another_tensor_in_the_place_of_a_parameter(module: Any, other: Any) -> None:
+    """A tensor of one number would be broadcast, which nobody asked for."""
+    name, parameter = next(iter(module.named_parameters()))
+    module.register_parameter(name, other(parameter))
+    with pytest.raises(NircError, match=name) as refused:
+        module(np.zeros((1, 2, 3)))
+    (finding,) = refused.value.diagnostics
+    assert (
+        finding.code == "U640" and finding.limit == f"a dense tensor of shape {[*parameter.shape]}"
+    )
+    assert "print(module)" in finding.help
+    assert code(module.compile) == "U640"
+
+
+def test_a_parameter_that_is_gone(module: Any) -> None:
+    name = next(iter(dict(module.named_parameters())))
+    del module._parameters[name]
+    assert code(lambda: module(np.zeros((1, 2, 3)))) == "U640"
+
+
+def test_paths_and_compilations_of_another_type(module: Any, tmp_path: Path) -> None:
+    import nirc.torch
+
+    assert code(lambda: nirc.torch.to_nir(module, 5)) == "U607"
+    assert code(lambda: nirc.torch.bundle(module, 5)) == "U607"
+    assert code(lambda: nirc.torch.bundle(module, "a\0b")) == "U607"
+    assert code(lambda: nirc.torch.to_nir("module", tmp_path / "out.nir")) == "U607"
+    assert code(lambda: nirc.torch.module_of(3)) == "U607"
+
+
+def test_a_file_to_calibrate_with_that_is_none(tmp_path: Path) -> None:
+    model = KINDS["deep"](np.random.default_rng(0))
+    assert code(lambda: made(model, "xylo", calibrate=str(tmp_path / "none.npz"))) == "U603"
+    assert code(lambda: made(model, "xylo", calibrate="none\0.npz")) == "U607"
+    assert code(lambda: made(model, "xylo", calibrate=tmp_path, dt="x")) == "U607"
+
+
+def test_a_module_of_another_version(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import nirc.torch.saved
+
+    stored = pickle.dumps(module)
+    monkeypatch.setattr(nirc.torch.saved, "__version__", "99.0")
+    assert code(lambda: pickle.loads(stored)) == "U646"
 
 
 def test_sums_that_float64_cannot_hold(module: Any) -> None:

@@ -61,11 +61,20 @@ def test_the_file_gives_the_chip_the_same_integers(chip: str, kind: str, tmp_pat
         np.testing.assert_array_equal(again.run(inputs).outputs, module(inputs).numpy())
 
 
-def test_a_calibrated_start_is_kept(tmp_path: Path, small_calibration: None) -> None:
-    inputs = counts(np.random.default_rng(4), "loop", samples=6)
-    module = trained("xylo", "loop", tmp_path / "trained.nir", calibrate=inputs)
-    again = compile_again(tmp_path / "trained.nir", "xylo")
-    assert again.files["config.json"] == compiled(module).files["config.json"]
+@pytest.mark.parametrize(
+    ("chip", "kind"),
+    [case for case in CASES if case[1] in ("loop", "deep", "leaky")],
+)
+def test_a_calibrated_start_is_kept(
+    chip: str, kind: str, tmp_path: Path, small_calibration: None
+) -> None:
+    """Calibration adds synapses, self-inhibition and spike sources."""
+    inputs = counts(np.random.default_rng(4), kind, samples=6)
+    module = trained(chip, kind, tmp_path / "trained.nir", calibrate=inputs)
+    again = compile_again(tmp_path / "trained.nir", chip)
+    assert "U643" in codes(again)
+    expected = compiled(module).files
+    assert {n for n, data in expected.items() if again.files[n] != data} <= REPORTS
 
 
 def test_another_chip_rounds_the_network_itself(tmp_path: Path) -> None:
@@ -203,6 +212,28 @@ def test_forged_integers_are_not_used(
     with_note(path, lambda note: forged(note, FORGERIES[name], fill))
     used = "U643" if (name, fill) == ("nothing else", None) else "U644"
     assert used in codes(compile_again(path, "xylo"))
+
+
+@pytest.mark.parametrize(
+    ("chip", "kind"), [(c, k) for c, k in CASES if k in ("loop", "deep", "leaky")]
+)
+@pytest.mark.parametrize("field", ["delay_steps", "feedback"])
+def test_delays_that_the_chip_does_not_have_are_not_used(
+    chip: str, kind: str, field: str, tmp_path: Path
+) -> None:
+    """One projection after the other arrives a step later, and the note has a right digest."""
+    path = tmp_path / "trained.nir"
+    module = trained(chip, kind, path)
+    good = path.read_bytes()
+    for number in range(len(list(module.program.edges()))):
+        path.write_bytes(good)
+
+        def later(tree: dict[str, Any], number: int = number) -> None:
+            timing = tree["edges"][number][2]["fields"]
+            timing[field] = timing[field] + 1 if field == "delay_steps" else not timing[field]
+
+        with_note(path, lambda note: forged(note, later, None))
+        assert "U644" in codes(compile_again(path, chip)), number
 
 
 def without_outputs(tree: dict[str, Any]) -> None:
