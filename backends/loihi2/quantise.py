@@ -181,7 +181,7 @@ class _Population:
         self.plan = plan
         self.twice = options.twice
         self.bits = options.bits
-        self.rounding = KEEPING_SUMS if options.twice else options.rounding
+        self.roundings = (KEEPING_SUMS,) * options.twice + (options.rounding,)
         self.taps = taps_of_a_filter(into, plan.self_inhibition)
         self.share = 1.0  # of a readout's sources that may fire in every step
         self.reduced = False  # weights that would make u wrap around
@@ -249,11 +249,11 @@ class _Population:
                 drive = self.plan.drives[i]
                 if rest is not None:
                     drive = replace(drive, value=drive.value + rest)
-                for place in range(1 + self.twice):
+                for place, rounding in enumerate(self.roundings):
                     step, top = drive.step(k), drive.top
                     exact = drive.value * k / step
                     asked = Weights(self.sources[i], self.plan.d, drive.op, exact, -top, top)
-                    stored[i].append(self.rounding.integers(asked) * step)
+                    stored[i].append(rounding.integers(asked) * step)
                     if place < self.twice or i != numbers[-1]:
                         drive = replace(drive, value=drive.value - stored[i][-1] / k)
                 rest = drive.value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
@@ -20,9 +20,11 @@ from nirc.backends.loihi2.limits import STATE, VTH
 from nirc.backends.loihi2.lower import largest_u, stored
 from nirc.backends.loihi2.neuron import start_value
 from nirc.backends.loihi2.plan import Plan, split_bias
-from nirc.backends.loihi2.quantise import _Population
+from nirc.backends.loihi2.quantise import LoihiQuantise, _Population
 from nirc.backends.loihi2.tables import Projection, Tables
 from nirc.diagnostics.log import Log
+from nirc.ir.linear import weights_of
+from nirc.rounding.rule import Weights
 from tests.loihi2.graphs import random_graph
 from tests.loihi2.reference import synapses as synapses_of
 from tests.loihi2.reference import towards_zero
@@ -80,6 +82,29 @@ def test_u_does_not_go_round_with_weights_of_any_size(neuron: nir.NIRNode, synap
     )
     assert "D412" in said and max(largest_u(made.mapped.chip.tables).values()) < 2**23
     assert made.bundle.run(np.ones((1, 20, 100), np.int64)).outputs.any()
+
+
+@dataclass(frozen=True)
+class OneWay:
+    """Rounds by a function such as ``np.ceil``."""
+
+    by: Any
+
+    def integers(self, weights: Weights) -> np.ndarray:
+        return np.clip(self.by(weights.exact), weights.low, weights.high)
+
+
+def test_the_rest_that_a_second_synapse_holds_is_rounded_by_the_given_rule() -> None:
+    """The first takes what is nearest in either case, and the second is rounded up or down."""
+    made, _ = compiled(chain(6, linear(RNG, 5, 6), lif(5), n_out=5))
+    ways = []
+    for by in (np.ceil, np.floor):
+        quantise = LoihiQuantise(twice=True, netx=False).rounding_by(OneWay(by))
+        edges = list(quantise.run(made.legal, Log()).edges())
+        ways.append([weights_of(p.ops[-1]) for _, target, p in edges if target == "lif1"])
+    (first, above), (same, below) = ways
+    np.testing.assert_array_equal(first, same)
+    assert (above > below).all()
 
 
 def test_weights_are_on_the_grid_that_the_chip_stores() -> None:
