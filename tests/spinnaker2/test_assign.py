@@ -54,19 +54,20 @@ def test_the_longest_table_of_a_board_is_named(monkeypatch: pytest.MonkeyPatch) 
     assert sizes.index(longest) == 0 and "of chip 0 is" in log.errors[0].message
 
 
-def test_links_above_their_capacity_are_routed_around() -> None:
+@pytest.mark.parametrize("seconds", [1.0, 0.25])
+def test_links_above_their_capacity_are_routed_around(seconds: float) -> None:
     """Two slices of chip 0 send to chip 1 as much as a link takes, and a little more."""
     system = System(board=True, faults=tight(2))
     chip = np.array([0, 0, 1, 1])
-    fits = round(LINK_SPIKES_PER_S / RATE / 2)
+    fits = round(LINK_SPIKES_PER_S * seconds / RATE / 2)
     for neurons, most in ((fits, LINK_SPIKES_PER_S), (fits + 10, LINK_SPIKES_PER_S / 2 + 1)):
         parts = several([0] * 4, [neurons] * 4, {(0, 2), (1, 3)})
-        found = routed(parts, system, chip, 1.0)
+        found = routed(parts, system, chip, seconds)
         assert found.routes.loads.max() == pytest.approx(most)
         assert (found.routes.loads <= system.links.capacity).all()
         _, on_chips = module.cores_of(parts, system, chip)
-        links = found.routes.loads.sum()
-        assert found.cost == pytest.approx(on_chips + LINK_HOPS * links)
+        packets = found.routes.loads.sum() * seconds  # of a step
+        assert found.cost == pytest.approx(on_chips + LINK_HOPS * packets)
 
 
 CUT_OFF = System(board=True, faults=Faults(links=tuple((18, way) for way in range(6))))

@@ -45,6 +45,15 @@ def test_what_is_written_obeys_the_schema_and_reads_back(seed: int) -> None:
     ]
 
 
+@pytest.mark.parametrize(("size", "chips"), [((8, 7, 4), 1), ((64, 56, 4), 64)])
+def test_each_chip_of_the_system_has_a_table(size: tuple[int, int, int], chips: int) -> None:
+    changed = tree()
+    changed["floorplan"]["size"] = list(size)
+    back = from_json(json.dumps(changed).encode(), TABLES)
+    entries = len(MAPPING.tables.key)
+    assert back.tables.routers == chips and back.tables.sizes.tolist()[:1] == [entries]
+
+
 DAMAGE = [
     put("format", value="nirc-spinnaker2-mapping/2"),
     put("more", value=1),

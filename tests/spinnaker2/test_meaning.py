@@ -309,6 +309,18 @@ def test_convolutions_of_both_axes(
     assert tables.populations[0].model == model
 
 
+def test_a_kernel_whose_constant_fires_alone_is_listed_for_its_clock() -> None:
+    tables = chain(
+        conv(integers(2, 1, 2, 2), (4, 4)),
+        fires((2, 3, 3), threshold=3),
+        conv(integers(2, 2, 2, 2, seed=1), (3, 3), bias=np.array([5.0, 0.0])),
+        nir.Threshold(np.full((2, 2, 2), 3.0)),
+        shape=(1, 4, 4),
+    )
+    models = {p.name: p.model for p in tables.populations}
+    assert models == {"1": "lif_conv2d", "3": "lif_no_delay", "bias": "lif_no_delay"}
+
+
 def test_groups() -> None:
     tables = chain(
         conv(integers(4, 1, 3, 3), (6, 8), groups=2), fires((4, 4, 6)), shape=(2, 6, 8), rate=0.2

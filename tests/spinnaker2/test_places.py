@@ -131,6 +131,9 @@ def test_distances_are_those_of_shortest_routes() -> None:
     assert (routes.hops >= between).all() and (routes.hops == between).mean() > 0.9
     assert distance(0, BOARD_SIDE + 1) == 1  # a diagonal link
     assert distance(1, BOARD_SIDE) == 2
+    assert distance(0, 2 + 3 * BOARD_SIDE) == distance(2 + 3 * BOARD_SIDE, 0) == 3
+    assert distance(3 * BOARD_SIDE, 2) == distance(2, 3 * BOARD_SIDE) == 5
+    assert distance(4, 4 + 3 * BOARD_SIDE) == distance(4 * BOARD_SIDE, 4 * BOARD_SIDE + 3) == 3
 
 
 def test_packets_times_hops_are_the_cost_and_the_busiest_slices_are_nearest() -> None:
