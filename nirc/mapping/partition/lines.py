@@ -16,8 +16,6 @@ from nirc.mapping.partition.regroup import as_pairs
 from nirc.mapping.partition.sectors import Floats, averaged, smoothest
 
 CLUSTERS = 1000  # of which the functions are found
-MOST_CLUSTERS = 2000  # where nodes do not join
-MOST_PAIRS = 50_000_000  # of the pins of clusters' nets
 LARGEST = 4  # times the mean size of a cluster
 FEWEST_ANGLES, MOST_ANGLES = 16, 180
 FINER = 8  # angles more on each side of the best
@@ -34,10 +32,10 @@ def best_line(graph: Hypergraph, price: Callable[[Ints], int], *, seed: int = 0)
     state = np.array([seed * 2 + 1, WORK], np.int64)
     largest = np.array([max(LARGEST * nodes // CLUSTERS, 1)])
     levels, coarse, _ = coarsened(graph, CLUSTERS, largest, state)
-    pins = np.diff(coarse.begin)
-    if len(coarse.size) > MOST_CLUSTERS or int((pins * pins).sum()) > MOST_PAIRS:
+    pairs = as_pairs(coarse)
+    if pairs is None:
         return None
-    values = smoothest(as_pairs(coarse))
+    values = smoothest(pairs)
     for level in reversed(levels):
         values = averaged(level.fine, values[:, level.cluster])
     angles = min(max(WORK // max(graph.pin.size, 1), FEWEST_ANGLES), MOST_ANGLES)

@@ -8,7 +8,6 @@ answer it is done again, now joining only within blocks (a V-cycle). Sources: Ka
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,16 +15,16 @@ import numpy as np
 from nirc.mapping.chance import below, following
 from nirc.mapping.effort import Effort
 from nirc.mapping.partition.boxes import Ints
-from nirc.mapping.partition.hypergraph import Hypergraph, Level, coarsened
+from nirc.mapping.partition.hypergraph import Hypergraph, Level, coarsened, shuffled
 from nirc.mapping.partition.refine import refined
-from nirc.mapping.partition.sectors import fine_sectors, sectors, smoothest
+from nirc.mapping.partition.sectors import Floats, fine_sectors, sectors, smoothest
 from nirc.native.loops import in_c
 
 STARTS = 6  # the best answer is kept, while work is left
 # Pins that are looked at.
 WORK: dict[Effort, int] = {"quick": 10_000_000, "normal": 35_000_000, "thorough": 250_000_000}
 WORK_PER_PIN: dict[Effort, int] = {"quick": 20, "normal": 450, "thorough": 1500}  # if this is more
-MOST_PAIRED = 4000  # nodes whose pairs are kept
+MOST_CLUSTERS = 4000  # of which pairs are made
 CYCLES = 6  # V-cycles at most; they end after FAILURES without success
 FAILURES = 2
 # Clusters for each block of the coarsest hypergraph, one start after the other. 0: bisection.
@@ -34,8 +33,15 @@ CYCLED_PER_BLOCK = 20
 ANGLES = 6  # of the cuts by sectors, within a right angle
 PROJECTED = 2  # of the first blocks, those that are refined down to the neurons
 BISECTED = 200  # nodes of a hypergraph that is bisected at once
+COARSE_PASSES = (1, 3)  # of blocks of clusters
+SCATTERED_PASSES = 3  # from a random start
+SCATTERED_PER_PIN = 200  # work for each pin, below which there is no random start
+CLUSTERED_PER_PIN = 300  # less work is spent on the random start alone if it is ahead
+MOST_PASSES = 20
 TRIES = 15  # first bisections, of which the best is kept
 
+MOST_PAIRS = 50_000_000  # of the pins of nets
+MOST_PAIRED = 40  # pairs of a node
 PAIR_UNITS = 1 << 10  # weights of pairs are integers
 
 
@@ -59,7 +65,7 @@ def regroup(
     for start in range(STARTS):
         state = np.array([_first_state(seed * STARTS + start), work], np.int64)
         clusters = PER_BLOCK[start % len(PER_BLOCK)] * blocks
-        if clusters and clusters <= MOST_PAIRED:
+        if clusters and clusters <= MOST_CLUSTERS:
             block = _by_clusters(graph, clusters, limits, state)
         else:
             block = _by_bisection(graph, blocks, capacity, state)
@@ -124,39 +130,85 @@ def _by_clusters(graph: Hypergraph, clusters: int, limits: Ints, state: Ints) ->
     """Return the best blocks by bisection and by sectors of few clusters or of all neurons.
 
     Every net counts as pairs of its nodes. Bisection counts a net that crosses only once, however
-    much of it does. Pairs see modules.
+    much of it does. Pairs see modules. A random start with less cost than all blocks of clusters
+    shows that the clusters mean nothing.
     """
     blocks = len(limits)
+    best = _scattered(graph, limits, state)
     levels, coarse, _ = coarsened(graph, clusters, limits[0] // 8, state)
     pairs = as_pairs(coarse)
+    if pairs is None:
+        best.append(_by_bisection(graph, blocks, limits[0], state))
+        return min(best, key=lambda block: _rank(graph, block, limits))
     smooth = smoothest(pairs)
     found = sorted(sectors(smooth, coarse.size, blocks, ANGLES), key=coarse.cost)[:PROJECTED]
     found.append(_by_bisection(pairs, blocks, limits[0], state))
     patience = max(300, len(coarse.size) // 4)
-    for block in found:
-        refined(coarse, block, limits, passes=10, patience=patience, state=state)
-    found.sort(key=lambda block: _rank(coarse, block, limits))
-    best = [_projected(levels, coarse, block, limits, state) for block in found[:PROJECTED]]
+    for passes in COARSE_PASSES:
+        for block in found:
+            refined(coarse, block, limits, passes=passes, patience=patience, state=state)
+        found.sort(key=lambda block: _rank(coarse, block, limits))
+        for block in best:
+            misled = _rank(graph, block, limits) < _rank(coarse, found[0], limits)
+            if misled and state[1] < CLUSTERED_PER_PIN * graph.pin.size:
+                _refined_finely(graph, block, limits, MOST_PASSES, state)
+                return block
+    best += [_projected(levels, coarse, block, limits, state) for block in found[:PROJECTED]]
     for level in reversed(levels):
         smooth = smooth[:, level.cluster]
     best.append(fine_sectors(graph, smooth, blocks, state))
-    patience = max(300, len(graph.size) // 8)
-    refined(graph, best[-1], limits, passes=6, patience=patience, state=state)
+    _refined_finely(graph, best[-1], limits, 6, state)
     return min(best, key=lambda block: _rank(graph, block, limits))
 
 
-def as_pairs(graph: Hypergraph) -> Hypergraph:
-    """Return every net as pairs of its nodes."""
+def _scattered(graph: Hypergraph, limits: Ints, state: Ints) -> list[Ints]:
+    """Return blocks by moves from a random start, or none if there is little work left."""
+    if state[1] < SCATTERED_PER_PIN * graph.pin.size:
+        return []
+    block = shuffled(len(graph.size), state) % len(limits)
+    _refined_finely(graph, block, limits, SCATTERED_PASSES, state)
+    return [block]
+
+
+def _refined_finely(graph: Hypergraph, block: Ints, limits: Ints, passes: int, state: Ints) -> None:
+    patience = max(300, len(graph.size) // 8)
+    refined(graph, block, limits, passes=passes, patience=patience, state=state)
+
+
+def as_pairs(graph: Hypergraph) -> Hypergraph | None:
+    """Return every net as pairs of its nodes. A node keeps its ``MOST_PAIRED`` heaviest pairs.
+
+    None if there are more than ``MOST_CLUSTERS`` nodes or ``MOST_PAIRS`` pairs.
+    """
     nodes = len(graph.size)
-    together = np.zeros((nodes, nodes))
-    for net, (begin, end) in enumerate(pairwise(graph.begin.tolist())):
-        pins = graph.pin[begin:end]
-        together[np.ix_(pins, pins)] += graph.weight[net] / max(1, end - begin - 1)
-    one, other = np.nonzero(np.triu(together, 1))
-    weight = np.ceil(together[one, other] * (PAIR_UNITS / max(together.max(initial=1), 1)))
-    pin = np.stack([one, other], axis=1).ravel()
-    begin = np.arange(0, pin.size + 1, 2)
-    return Hypergraph(begin, pin, weight.astype(np.int64), graph.size)
+    pins = np.diff(graph.begin)
+    if nodes > MOST_CLUSTERS or int((pins * pins).sum()) > MOST_PAIRS:
+        return None
+    share = graph.weight / np.maximum(pins - 1, 1)
+    begin, net = graph.incidence
+    ends: list[Ints] = [np.zeros((0, 2), np.int64)]
+    heavy: list[Floats] = [np.zeros(0)]
+    for node in range(nodes):
+        nets = net[begin[node] : begin[node + 1]]
+        beside = graph.pin[_ranges(graph.begin[nets], pins[nets])]
+        every = np.repeat(share[nets], pins[nets])
+        together = np.bincount(beside, every, minlength=nodes).astype(np.float64)
+        together[node] = 0
+        others = np.argsort(-together, kind="stable")[:MOST_PAIRED]
+        others = others[together[others] > 0]
+        ends.append(np.stack([np.minimum(others, node), np.maximum(others, node)], axis=1))
+        heavy.append(together[others])
+    pairs, first = np.unique(np.concatenate(ends), axis=0, return_index=True)
+    weights = np.concatenate(heavy)[first]
+    weights = np.ceil(weights * (PAIR_UNITS / max(weights.max(initial=0), 1e-300)))
+    every_second = np.arange(0, pairs.size + 1, 2)
+    return Hypergraph(every_second, pairs.ravel(), weights.astype(np.int64), graph.size)
+
+
+def _ranges(begin: Ints, count: Ints) -> Ints:
+    """Return begin[0], begin[0] + 1, ... of ``count[0]`` numbers, then those of the others."""
+    first = np.cumsum(count) - count
+    return np.repeat(begin - first, count) + np.arange(int(count.sum()))
 
 
 def _bisected(graph: Hypergraph, limits: Ints, share: float, state: Ints) -> Ints:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nirc.mapping.partition import lines
+from nirc.mapping.partition import regroup
 from nirc.mapping.partition.boxes import Ints
 from nirc.mapping.partition.hypergraph import hypergraph
 from nirc.mapping.partition.lines import best_line
@@ -46,5 +46,5 @@ def test_clusters_with_too_many_neighbours_get_no_line(monkeypatch: pytest.Monke
     graph = hypergraph(
         np.repeat(each, 30), np.tile(each, 30), np.ones(30, np.int64), np.ones((30, 1), np.int64)
     )
-    monkeypatch.setattr(lines, "MOST_PAIRS", 100)
+    monkeypatch.setattr(regroup, "MOST_PAIRS", 100)
     assert best_line(graph, lambda _: 0) is None

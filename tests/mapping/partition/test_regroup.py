@@ -5,9 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
+from nirc.mapping.partition import regroup as grouping
 from nirc.mapping.partition.boxes import Ints
 from nirc.mapping.partition.hypergraph import Hypergraph, hypergraph
-from nirc.mapping.partition.regroup import regroup
+from nirc.mapping.partition.regroup import as_pairs, regroup
 from nirc.mapping.partition.sectors import fine_sectors, sectors, smoothest
 
 
@@ -130,3 +131,50 @@ def test_sectors_cut_a_sheet_along_straight_lines() -> None:
     found.append(fine_sectors(grid, smooth, 4, np.zeros(2, np.int64)))
     assert all((np.bincount(block, minlength=4) == 16).all() for block in found)
     assert grid.cost(found[-1]) <= 18
+
+
+def pairs_of(graph: Hypergraph) -> dict[tuple[int, ...], int]:
+    pairs = as_pairs(graph)
+    assert pairs is not None
+    return dict(
+        zip(map(tuple, pairs.pin.reshape(-1, 2).tolist()), pairs.weight.tolist(), strict=True)
+    )
+
+
+def test_a_node_keeps_its_heaviest_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two nets join neurons 0 and 1, only the larger net joins the others."""
+    graph = network(np.array([0, 0, 0, 1]), np.array([1, 2, 3, 0]), 4)
+    assert pairs_of(graph) == {
+        pair: 1024 if pair == (0, 1) else 256 for pair in itertools.combinations(range(4), 2)
+    }
+    monkeypatch.setattr(grouping, "MOST_PAIRED", 1)
+    assert pairs_of(graph) == {(0, 1): 1024, (0, 2): 256, (0, 3): 256}
+
+
+@pytest.mark.parametrize("limit", ["MOST_CLUSTERS", "MOST_PAIRS"])
+def test_clusters_that_do_not_join_are_bisected_as_they_are(
+    limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neurons above half of a core's memory make no clusters, so pairs would be too many."""
+    rng = np.random.default_rng(4)
+    graph = network(rng.integers(0, 60, 300), rng.integers(0, 60, 300), 60, np.full((60, 1), 5))
+    monkeypatch.setattr(grouping, limit, 59)
+    assert as_pairs(graph) is None
+    block = regroup(graph, 30, np.array([11]), effort="quick")
+    assert block is not None
+    assert (graph.loads(block, 30) <= 11).all()
+
+
+def test_a_network_without_structure_is_grouped_from_a_random_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(5)
+    graph = network(rng.integers(0, 1000, 20_000), rng.integers(0, 1000, 20_000), 1000)
+    monkeypatch.setitem(grouping.WORK, "normal", 0)  # the network seems large
+    costs = []
+    for per_pin in (grouping.SCATTERED_PER_PIN, 1 << 40):
+        monkeypatch.setattr(grouping, "SCATTERED_PER_PIN", per_pin)
+        block = regroup(graph, 20, np.array([52]))
+        assert block is not None
+        costs.append(graph.cost(block))
+    assert costs[0] < costs[1]
