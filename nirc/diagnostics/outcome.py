@@ -405,7 +405,8 @@ class NeuronsRegrouped(Finding):
     meaning = """
     Parts on cores are ranges of a population's neurons. Where a population has lists or matrices of
     synapses and no kernels, its neurons may have any order. They were put into one in which fewer
-    spikes go to other cores. Nothing else changes: inputs, outputs and records come in the model's
+    spikes go to other cores. Neurons with common inputs also need less memory together, so fewer
+    cores may do. Nothing else changes: inputs, outputs and records come in the model's
     order, and the manifest has the place of each neuron.
     """
     example = """
@@ -420,12 +421,17 @@ class NeuronsRegrouped(Finding):
     populations: Sequence[str]
     before: float  # spikes a step to other cores, in the model's order
     after: float
+    cores_before: int
+    cores: int
 
     def words(self) -> Words:
         names = ", ".join(f"`{name}`" for name in self.populations)
+        fewer = self.cores < self.cores_before
         return Words(
             f"neurons of {names} have places beside those they talk to, not in the model's order",
-            found=f"{self.after:.4g} spikes a step to other cores",
-            limit=f"{self.before:.4g} in the model's order",
+            found=f"{self.after:.4g} spikes a step to other cores"
+            + (f" on {self.cores} cores" if fewer else ""),
+            limit=f"{self.before:.4g} in the model's order"
+            + (f", on {self.cores_before} cores" if fewer else ""),
             help="--set order=index keeps the model's order",
         )

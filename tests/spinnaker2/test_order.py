@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -295,3 +296,15 @@ def test_calibrated_gains_are_of_the_models_neurons_whatever_their_places() -> N
     assert plain.outputs.any()
     np.testing.assert_array_equal(other.outputs[:, :, number], plain.outputs)
     np.testing.assert_array_equal(other.spikes["pop"][:, :, number], plain.spikes["pop"])
+
+
+@pytest.mark.parametrize("target", ["spinnaker2:chip", "spinnaker2:board"])
+def test_the_cost_of_places_and_its_bound_are_reported_and_kept(target: str) -> None:
+    options = Options(dt_s=DT, reset="zero", chip=(("atoms", "in:6,pop:6"),))
+    log = Log()
+    made = compile_model(ring(np.arange(24)), target, options, log=log)
+    plan = json.loads(made.bundle.files["mapping.json"])["floorplan"]
+    assert 0 < plan["bound"] <= plan["cost"]
+    (note,) = [d for d in log.diagnostics if d.code == "P322"]
+    assert note.found.split(",")[0] == f"{plan['cost']:g}"
+    assert plan["bound"] == plan["cost"] or note.limit == f"at least {plan['bound']:g}"
