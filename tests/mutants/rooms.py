@@ -114,6 +114,7 @@ ROOMS = {
         "neuron",
         "place",
         "quantise",
+        "traits",
     ),
     "loihi2": _chip(
         "loihi2",
