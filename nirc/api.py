@@ -202,7 +202,9 @@ def compile_model(
     backend, candidates = registry.resolve(target)
     backend = backend.with_options(options.chip, log).with_weight_bits(options.weight_bits, log)
     raw, name = load_to_fit(model, backend, candidates, options, log)
+    carried = raw.integers
     layers, reading = read_as(raw, name, options, log=log, observe=observe)
+    del raw  # the file's arrays: the layers have copies of them
     stages = lower_layers(layers, reading, options, log=log, observe=observe)
     if backend.cannot_fit(stages.discrete, candidates, log):
         log.raise_if_errors()
@@ -213,7 +215,7 @@ def compile_model(
         raster = calibration_raster(calibration, channels, log)
         quantise = backend.calibrate(Calibration(raster, stages.discrete, options.seed, progress))
     legal = run_passes(stages.discrete, backend.legalise(), log, observe)
-    integer = carried_integers(raw, legal, backend, calibration, log)
+    integer = carried_integers(carried, legal, backend, calibration, log)
     of_file = integer is not None
     if integer is None:
         integer = run_passes(legal, quantise, log, observe)

@@ -16,28 +16,27 @@ from nirc.diagnostics.training import (
     TrainedIntegersUsed,
 )
 from nirc.files.bounds import printable
-from nirc.frontend.raw import RawGraph
 from nirc.ir.program import Program
 from nirc.passes.pipeline import run_passes
 
 
 def carried_integers(
-    raw: RawGraph, legal: Program, backend: Backend, calibration: Samples | None, log: Log
+    carried: bytes, legal: Program, backend: Backend, calibration: Samples | None, log: Log
 ) -> Program | None:
     """Return the integers that the file carries for this chip, None without (U643, U644).
 
     Raises ``CompileError`` where the network has no integers on this chip.
     """
     training = backend.training()
-    if not raw.integers or training is None:
+    if not carried or training is None:
         return None
     try:
-        target = trained.target_of(raw.integers)
+        target = trained.target_of(carried)
         if target != backend.name:
             raise trained.UnusableNoteError(f"they are for {printable(target)}")
         if calibration is not None:
             raise trained.UnusableNoteError("a calibration rounds the network itself")
-        integer = trained.unpacked(raw.integers, legal, training)
+        integer = trained.unpacked(carried, legal, training)
         trained.check_timing(integer, run_passes(legal, (backend.quantise(),), Log()))
     except trained.UnusableNoteError as error:
         log.add(TrainedIntegersUnused(reason=str(error)))

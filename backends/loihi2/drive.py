@@ -9,7 +9,7 @@ import numpy as np
 
 from nirc.backends.loihi2.limits import WEIGHT_EXP
 from nirc.ir.arrays import Float
-from nirc.ir.linear import Conv, Dense, Sparse, Weighted
+from nirc.ir.linear import Conv, Dense, Sparse, Weighted, weights_of
 from nirc.rounding.rule import OWN_BITS
 
 # Sums of the weights of either sign into each neuron, as magnitudes: all sources fire.
@@ -131,7 +131,9 @@ def _largest(*, mixed: bool, coarse: int) -> int:
 
 def drive_of(op: Weighted, unit: Float) -> Drive:
     """Return ``op`` into neurons whose thresholds are ``unit`` (n,) volts."""
-    if isinstance(op, Dense):
+    if (unit == 1).all():  # large weights are not copied
+        value = weights_of(op)
+    elif isinstance(op, Dense):
         value = op.weight / unit[:, None]
     elif isinstance(op, Conv):
         value = op.weight / unit.reshape(op.shape_out[0], -1)[:, 0].reshape(-1, 1, 1, 1)

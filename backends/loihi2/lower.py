@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nirc.backends.loihi2 import rule
-from nirc.backends.loihi2.drive import grid
+from nirc.backends.loihi2.drive import grid, magnitude
 from nirc.backends.loihi2.kernels import geometry_of
 from nirc.backends.loihi2.limits import STATE_SHIFT, WRAP
 from nirc.backends.loihi2.neuron import BinaryInput, LoihiNeuron
@@ -157,7 +157,9 @@ def _projection(name: str, source: str, target: str, op: Weighted, delay: int) -
         weights = value.astype(np.int64)
         return Projection(name, source, target, "conv", weights, "mixed", geometry=geometry_of(op))
     mode, exponent = stored(value)
-    mantissa = np.rint(value / 2.0**exponent).astype(np.int16)  # at most 9 bits
+    steps = value / 2.0**exponent
+    mantissa = np.rint(steps, out=steps).astype(np.int16)  # at most 9 bits
+    del steps  # a large matrix
     rows: Int | None = None
     cols: Int | None = None
     if isinstance(op, Sparse):
@@ -177,7 +179,7 @@ def _projection(name: str, source: str, target: str, op: Weighted, delay: int) -
 def stored(value: Float) -> tuple[SignMode, int]:
     """Return sign mode and exponent of weights on the grid of ``plan.Drive``."""
     mixed = bool(value.min() < 0 < value.max())
-    exponent = int(np.log2(grid(float(np.abs(value).max()), mixed=mixed))) - mixed
+    exponent = int(np.log2(grid(magnitude(value), mixed=mixed))) - mixed
     if mixed:
         return "mixed", exponent
     return "excitatory" if value.max() > 0 else "inhibitory", exponent

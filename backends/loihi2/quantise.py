@@ -253,7 +253,8 @@ class _Population:
                     step, top = drive.step(k), drive.top
                     exact = drive.value * k / step
                     asked = Weights(self.sources[i], self.plan.d, drive.op, exact, -top, top)
-                    stored[i].append(rounding.integers(asked) * step)
+                    integers = rounding.integers(asked)
+                    stored[i].append(np.multiply(integers, step, out=integers))
                     if place < self.twice or i != numbers[-1]:
                         drive = replace(drive, value=drive.value - stored[i][-1] / k)
                 rest = drive.value
@@ -270,9 +271,8 @@ class _Population:
         stored = self._stored(self.k)
         self._last = None
         for numbers in self.taps:
-            first, *others = numbers
-            wanted = sum((exact[i] for i in others), exact[first])
-            kept = sum((stored[i][0] for i in others), stored[first][0])
+            wanted = sum((exact[i] for i in numbers[1:]), exact[numbers[0]])
+            kept = sum((stored[i][0] for i in numbers[1:]), stored[numbers[0]][0])
             self._report_lost(wanted, kept, log)
         return [
             [with_weights(drive.op, v) for i, v in enumerate(values) if not i or v.any()]

@@ -147,7 +147,8 @@ def _projection(source: str, target: str, parts: list[ir.Projection], extra: int
     for part in parts:
         post, pre, weight = part.ops[0].coo()
         columns.append((pre, post, weight, np.full(weight.size, part.lag + extra)))
-    arrays = dict(zip(SYNAPSE, map(np.concatenate, zip(*columns, strict=True)), strict=True))
+    joined = columns[0] if len(columns) == 1 else map(np.concatenate, zip(*columns, strict=True))
+    arrays = dict(zip(SYNAPSE, joined, strict=True))
     order = _order(arrays["pre"], arrays["post"], arrays["delay"])
     typed = {name: arrays[name][order].astype(kind) for name, kind in SYNAPSE.items()}
     return Projection(f"{source} -> {target}", source, target, **typed)

@@ -184,7 +184,8 @@ class Quantised:
             op = drive.entries
             rows.append(op.target)
             values.append(op.value * self.receptors.gain(drive)[op.target])
-            multiples.append(np.full(op.value.size, self._times(drive)))
+            if self.copies > 1:
+                multiples.append(np.full(op.value.size, self._times(drive)))
         constant = sum(biases.values(), np.zeros(self.n)) if self.filtered and biases else None
         copied = np.concatenate(multiples) if self.copies > 1 else None
         row, value = np.concatenate(rows), np.concatenate(values)

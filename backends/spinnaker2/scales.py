@@ -82,11 +82,14 @@ class _Rows:
         self.n = n
         self.size = np.abs(self.value)
         self.most, self.least = np.zeros(n), np.full(n, np.inf)
-        np.maximum.at(self.most, self.row, self.size)
-        np.minimum.at(self.least, self.row, self.size)
+        first = np.cumsum(self.lengths) - self.lengths
+        used = np.flatnonzero(self.lengths)
+        if used.size:
+            self.most[used] = np.maximum.reduceat(self.size, first[used])
+            self.least[used] = np.minimum.reduceat(self.size, first[used])
         self.empty = self.most == 0
         self.most[self.empty] = self.least[self.empty] = 1.0
-        self.probe = np.arange(self.row.size) - np.searchsorted(self.row, self.row) < PROBED
+        self.probe = np.arange(self.row.size) - np.repeat(first, self.lengths) < PROBED
 
     def allow(self, times: Int, limit: int) -> None:
         """Allow entries up to ``times`` (entries,) the limit."""

@@ -6,6 +6,7 @@ chip's tables. ``limits.py`` names the measures at the end.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -73,7 +74,7 @@ class Reservoir:
 
     def name(self, neuron: int) -> str:
         """Return hidden neuron 37 as ``neuron 5 of `lif2```."""
-        block = next(b for b in self.hidden if b.start <= neuron < b.stop)
+        block = self.hidden[bisect_right(self.hidden, neuron, key=_start) - 1]
         return f"neuron {neuron - block.start} of `{block.name}`"
 
 
@@ -112,6 +113,10 @@ def lower(program: Program, log: Log, *, synapses: bool = True) -> Reservoir:
         _merged(parts["rec"]),
         _merged(parts["out"]),
     )
+
+
+def _start(block: Block) -> int:
+    return block.start
 
 
 def _blocks(program: Program, names: list[str]) -> tuple[Block, ...]:

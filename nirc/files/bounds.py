@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 
 from nirc.diagnostics.escape import in_line
 from nirc.diagnostics.file import EXPORT_AGAIN, DamagedFile, TooMuchAsked
@@ -64,19 +65,24 @@ def at(where: str) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def damage() -> Iterator[None]:
+class damage:  # noqa: N801 - used as a function. A generator would take ten times as long.
     """Refuse bytes that make no sense to HDF5. Its exceptions follow no rule."""
-    try:
-        yield
-    except MemoryError as error:
-        problem = "there is not enough memory for what the file asks"
-        raise refused(TooMuchAsked, problem) from error
-    except RefusalError:
-        raise
-    except Exception as error:
-        problem = "the HDF5 library cannot read this part of the file"
-        raise refused(DamagedFile, problem, cause(error), help=COPY_OR_EXPORT) from error
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, MemoryError):
+            problem = "there is not enough memory for what the file asks"
+            raise refused(TooMuchAsked, problem) from error
+        if isinstance(error, Exception) and not isinstance(error, RefusalError):
+            problem = "the HDF5 library cannot read this part of the file"
+            raise refused(DamagedFile, problem, cause(error), help=COPY_OR_EXPORT) from error
 
 
 def cause(error: BaseException) -> str:

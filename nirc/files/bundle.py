@@ -65,15 +65,15 @@ def _json(tree: object, end: str) -> str:
     return _plain(tree)
 
 
-def _plain(tree: object) -> str:
-    return json.dumps(tree, ensure_ascii=False, allow_nan=False, default=_as_python)
-
-
 def _as_python(value: Any) -> object:
     """Return a number of numpy as a number of Python."""
     if hasattr(value, "item"):
         return value.item()
     raise TypeError(f"a bundle holds no {type(value).__name__}")
+
+
+# One encoder for all values. `json.dumps` would make one for each.
+_plain = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_as_python).encode
 
 
 class InRuns(list[Any]):

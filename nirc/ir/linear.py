@@ -47,8 +47,11 @@ class Dense:
 
     def coo(self) -> Coo:
         """Return the entries of the matrix that are not zero."""
-        target, source = np.nonzero(self.weight)
-        return target, source, self.weight[target, source]
+        if self.entries < self.weight.size:
+            target, source = np.nonzero(self.weight)
+            return target, source, self.weight[target, source]
+        target = np.repeat(np.arange(self.n_out), self.n_in)
+        return target, np.tile(np.arange(self.n_in), self.n_out), self.weight.ravel()
 
     def text(self) -> str:
         """Return one line for `inspect`."""
@@ -236,7 +239,8 @@ class Sparse:
         y = np.zeros((len(x), self.n_out))
         if self.entries:
             rows, starts = self._rows
-            y[:, rows] = np.add.reduceat(x[:, self.source] * self.value, starts, axis=1)
+            for i in np.flatnonzero(x.any(axis=1)):
+                y[i, rows] = np.add.reduceat(x[i][self.source] * self.value, starts)
         return y
 
     def coo(self) -> Coo:

@@ -28,6 +28,9 @@ class Form(Enum):
 class Program:
     """Nodes carry frozen payloads (attribute ``payload``), edges too (None in the layers form).
 
+    The methods never ask networkx for its views of edges, which the graph would keep. Such a view
+    refers to the graph, so large matrices would stay in memory until Python looks for cycles.
+
     ``dt_s`` is the time step in seconds, None while unknown or irrelevant. ``training``: by
     population of the file, from the discrete form on.
     """
@@ -79,15 +82,18 @@ class Program:
 
     def edges(self) -> Iterator[tuple[str, str, Any]]:
         """Yield ``(source, target, payload)`` in program order."""
-        yield from self.graph.edges(data="payload")
+        for source, targets in self.graph.adjacency():
+            for target, parallel in targets.items():
+                for data in parallel.values():
+                    yield source, target, data["payload"]
 
     def into(self, target: str) -> list[tuple[str, Any]]:
         """Return ``(source, payload)`` of the edges into ``target``, in program order."""
-        return [(s, p) for s, _, p in self.graph.in_edges(target, data="payload")]
+        return _ends(self.graph.pred[target])
 
     def out_of(self, source: str) -> list[tuple[str, Any]]:
         """Return ``(target, payload)`` of the edges out of ``source``, in program order."""
-        return [(t, p) for _, t, p in self.graph.out_edges(source, data="payload")]
+        return _ends(self.graph.succ[source])
 
     def fresh_name(self, wish: str, added: Container[str] = ()) -> str:
         """Return ``wish`` as a name, with a number if program or ``added`` has that name."""
@@ -114,6 +120,14 @@ class Program:
         """Return the same graph with some payloads replaced."""
         nodes = {n: change.get(n, d["payload"]) for n, d in self.graph.nodes(data=True)}
         return self.rebuilt(nodes, self.edges(), **changes)
+
+
+def _ends(neighbours: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> list[tuple[str, Any]]:
+    """Return each neighbour with the payload of each edge to it."""
+    ends = []
+    for name, parallel in neighbours.items():
+        ends += [(name, data["payload"]) for data in parallel.values()]
+    return ends
 
 
 @dataclass(frozen=True)

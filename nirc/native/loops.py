@@ -22,7 +22,11 @@ NO_MEMORY = -(1 << 31)  # as in mapping.h
 ARRAYS = {"q": "int64", "i": "int32", "Q": "uint64", "I": "uint32", "d": "float64", "?": "bool"}
 INTEGER = "n"
 REAL = "x"
-NARROW_OR_WIDE = ("int32", "int64")  # t
+# By letter. The text of a dtype would take longer than most calls.
+DTYPES: dict[str, list[np.dtype[Any]]] = {
+    **{letter: [np.dtype(name)] for letter, name in ARRAYS.items()},
+    "t": [np.dtype("int32"), np.dtype("int64")],
+}
 CHANGED = "*"
 
 
@@ -90,9 +94,9 @@ def _in_one_piece(kind: str, value: Any) -> Any:
     """Return numbers, and arrays that are contiguous. Raises ``TypeError`` for another dtype."""
     if kind in (INTEGER, REAL):
         return value
-    wanted = NARROW_OR_WIDE if kind[0] == "t" else (ARRAYS[kind[0]],)
-    if str(value.dtype) not in wanted:
-        raise TypeError(f"an array of {value.dtype}, wanted {' or '.join(wanted)}")
+    wanted = DTYPES[kind[0]]
+    if value.dtype not in wanted:
+        raise TypeError(f"an array of {value.dtype}, wanted {' or '.join(map(str, wanted))}")
     if kind.endswith(CHANGED) and not value.flags.c_contiguous:
         raise TypeError("an array that is changed must be in one piece")
     return np.ascontiguousarray(value)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -85,8 +85,13 @@ class Hdf5:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with damage():
+        with damage(), self.stored:
             self.file.close()
+
+    @cached_property
+    def stored(self) -> BinaryIO:
+        """The bytes of the file."""
+        return self.path.open("rb")
 
     @cached_property
     def root(self) -> Any:

@@ -98,8 +98,8 @@ class Texts:
         address_bytes = self._sizes[0]
         element = np.dtype([("length", "<u4"), ("address", f"<u{address_bytes}"), ("index", "<u4")])
         references = self._references(dataset, shape, element.itemsize).view(element).ravel()
-        with self.hdf5.path.open("rb") as file:
-            return [self._one(file, int(n), int(at), int(i)) for n, at, i in references.tolist()]
+        file = self.hdf5.stored
+        return [self._one(file, int(n), int(at), int(i)) for n, at, i in references.tolist()]
 
     @cached_property
     def _sizes(self) -> tuple[int, int, int]:
@@ -133,8 +133,7 @@ class Texts:
                 help=help_,
             )
         elif offset is not None:
-            with self.hdf5.path.open("rb") as file:
-                raw = _bytes(file, offset, references.nbytes)
+            raw = _bytes(self.hdf5.stored, offset, references.nbytes)
             references = np.frombuffer(raw, f"V{itemsize}").reshape(shape)
         return references
 
