@@ -130,6 +130,7 @@ ROOMS = {
         "lower",
         "netx",
         "neuron",
+        "orders",
         "parts",
         "places",
         "plan",
