@@ -75,6 +75,7 @@ class Hdf5:
                 self.file: Any = h5py.File(path, "r", locking=False)
         except RefusalError as refusal:
             raise _explained(refusal, path) from refusal
+        self.stored: BinaryIO = path.open("rb")  # the bytes, for texts
 
     def __enter__(self) -> Hdf5:
         return self
@@ -87,11 +88,6 @@ class Hdf5:
     ) -> None:
         with damage(), self.stored:
             self.file.close()
-
-    @cached_property
-    def stored(self) -> BinaryIO:
-        """The bytes of the file."""
-        return self.path.open("rb")
 
     @cached_property
     def root(self) -> Any:
