@@ -163,7 +163,7 @@ def delay_in_two(dice: np.random.Generator, case: Case) -> Case | None:
 
 def split(dice: np.random.Generator, case: Case) -> Case | None:
     """A population as two, unless it hears itself within a step: each half would hear the other
-    at another time.
+    at another time. Both keep its place in the order of names, which may decide about loops.
     """
     chosen = _flat_population(dice, case, but=set().union(*case.loops()))
     if chosen is None:
@@ -174,7 +174,7 @@ def split(dice: np.random.Generator, case: Case) -> Case | None:
     item = editing.nodes.pop(chosen)
     editing.edges = [edge for edge in editing.edges if chosen not in edge]
     for number, part in enumerate((range(cut), range(cut, n))):
-        name, rows = case.fresh(f"half{number}"), np.eye(n)[list(part)]
+        name, rows = case.fresh(f"{chosen}-half{number}"), np.eye(n)[list(part)]
         editing.shapes[name] = (len(part),)
         fields = {k: _taken(v, n, np.array(part)) for k, v in item.fields.items()}
         editing.nodes[name] = changed(item, **fields)

@@ -41,6 +41,12 @@ def test_the_generator_uses_what_nir_has() -> None:
     assert len(alone) > 20
 
 
+def test_halves_of_a_population_leave_the_order_of_names_where_it_decides_about_loops() -> None:
+    grown = case(7100049)
+    assert grown.order_matters
+    assert failures_of(grown, "split", seed=7100049) == []
+
+
 @pytest.fixture
 def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pools that lose their factor: averages become sums."""
