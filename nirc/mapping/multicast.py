@@ -34,7 +34,7 @@ MOST_STARTS = 5
 STARTED = 0.5  # the largest share of the work for random starts
 REHEATS = 1.0, 0.1, 0.5, 0.3, 0.15  # first temperatures, in units of the mean weight of a net
 ROUNDS = 2  # through all of these
-COLDEST = 0.25  # of a run's first temperature
+COLDEST = 0.4  # of a run's first temperature (benchmarks/hysmap.py)
 STAGES = 100
 
 

@@ -41,6 +41,10 @@ RUN_SHARE = 0.85  # the largest share of a lane's work for one run from a random
 REHEATS = 1 / 8, 1 / 5, 1 / 3  # of the hottest temperature
 REHEATED = 1 / 8  # of the moves of a run
 PATIENCE = 24  # reheats without gain before the next random start
+# The same for few nodes (benchmarks/plain_annealer.py).
+FEW_NODES = 64
+REHEATS_OF_FEW = 1 / 4, 1 / 3, 1 / 2
+PATIENCE_OF_FEW = 8
 HOTTEST = 0.2  # share of the fall in cost that is left, see ``_temperature_range``
 COLDEST = 0.002
 STAGES = 1000
@@ -204,23 +208,26 @@ def _lane(
     the hottest and the coldest. ``most_moves``: of the run from a random start.
     """
     hot, cold = temperatures
+    few = traffic.nodes <= FEW_NODES
+    reheats = REHEATS_OF_FEW if few else REHEATS
+    patience = PATIENCE_OF_FEW if few else PATIENCE
     run_moves = max(min(RUN_PER_PAIR * traffic.nodes**2, most_moves), STAGES)
     best = np.zeros(0, dtype=np.int64)
     best_cost = 1 << 62
     current = best
     current_cost = best_cost
-    idle = PATIENCE  # reheats without gain
+    idle = patience  # reheats without gain
     number = 0
     while work > 0 and best_cost > bound:
         number += 1
         run_seed = (seed << 20) + number
-        fresh = idle >= PATIENCE
+        fresh = idle >= patience
         if fresh:
             current = _shuffled(traffic, cells, run_seed)
             top = hot
             moves = run_moves
         else:
-            top = hot * REHEATS[number % len(REHEATS)]
+            top = hot * reheats[number % len(reheats)]
             moves = max(int(REHEATED * run_moves), STAGES)
         falling = cooling(top, min(cold, top / 4), STAGES)
         annealed = anneal(traffic, cells, current, falling, moves, seed=run_seed)
