@@ -32,7 +32,7 @@ def best_line(graph: Hypergraph, price: Callable[[Ints], int], *, seed: int = 0)
     state = np.array([seed * 2 + 1, WORK], np.int64)
     largest = np.array([max(LARGEST * nodes // CLUSTERS, 1)])
     levels, coarse, _ = coarsened(graph, CLUSTERS, largest, state)
-    pairs = as_pairs(coarse)
+    pairs = as_pairs(coarse, len(coarse.size))  # a line is worse without the light pairs
     if pairs is None:
         return None
     values = smoothest(pairs)

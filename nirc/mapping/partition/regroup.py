@@ -136,7 +136,7 @@ def _by_clusters(graph: Hypergraph, clusters: int, limits: Ints, state: Ints) ->
     blocks = len(limits)
     best = _scattered(graph, limits, state)
     levels, coarse, _ = coarsened(graph, clusters, limits[0] // 8, state)
-    pairs = as_pairs(coarse)
+    pairs = as_pairs(coarse, MOST_PAIRED)
     if pairs is None:
         best.append(_by_bisection(graph, blocks, limits[0], state))
         return min(best, key=lambda block: _rank(graph, block, limits))
@@ -175,8 +175,8 @@ def _refined_finely(graph: Hypergraph, block: Ints, limits: Ints, passes: int, s
     refined(graph, block, limits, passes=passes, patience=patience, state=state)
 
 
-def as_pairs(graph: Hypergraph) -> Hypergraph | None:
-    """Return every net as pairs of its nodes. A node keeps its ``MOST_PAIRED`` heaviest pairs.
+def as_pairs(graph: Hypergraph, most: int) -> Hypergraph | None:
+    """Return every net as pairs of its nodes. A node keeps its ``most`` heaviest pairs.
 
     None if there are more than ``MOST_CLUSTERS`` nodes or ``MOST_PAIRS`` pairs.
     """
@@ -194,7 +194,7 @@ def as_pairs(graph: Hypergraph) -> Hypergraph | None:
         every = np.repeat(share[nets], pins[nets])
         together = np.bincount(beside, every, minlength=nodes).astype(np.float64)
         together[node] = 0
-        others = np.argsort(-together, kind="stable")[:MOST_PAIRED]
+        others = np.argsort(-together, kind="stable")[:most]
         others = others[together[others] > 0]
         ends.append(np.stack([np.minimum(others, node), np.maximum(others, node)], axis=1))
         heavy.append(together[others])

@@ -133,22 +133,21 @@ def test_sectors_cut_a_sheet_along_straight_lines() -> None:
     assert grid.cost(found[-1]) <= 18
 
 
-def pairs_of(graph: Hypergraph) -> dict[tuple[int, ...], int]:
-    pairs = as_pairs(graph)
+def pairs_of(graph: Hypergraph, most: int) -> dict[tuple[int, ...], int]:
+    pairs = as_pairs(graph, most)
     assert pairs is not None
     return dict(
         zip(map(tuple, pairs.pin.reshape(-1, 2).tolist()), pairs.weight.tolist(), strict=True)
     )
 
 
-def test_a_node_keeps_its_heaviest_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_keeps_its_heaviest_pairs() -> None:
     """Two nets join neurons 0 and 1, only the larger net joins the others."""
     graph = network(np.array([0, 0, 0, 1]), np.array([1, 2, 3, 0]), 4)
-    assert pairs_of(graph) == {
+    assert pairs_of(graph, 3) == {
         pair: 1024 if pair == (0, 1) else 256 for pair in itertools.combinations(range(4), 2)
     }
-    monkeypatch.setattr(grouping, "MOST_PAIRED", 1)
-    assert pairs_of(graph) == {(0, 1): 1024, (0, 2): 256, (0, 3): 256}
+    assert pairs_of(graph, 1) == {(0, 1): 1024, (0, 2): 256, (0, 3): 256}
 
 
 @pytest.mark.parametrize("limit", ["MOST_CLUSTERS", "MOST_PAIRS"])
@@ -159,7 +158,7 @@ def test_clusters_that_do_not_join_are_bisected_as_they_are(
     rng = np.random.default_rng(4)
     graph = network(rng.integers(0, 60, 300), rng.integers(0, 60, 300), 60, np.full((60, 1), 5))
     monkeypatch.setattr(grouping, limit, 59)
-    assert as_pairs(graph) is None
+    assert as_pairs(graph, 40) is None
     block = regroup(graph, 30, np.array([11]), effort="quick")
     assert block is not None
     assert (graph.loads(block, 30) <= 11).all()
