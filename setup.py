@@ -11,16 +11,24 @@ import tarfile
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 from setuptools.command.sdist import sdist
 
 # Zip archives know no time before 1980. Read when a wheel is packed, too.
 os.umask(0o022)
-SOURCES = ["sources", "networks", "cores", "floats", "operators"]
-SOURCES += ["hypergraph", "regroup", "starts", "placement", "levels", "routing", "trees", "tables"]
-SOURCES += ["minimise", "multicast", "rounding"]
-NATIVE = Path(__file__).parent / "nirc/native"
-NUMBER = runpy.run_path(str(NATIVE / "library.py"))["number_of"](NATIVE)
+NATIVE = Path("nirc/native")
+LIBRARY = runpy.run_path(str(NATIVE / "library.py"))
+SOURCES = [path.as_posix() for path in LIBRARY["sources_in"](NATIVE)]
 TIME = int(os.environ.setdefault("SOURCE_DATE_EPOCH", "315532800"))
+
+
+class WholeBuild(build_ext):
+    """Builds the library whatever the times of its sources: their checksum is in it."""
+
+    def finalize_options(self):
+        """Ask for all files."""
+        super().finalize_options()
+        self.force = True
 
 
 class RepeatableSdist(sdist):
@@ -49,13 +57,12 @@ class RepeatableSdist(sdist):
 
 
 setup(
-    cmdclass={"sdist": RepeatableSdist},
+    cmdclass={"sdist": RepeatableSdist, "build_ext": WholeBuild},
     ext_modules=[
         Extension(
             "nirc.native._kernels",
-            sources=[f"nirc/native/{name}.c" for name in SOURCES],
-            depends=["nirc/native/kernels.h", "nirc/native/mapping.h"],
-            define_macros=[("SOURCES", f"{NUMBER}U")],
+            sources=[path for path in SOURCES if path.endswith(".c")],
+            define_macros=[("SOURCES", f"{LIBRARY['number_of'](NATIVE)}U")],
             # -g0: notes for debuggers would name the folder of the build
             extra_compile_args=["-O3", "-ffp-contract=off", "-g0"],
             optional=True,  # without a compiler the definitions in numpy run

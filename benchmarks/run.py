@@ -37,7 +37,8 @@ MOST_STAGES = 6  # in the plot: the longest
 MOST_NAMED = 3  # below the plot
 BUSY = 1.5  # processes for each core, over a minute: more is a loaded machine
 IDLE, LOADED = "idle", "loaded"
-SPINNING = 2  # processes for each core, of ``--loaded``
+SPINNING = 2  # processes for each core, of ``--loaded``. They end with this one
+SPIN = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
 PACKAGES = (
     "numpy",
     "scipy",
@@ -110,7 +111,9 @@ class Store:
 
     def write(self) -> None:
         text = json.dumps({k: self.parts[k] for k in PARTS if k in self.parts}, indent=1)
-        STORE.write_text(text + "\n", encoding="utf-8")
+        partial = STORE.with_suffix(".partial")
+        partial.write_text(text + "\n", encoding="utf-8")
+        partial.replace(STORE)
 
     def rows(self, part: str, load: str) -> list[Row]:
         """Return the rows of all commands that have run, in the order of the part."""
@@ -156,7 +159,7 @@ def load(asked: bool) -> str:
 def spinning(asked: bool) -> Iterator[None]:
     """Keep every core busy with ``SPINNING`` processes meanwhile, if asked for."""
     count = SPINNING * (os.cpu_count() or 1) if asked else 0
-    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    others = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in range(count)]
     try:
         yield
     finally:

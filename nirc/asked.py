@@ -24,9 +24,13 @@ from nirc.options import Options
 
 def path_of(path: object, argument: str) -> Path:
     """Return a path. Raises ``UsageError`` (U607) for what is none."""
-    if not isinstance(path, str | os.PathLike) or "\0" in os.fspath(path):
+    given = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(given, str):
         raise WrongType(argument=argument, value=path, limit="a path").refusal()
-    return Path(path)
+    if "\0" in given:
+        problem = f"`{argument}` has a character that no path can have"
+        raise OptionMakesNoSense(problem=problem, found=repr(given)).refusal()
+    return Path(given)
 
 
 class Asked(TypedDict, total=False):

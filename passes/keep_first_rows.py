@@ -10,7 +10,7 @@ import numpy as np
 from nirc.diagnostics.log import Log
 from nirc.frontend.raw import knows_first_row
 from nirc.ir.arrays import frozen
-from nirc.ir.linear import Dense, LinearOp, Sparse
+from nirc.ir.linear import Dense, Diagonal, LinearOp, Sparse
 from nirc.ir.populations import Projection
 from nirc.ir.program import Program
 
@@ -20,7 +20,8 @@ class KeepFirstRows:
     """Leave out the synapses of an outline that are not known.
 
     Of a large matrix only the first row is known. The program is a part of the network: a chip that
-    cannot hold the part cannot hold the network.
+    cannot hold the part cannot hold the network. Of a product behind such a matrix nothing is
+    known, because its other rows may cancel the first.
     """
 
     name: ClassVar[str] = "keep-first-rows"
@@ -32,7 +33,12 @@ class KeepFirstRows:
 
 
 def _known(projection: Projection) -> Projection:
-    return replace(projection, ops=tuple(map(_known_operator, projection.ops)))
+    ops = list(map(_known_operator, projection.ops))
+    for k, op in enumerate(projection.ops):
+        if ops[k] is not op and not all(isinstance(later, Diagonal) for later in ops[k + 1 :]):
+            nothing = np.zeros(0, np.int64)
+            ops[k] = Sparse(nothing, nothing, frozen(np.zeros(0)), op.n_in, op.n_out)
+    return replace(projection, ops=tuple(ops))
 
 
 def _known_operator(op: LinearOp) -> LinearOp:

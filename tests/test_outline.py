@@ -18,6 +18,7 @@ from nirc.frontend.hdf5 import read_raw
 from tests.models import DT, chain, cuba, lif, linear
 
 OPTIONS = Options(dt_s=DT)
+SILENT = Options(dt_s=DT, allow_silent=True)
 
 
 def wide(n_in: int, n: int, *, empty: bool = False) -> nir.NIRGraph:
@@ -28,12 +29,23 @@ def wide(n_in: int, n: int, *, empty: bool = False) -> nir.NIRGraph:
     return chain(n_in, nir.Linear(weight), cuba(n), n_out=n)
 
 
-def outcome(model: object, target: str) -> object:
+def outcome(model: object, target: str, options: Options = OPTIONS) -> object:
     """The chip's files, or the codes of the errors."""
     try:
-        return compile_model(model, target, OPTIONS).bundle.files
+        return compile_model(model, target, options).bundle.files
     except NircError as refusal:
         return {d.code for d in refusal.diagnostics if d.severity == "error"}
+
+
+def cancelling(n_in: int, between: int, n: int) -> nir.NIRGraph:
+    """Two matrices whose product's first row is zero, though neither's is."""
+    first = np.zeros((between, n_in), np.float32)
+    first[:2] = 1.0
+    first[np.arange(2, between), np.arange(2, between)] = 0.5
+    second = np.zeros((n, between), np.float32)
+    second[0, :2] = 1.0, -1.0
+    second[np.arange(1, n), np.arange(2, n + 1)] = 1.0
+    return chain(n_in, nir.Linear(first), nir.Linear(second), cuba(n), n_out=n)
 
 
 @pytest.fixture
@@ -59,6 +71,14 @@ def test_a_layer_above_a_limit_is_refused_by_its_first_row(
     with monkeypatch.context() as patched:
         patched.setattr("nirc.api.read_as", unread)
         assert outcome(wide(n_in, n), target) == codes
+
+
+def test_rows_of_a_product_may_cancel(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = cancelling(12000, 400, 50)
+    found = outcome(model, "spinnaker2", SILENT)
+    assert isinstance(found, dict)
+    monkeypatch.setattr(raw, "LARGE", 1)
+    assert outcome(model, "spinnaker2", SILENT) == found
 
 
 @pytest.mark.parametrize(("target", "n_in"), [("loihi2", 9000), ("spinnaker2", 6000)])

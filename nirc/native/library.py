@@ -26,9 +26,9 @@ def _loaded() -> ctypes.CDLL | None:
     try:
         found = ctypes.CDLL(spec.origin)
         number = ctypes.c_uint32.in_dll(found, "built_from").value
+        return found if is_newest(number, FOLDER) else None
     except (OSError, ValueError):  # built for another machine, or before there was a number
         return None
-    return found if is_newest(number, FOLDER) else None
 
 
 def is_newest(number: int, folder: Path) -> bool:
@@ -40,8 +40,17 @@ def is_newest(number: int, folder: Path) -> bool:
 
 
 def number_of(folder: Path) -> int:
-    """Return the checksum of all sources in C. setup.py puts it into the library."""
+    """Return the checksum of all sources in C. setup.py puts it into the library.
+
+    Raises ``OSError``.
+    """
     checksum = 0
-    for path in sorted([*folder.glob("*.c"), *folder.glob("*.h")]):
+    for path in sources_in(folder):
         checksum = zlib.crc32(path.name.encode() + path.read_bytes(), checksum)
     return checksum
+
+
+def sources_in(folder: Path) -> list[Path]:
+    """Return the sources in C and their headers, without the files of an editor, in order."""
+    found = [path for path in folder.iterdir() if path.suffix in {".c", ".h"}]
+    return sorted(path for path in found if not path.name.startswith("."))

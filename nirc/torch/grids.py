@@ -59,7 +59,10 @@ def _with_exponents(x: Tensor, top: float, most: int) -> Tensor:
 
 
 class Held:
-    """An array of the program as a parameter of a module, in the model's units."""
+    """An array of the program as a parameter of a module, in the model's units.
+
+    One number of a group is in the units of its first neuron: the chip holds one integer for all.
+    """
 
     def __init__(self, values: Float, trainable: Trainable) -> None:
         self.trainable = trainable
@@ -71,6 +74,7 @@ class Held:
         if group is not None:
             _, first, inverse = np.unique(group.ravel(), return_index=True, return_inverse=True)
             start = start[first]
+            unit = unit.ravel()[first][inverse.ravel()].reshape(self.shape)
             self.group = torch.from_numpy(inverse.ravel().astype(np.int64))
         self.unit = torch.from_numpy(np.array(unit, np.float64))
         flat = torch.from_numpy(np.array(start, np.float64))

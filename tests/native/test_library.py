@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from nirc.native import library as loading
-from nirc.native.library import FOLDER, SWITCH, is_newest, library, number_of
+from nirc.native.library import FOLDER, SWITCH, is_newest, library, number_of, sources_in
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    for source in [*FOLDER.glob("*.c"), *FOLDER.glob("*.h")]:
+    for source in sources_in(FOLDER):
         shutil.copy(source, tmp_path)
     if not (tmp_path / "sources.c").exists():
         pytest.skip("installed from a wheel: no sources in C")
@@ -32,6 +32,11 @@ def test_a_changed_line_makes_the_library_old(checkout: Path, newest: int) -> No
     with (checkout / "kernels.h").open("a") as header:
         header.write("/* one more line */\n")
     assert not is_newest(newest, checkout)
+
+
+def test_files_of_an_editor_are_no_sources(checkout: Path, newest: int) -> None:
+    (checkout / ".#trees.c").symlink_to("me@host.1")
+    assert is_newest(newest, checkout)
 
 
 def test_a_renamed_source_makes_the_library_old(checkout: Path, newest: int) -> None:

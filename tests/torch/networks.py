@@ -141,6 +141,17 @@ def delayed(rng: np.random.Generator) -> nir.NIRGraph:
     return graph(nodes, [*edges, ("in", "v"), ("v", "b"), ("b", "out")])
 
 
+def uneven(rng: np.random.Generator) -> nir.NIRGraph:
+    """LIF neurons of which no two have the same threshold."""
+
+    def layer(n: int) -> nir.LIF:
+        one = np.ones(n)
+        threshold = rng.uniform(0.4, 1.6, n)
+        return nir.LIF(tau=10 * DT * one, r=10 * one, v_leak=0 * one, v_threshold=threshold)
+
+    return chain(3, linear(rng, 6, 3), layer(6), linear(rng, 4, 6), layer(4), n_out=4)
+
+
 Maker = Callable[[np.random.Generator], nir.NIRGraph]
 KINDS: dict[str, Maker] = {
     "deep": deep,
@@ -151,12 +162,13 @@ KINDS: dict[str, Maker] = {
     "leaky": leaky,
     "subtracting": subtracting,
     "delayed": delayed,
+    "uneven": uneven,
 }
-ANY = ("deep", "loop", "membrane", "integrators")
+ANY = ("deep", "loop", "membrane", "integrators", "uneven")
 # The networks that each chip takes.
 TAKEN = {
     "loihi2": (*ANY, "convolved", "subtracting", "delayed"),
-    "speck": ("integrators", "convolved", "leaky"),
+    "speck": ("integrators", "convolved", "leaky", "uneven"),
     "spinnaker2": (*ANY, "convolved", "subtracting", "delayed"),
     "xylo": (*ANY, "subtracting"),
 }
