@@ -54,14 +54,13 @@ def seal(manifest: Any) -> str:
 
 class Bundle:
     """The files of a bundle, the quantised network, and all that is found."""
-
     def __init__(self, read: Any, findings: list[Finding]) -> None:
         self.read, self.findings = read, findings
-        manifest = self.manifest = self.json("manifest.json", MANIFEST)
+        manifest = self.manifest = parsed("manifest.json", read("manifest.json"), MANIFEST)
         self.dt = dt = 1.0 if manifest["dt"] is None else manifest["dt"]  # seconds of a step
         sound = type(dt) is float and 0 < dt < math.inf
         demand(sound, "manifest.json", "dt", "it is no time", dt, "seconds")
-        certificate = self.json("certificate.json", CERTIFICATE)
+        certificate = parsed("certificate.json", read("certificate.json"), CERTIFICATE)
         self.check_digests(certificate["seal"])
         self.nir = read(FILE)
         # Places and sizes of datasets, as HDF5's headers of contiguous data name them.
@@ -94,7 +93,7 @@ class Bundle:
 
     def check_digests(self, sealed: str) -> None:
         """Compare every file with its digest in the manifest, and the manifest with its seal."""
-        manifest = self.json("manifest.json", object)
+        manifest = parsed("manifest.json", self.read("manifest.json"), object)
         for name, digest in manifest["files"].items():
             found = hashlib.sha256(self.read(name)).hexdigest()
             if found != digest:
@@ -111,10 +110,6 @@ class Bundle:
         """Note a limit of the chip that is exceeded."""
         if number > most:
             self.note("limit", file, what, "there are too many", number, f"0..{most}")
-
-    def json(self, name: str, pattern: Any) -> Any:
-        """Return the tree of a JSON file that fits a pattern."""
-        return parsed(name, self.read(name), pattern)
 
     def npz(self, name: str) -> dict[str, Array]:
         """Return the arrays of an archive."""

@@ -24,7 +24,6 @@ SYNAPSES, LEAD = (1 << 22, 1 << 22, 4, 1 << 16), 1 << 12
 @dataclass
 class Chip:
     """The network on the chip. Neurons have one number each: channels first, then part by part."""
-
     channels: int
     parts: dict[str, int]  # the neurons of each part, as the manifest names them
     fields: dict[str, Array]  # "rule" and fields of NIR -> (channels + neurons,)
@@ -96,8 +95,7 @@ def compare_synapses(bundle: Bundle, chip: Chip, place: Array) -> None:
     for i in order[first[np.flatnonzero(total)[:6]]]:
         spot = f"{named(bundle, place, frm[i])} to {named(bundle, place, to[i])}"
         problem = f"receptor {receptor[i]}, delay {delay[i]}: the weight on the chip differs"
-        found = f"{weight[key == key[i]].sum():+g}"
-        bundle.note("network", FILE, spot, problem, found, "no difference")
+        bundle.note("network", FILE, spot, problem, f"by {weight[key == key[i]].sum():+g}")
 
 
 def named(bundle: Bundle, place: Array, number: int) -> str:
@@ -123,10 +121,10 @@ def compare_ends(bundle: Bundle, chip: Chip, place: Array) -> None:
     if not np.array_equal(chip.columns[at], np.concatenate(neurons)):
         bundle.note("network", "manifest.json", "output_map", "a column is of another neuron")
     shapes = {key: [*map(math.prod, manifest[key])] for key in ("input_shape", "output_shape")}
-    inputs = [*map(math.prod, network.inputs.values())]
     fit("manifest.json", manifest | shapes, {
-        "input_shape": inputs, "output_shape": sizes, "output_kind": kind, ...: object,
-        "latency_steps": max(steps, default=0), "output_latency_steps": steps})
+        "input_shape": [*map(math.prod, network.inputs.values())], "output_shape": sizes,
+        "latency_steps": max(steps, default=0), "output_latency_steps": steps,
+        "output_kind": kind, ...: object})
 
 
 def check(read: Any, rebuild: Any) -> list[Finding]:
@@ -143,9 +141,9 @@ def check(read: Any, rebuild: Any) -> list[Finding]:
 
 def start(rebuild: Any) -> None:
     """Run as a program: print a line for each finding."""
-    form = argparse.RawDescriptionHelpFormatter
+    form, here = argparse.RawTextHelpFormatter, Path(__file__).resolve().parent
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
-    parser.add_argument("directory", nargs="?", type=Path, default=Path(__file__).resolve().parent)
+    parser.add_argument("directory", nargs="?", type=Path, default=here, help="by default its own")
     findings = check(files_of(parser.parse_args().directory), rebuild)
     wrong = any(each.kind != "overflow" for each in findings)
     good = [] if wrong else ["the chip gets the network in network.nir"]

@@ -18,7 +18,7 @@ from nirc.checker.networks import (
     network_file,
     numbered,
 )
-from nirc.checker.values import Array, demand, fit
+from nirc.checker.values import Array, demand, fit, parsed
 
 # fmt: off
 # Weights by sign mode, as synapses keep them. Source: lava-nc 0.10.0, utils/weightutils.py.
@@ -151,7 +151,7 @@ def _loihi2_mapping(bundle: Bundle, tree: Any, ids: dict[str, Array], wires: lis
     part = {"population": {block["name"] for block in tree["populations"]}, "core": (0, 2**20),
             "box": [[(0, 2**40)] * 2, ...], "targets": list}
     late = {block["name"]: block["latency_steps"] for block in bundle.blocks.values()}
-    root = bundle.json(MAPPING, {
+    root = parsed(MAPPING, bundle.read(MAPPING), {
         "format": "nirc-loihi2-mapping/1", "dt": bundle.manifest["dt"], "floorplan": plan,
         "routing": {"parts": [part, ...], "order": str, "spikes_a_step_between_cores": object},
         "cores": {"used": int, "bound": object}, "latency_steps": {**late, ...: int},
@@ -247,7 +247,7 @@ def _loihi2_bounds(bundle: Bundle, tree: Any, ids: Any, cells: Array, wires: lis
         return np.maximum(np.where(own > 0, near, up * held), down * held + excess)
 
     pattern = {"goes_round_after": {...: (1, 2**30)}, "proven": dict, "limit": 2**23}
-    claims = bundle.json(MAPPING, {"largest_u": pattern, ...: object})["largest_u"]
+    claims = parsed(MAPPING, bundle.read(MAPPING), {"largest_u": pattern, ...: object})["largest_u"]
     largest, proven, after = high(total), {}, {}
     lowest = (down * total + own - np.minimum(bias, 0)) * 4096 / np.maximum(dv, 2.0**-20)
     for block in tree["populations"]:

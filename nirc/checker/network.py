@@ -22,7 +22,6 @@ ODD = "a node does not fit what arrives"
 
 class Network:
     """Inputs, populations, projections and outputs, from the arrays of network.nir by path."""
-
     def __init__(self, arrays: dict[str, Array], dt: float) -> None:
         self.dt = dt  # seconds of a step
         self.populations: dict[str, dict[str, Array]] = {}  # field -> (neurons,)
@@ -106,9 +105,9 @@ def scale(name: str, before: Any, shape: Any, scale: Array) -> Any:
 
 def flatten(name: str, before: Any, shape: Any, **node: Array) -> Any:
     """Return the same synapses, and the shape behind the node."""
-    found = {key: value.tolist() for key, value in node.items()}
-    wanted = {"start_dim": -len(shape), "end_dim": -1, "input_type": [*shape]}
-    demand(found == wanted, FILE, name, ODD, shape)
+    have = {key: value.tolist() for key, value in node.items()}
+    want = {"start_dim": -len(shape), "end_dim": -1, "input_type": [*shape]}
+    demand(have == want, FILE, name, ODD, shape)
     return before, (math.prod(shape),)
 
 

@@ -10,7 +10,7 @@ from nirc.checker.bundle import Bundle
 from nirc.checker.compare import Chip, joined
 from nirc.checker.configs import CONFIG, compare_archive, shaped
 from nirc.checker.kernels import composed, windows
-from nirc.checker.values import Array, demand, fit
+from nirc.checker.values import Array, demand, fit, parsed
 
 # fmt: off
 # Words of kernel and neuron memory of each core in Ki. Source: sinabs 3.1.3, chips/dynapcnn.py, and
@@ -62,7 +62,7 @@ def speck(bundle: Bundle) -> Chip:
     manifest = bundle.manifest
     variant = fit("manifest.json", manifest["target"], {"speck:2e", "speck:2f"}, "target")[6:]
     fit("manifest.json", manifest["part"], f"Speck {variant}", "part")
-    config = bundle.json(CONFIG, {
+    config = parsed(CONFIG, bundle.read(CONFIG), {
         "nirc": {"inputs": [SPECK_INPUT, ...], ...: object}, "dvs_layer": dict, ...: object,
         "cnn_layers": [dict] * len(SPECK_WORDS["kernel"])})
     inputs = config["nirc"]["inputs"]
@@ -105,12 +105,11 @@ def speck(bundle: Bundle) -> Chip:
 
 class SpeckCore:
     """One core: kernel (out, in, y, x), bias (out,), and initial values (out, y, x)."""
-
     def __init__(self, bundle: Bundle, row: Any, number: int, first: int) -> None:
         self.row, self.first, sizes = row, first, row["dimensions"]  # first: its first neuron
         place, k = f"cnn_layers[{number}]", sizes["kernel_size"]
-        ends = [sizes["input_shape"], sizes["output_shape"]]
-        shapes = [(end["feature_count"], end["size"]["y"], end["size"]["x"]) for end in ends]
+        shapes = [(end["feature_count"], end["size"]["y"], end["size"]["x"])
+                  for end in (sizes["input_shape"], sizes["output_shape"])]
         (self.into, *self.sides), self.shape = shapes
         out, high, wide = self.shape
         wanted: dict[str, Any] = {
@@ -124,8 +123,7 @@ class SpeckCore:
         pads, stride = ([sizes[key]["y"], sizes[key]["x"]] for key in ("padding", "stride"))
         behind, to, pixel, tap = windows(kernel != 0, shapes[0], stride, pads * 2, (1, 1))
         self.kernel = to, pixel, kernel.ravel()[tap]
-        sound = behind == self.shape
-        demand(sound, CONFIG, f"{place}.dimensions", "another output shape", self.shape, behind)
+        demand(behind == self.shape, CONFIG, f"{place}.dimensions", "another size", shapes, behind)
         fit(CONFIG, row["leak_enable"], bool(self.bias.any()), f"{place}.leak_enable")
         for to in row["destinations"]:
             if not to["enable"] or to["layer"] == 12:
@@ -147,9 +145,9 @@ class SpeckCore:
             text = f"{events} events that meet the weight (out, in, y, x) {at}"
             bundle.note("overflow", CONFIG, place, "a membrane saturates at 32767", text)
         bits = [(size - 1).bit_length() for size in (k * k, out, high, wide)]  # of addresses
-        words = {"kernel": self.into << bits[0] + bits[1], "neuron": out << bits[2] + bits[3]}
-        for kind, limits in SPECK_WORDS.items():
-            bundle.most(CONFIG, f"{place} {kind} words", words[kind], limits[number] << 10)
+        words = [self.into << bits[0] + bits[1], out << bits[2] + bits[3]]
+        for (kind, limits), n in zip(SPECK_WORDS.items(), words):
+            bundle.most(CONFIG, f"{place} {kind} words", n, limits[number] << 10)
         self.fields: dict[str, Any] = {  # of NIR, each (neurons,) or one value
             "rule": f"decay v, add x->v, fire >= many, {reset}, bound, emit",
             "r": 1 / bundle.dt, "v_threshold": limit, "v_least": row["threshold_low"],

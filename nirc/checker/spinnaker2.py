@@ -19,7 +19,7 @@ from nirc.checker.networks import (
     network_file,
     numbered,
 )
-from nirc.checker.values import Array, demand, fit
+from nirc.checker.values import Array, demand, fit, parsed
 
 # fmt: off
 # Largest weight and delay. Source: users' scripts and s2_nir.py of py-spinnaker2.
@@ -162,7 +162,7 @@ def _spinnaker2_mapping(
     plan = {**FLOORPLAN, "chip": [8, 7, 4], "router": [8, 7, 4], "size": size, "cores": list,
             "faulty": (0, 255, 2), "absent": (0, 255, 2),
             "limits": {...: {"max": object, "unit": str}}}
-    root = bundle.json(MAPPING, {
+    root = parsed(MAPPING, bundle.read(MAPPING), {
         "format": "nirc-spinnaker2-mapping/1", "steps": int(options["steps"]), "slices": [cut, ...],
         "routes": [{"links": [(0, 5), ...], "cores": [(1, 152), ...]}, ...],
         "routers": [{"chip": (0, 63 * board), "entries": (*word, 2)}, ...], "floorplan": plan,

@@ -25,7 +25,6 @@ MOST = 1 << 23  # values of a list in full
 
 class Finding(Exception):
     """Something wrong. ``kind``: unreadable, network, limit, route or overflow."""
-
     def __init__(self, kind: str, file: str, place: str, problem: str, *values: object) -> None:
         self.kind, self.file, self.problem = kind, file, problem
         texts = [ascii(str(each))[1:-1][:80] for each in (place, *values, "", "")]
@@ -112,8 +111,7 @@ def in_full(file: str, value: Any, place: str) -> list[Any]:
 def parsed(file: str, data: bytes, pattern: Any) -> Any:
     """Return the tree of a JSON text that fits a pattern."""
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(dict(pairs)) < len(pairs):
-            raise ValueError("a name stands twice")
+        demand(len(dict(pairs)) == len(pairs), file, "the file", "a name stands twice")
         return dict(pairs)
     with understood(file):
         tree = json.loads(data.decode(), object_pairs_hook=once)

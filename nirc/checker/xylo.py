@@ -9,7 +9,7 @@ import numpy as np
 from nirc.checker.bundle import Bundle
 from nirc.checker.compare import Chip, joined
 from nirc.checker.configs import CONFIG, compare_archive, shaped
-from nirc.checker.values import Array, demand, fit
+from nirc.checker.values import Array, demand, fit, parsed
 
 # fmt: off
 # Hidden and output neurons, targets of a neuron, recurrent entries, neurons in reach of inputs and
@@ -38,7 +38,7 @@ def xylo(bundle: Bundle) -> Chip:
     variant = fit("manifest.json", bundle.manifest["target"], targets, "target")[5:]
     *limits, window, part = XYLO[variant]
     fit("manifest.json", bundle.manifest["part"], part, "part")
-    config = bundle.json(CONFIG, _xylo_pattern(bundle, variant, bool, bool, bool))
+    config = parsed(CONFIG, bundle.read(CONFIG), _xylo_pattern(bundle, variant, bool, bool, bool))
     block = config["reservoir" if variant == "audio2" else "hidden"]
     hidden, readout = block["neurons"], config["readout"]["neurons"]
     channels, n, m = len(config["input"]["weights"]), len(hidden), len(readout)
@@ -52,7 +52,8 @@ def xylo(bundle: Bundle) -> Chip:
     # Switches follow from what the network uses.
     second = any(matrix.any() for matrix in (*into[1:], *within[1:]))
     bias = any(row["v_mem_bias"] for row in (*hidden, *readout))
-    bundle.json(CONFIG, _xylo_pattern(bundle, variant, bias, second, len(relays) > 0))
+    pattern = _xylo_pattern(bundle, variant, bias, second, len(relays) > 0)
+    parsed(CONFIG, bundle.read(CONFIG), pattern)
     fan = (np.stack(within) != 0).any(0).sum(1)
     counts = {"hidden neurons": n, "output neurons": m, "targets": fan.max(initial=0),
               "recurrent entries": fan.sum(), "input channels": channels}

@@ -41,7 +41,7 @@ OWN = {
     "xylo": ("config.json", "specification.npz"),
     "speck": ("config.json", "weights.npz"),
 }
-MOST_LINES = {"loihi2": 862, "spinnaker2": 886, "speck": 712, "xylo": 700}
+MOST_LINES = {"loihi2": 850, "spinnaker2": 874, "speck": 700, "xylo": 700}
 # What inputs may do to the good bundles' states.
 SATURATES = "v saturates if all inhibitory synapses act for"
 NOT_PROVED = (

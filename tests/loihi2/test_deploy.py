@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,30 @@ def test_the_chip_gets_the_network_of_the_tables(
             np.testing.assert_array_equal(got[f"v/{name}"], want.v[name])
             np.testing.assert_array_equal(got[f"u/{name}"], want.extra[f"u/{name}"])
         assert board.stopped == len(board.runs) >= 2
+
+
+@pytest.mark.parametrize(("calls", "fits"), [(4_000, True), (12_000, False)])
+def test_lavas_compiler_may_call_itself_for_each_process(
+    calls: int, fits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python's own limit is in force again after the run. What is larger still is refused."""
+    find = lava_mock.find_processes
+
+    def one_inside_another(process: Any, left: int = calls) -> list[Any]:
+        return one_inside_another(process, left - 1) if left else find(process)
+
+    monkeypatch.setattr(lava_mock, "find_processes", one_inside_another)
+    lava_mock.install(monkeypatch)
+    tables, before = lines_and_neurons(), sys.getrecursionlimit()
+    write(tmp_path, tables)
+    inputs = np.ones((1, 3, 4), np.int64)
+    if fits:
+        got = run(tmp_path, monkeypatch, inputs)
+        np.testing.assert_array_equal(got["spikes"], emulate(tables, inputs).outputs)
+    else:
+        with pytest.raises(SystemExit, match="Lava's compiler takes no network of this size"):
+            run(tmp_path, monkeypatch, inputs)
+    assert sys.getrecursionlimit() == before
 
 
 def test_a_population_becomes_a_process_a_core_unless_it_cannot(
