@@ -24,6 +24,7 @@ from nirc.files.kinds import Array, Integer, Integers, Kind, Many, Map, Maybe, O
 from tests.corrupt import Files, bundles, sealed
 from tests.deployed import packed
 
+PARTS = 6  # of the fields of a chip
 Path = tuple[Any, ...]
 Range = tuple[float, float]
 Ranged = (Integer, Integers, Array)
@@ -87,9 +88,13 @@ def changed(tree: Any, path: Path, value: float) -> Any:
     return tree
 
 
-def out_of_range(chip: str) -> Iterator[tuple[str, Range, Files]]:
-    """Yield each field of the network's file, its range, and a bundle with a value outside."""
+def out_of_range(chip: str, part: int) -> Iterator[tuple[str, Range, Files]]:
+    """Yield the fields of the network's file, their ranges, and a bundle with a value outside.
+
+    ``part``: of ``PARTS``, so that a test is quick enough to judge each mutant of the checker.
+    """
     seen = set()
+    numbers: dict[str, int] = {}  # of the fields
     for _, files in reversed(bundles(chip)):
         file = described(chip, files)
         tree = file.parse(files[file.name], Faults())
@@ -98,6 +103,8 @@ def out_of_range(chip: str) -> Iterator[tuple[str, Range, Files]]:
             if (field, low, high) in seen:
                 continue
             seen.add((field, low, high))
+            if numbers.setdefault(field, len(numbers)) % PARTS != part:
+                continue
             for value in (high + 1, low - 1) if high < 1e38 else (np.inf, -np.inf):
                 try:
                     data = packed(changed(tree, path, value))
@@ -114,14 +121,16 @@ def expected(chip: str, files: Files) -> Any:
     return ast.literal_eval(last.wanted) if last.wanted[0] in "(0123456789" else last.wanted
 
 
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("chip", CHECKED)
-def test_a_number_outside_its_range_is_refused_with_the_range(chip: str) -> None:
+def test_a_number_outside_its_range_is_refused_with_the_range(chip: str, part: int) -> None:
     """Also where the network that the number stands for would be found to be another."""
     other: dict[str, set[Any]] = {}
-    tried = list(out_of_range(chip))
+    tried = list(out_of_range(chip, part))
     for field, wanted, files in tried:
         found = expected(chip, files)
         if not (isinstance(found, tuple) and found[:2] == pytest.approx(wanted, rel=1e-6)):
             other.setdefault(field, set()).add(found)
-    assert len(tried) > 20
-    assert other == OTHER[chip]
+    assert len(tried) > 20 / PARTS
+    fields = {field for field, _, _ in tried}
+    assert other == {field: found for field, found in OTHER[chip].items() if field in fields}
