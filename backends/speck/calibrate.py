@@ -1,7 +1,8 @@
 """speck-calibrate: weights at which the chip's spikes are nearest to the model's on sample inputs.
 
 Speck lets the calibration change kernels, and their scale against the layer's threshold. It has no
-leak of the model's kind, and biases by its slow clock only. So leaks and biases stay. Method:
+leak of the model's kind, and biases by its slow clock only. So leaks and biases stay. The lower
+bound of a leaky layer's membranes has no exact value, so it is searched. Method:
 ``nirc.calibration``. Answers are judged frame by frame and event by event.
 """
 
@@ -22,6 +23,7 @@ from nirc.backends.speck.network import Network, lower
 from nirc.backends.speck.neuron import chip_rule
 from nirc.backends.speck.place import Part, Placement
 from nirc.backends.speck.quantise import Measured, SpeckQuantise
+from nirc.backends.speck.training import SpeckTraining
 from nirc.calibration.calibrate import calibrate
 from nirc.calibration.chip import Parameters
 from nirc.diagnostics.log import Log
@@ -58,7 +60,8 @@ class SpeckCalibrate:
         start = no_leaks.run(program, findings)
         share = 100 - MEASURING
         rest = replace(given, progress=lambda done: notify(MEASURING + done * share // 100))
-        answer = calibrate(program, start, SpeckChip(quantise, self.events), rest)
+        chip = SpeckChip(quantise, self.events)
+        answer = calibrate(program, start, chip, rest, SpeckBounds(program))
         self.report.update(answer.report)
         answer.log_findings(program, findings, log)
         return answer.integer
@@ -94,6 +97,23 @@ def measure(
     per = max(1, samples * steps)
     membrane = {name: above[name] / times[name] for name in names if times[name]}
     return Measured({name: total / per for name, total in spikes.items()}, membrane)
+
+
+@dataclass(frozen=True)
+class SpeckBounds:
+    """Lower bounds of the membranes of leaky layers. ``legal``: the legal discrete program."""
+
+    legal: Program
+
+    def others(self, name: str, population: Population[Any]) -> Sequence[Population[Any]]:
+        """Return a layer with other bounds, none if the model does not leak."""
+        leaky = bool((self.legal[name].dynamics.decay_mem != 1).any())
+        return SpeckTraining().settings(population) if leaky else ()
+
+    def bound(self, population: Population[Any]) -> float:
+        """Return the bound of a layer, in thresholds."""
+        n = population.dynamics
+        return float(n.threshold_low / n.threshold_high)
 
 
 @dataclass(frozen=True)

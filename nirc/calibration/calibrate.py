@@ -9,6 +9,8 @@
 4. Gradients through these dynamics change every weight (``distil``).
 5. After each stage, the chip's integer answers are judged on samples that no stage has seen
    (``objective``).
+6. Settings that are no parameters are searched on the best integer form (``settings``), and judged
+   as the other stages.
 
 Skip stages 3 and 4 if the chip's dynamics are the model's: the chip differs by rounding only, and
 gradients ignore rounding.
@@ -25,10 +27,20 @@ from numpy.typing import NDArray
 
 from nirc.calibration import gains
 from nirc.calibration.bridge import Reference, bridge
-from nirc.calibration.chip import Chip, Parameters
+from nirc.calibration.chip import Chip, Parameters, Settings
 from nirc.calibration.distil import Distillation
-from nirc.calibration.objective import Judged, better, judged, judgement_of, no_worse
+from nirc.calibration.objective import (
+    Judged,
+    better,
+    disagreements,
+    distances,
+    judged,
+    judgement_of,
+    no_worse,
+    weighted,
+)
 from nirc.calibration.samples import Answers, Counts, Samples, samples
+from nirc.calibration.settings import with_best_settings
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.numbers import PopulationCalibrated, PopulationNotCalibrated
 from nirc.ir.arrays import Float, Int
@@ -43,6 +55,7 @@ GENERATED = Counts(mixed=48, random=160, clear=240)  # samples to fit, and sampl
 SLOW = Counts(mixed=4, random=8, clear=0)  # for a slow network: clear samples need many runs
 FEWEST = 1 / 8  # of ``GENERATED``, else ``SLOW``
 WORK = 4e8  # multiply-adds for one run of all generated samples
+SETTLING = 2e10  # multiply-adds of the search of settings
 PREPARED = 10  # percent done at the end of each stage
 BRIDGED = 30
 DISTILLED = 95
@@ -52,6 +65,7 @@ START = "start"  # the uncalibrated network
 ROUNDING = "rounding"  # the same with weights rounded by the signals of their sources
 SEARCHED = "search"  # after the bridge
 LEARNT = "distillation"  # after all weights have learnt
+SETTLED = "settings"  # the best of these with other settings of its neurons
 
 
 @dataclass(frozen=True)
@@ -84,6 +98,7 @@ class _Task:
     chip: Chip
     data: Samples
     reference: Reference  # spikes on the samples to fit
+    wanted: Float  # outputs on the samples to fit
     expected: Float  # outputs on the samples to judge
     rounding: ByActivity
 
@@ -97,15 +112,38 @@ class _Task:
         findings = Log()
         return self.candidate(name, self.chip.quantised(program, self.rounding, findings), findings)
 
+    def loss(self, integer: Program) -> float:
+        """Return how far an integer form is from the model on the samples to fit, step by step.
+
+        Large distances count by their logarithm.
+        """
+        outputs = run(integer, self.data.fit).outputs
+        far = np.log1p(distances(outputs, self.wanted)) + disagreements(outputs, self.wanted)
+        return weighted(far, self.data.fit_given)
+
+    def settled(self, best: _Candidate, settings: Settings) -> _Candidate | None:
+        """Return a candidate with the settings of its populations that are best, None if it has."""
+        once = synapses_of(best.integer) * self.data.fit.shape[1]
+        tries = max(1, int(SETTLING // (len(self.data.fit) * once)))
+        found = with_best_settings(best.integer, settings.others, self.loss, tries)
+        return None if found is best.integer else self.candidate(SETTLED, found, best.findings)
+
     def affordable(self, candidate: _Candidate) -> bool:
         """Return True if a candidate fits the chip wherever the start fits."""
         return self.chip.affordable(candidate.integer, self.start)
 
 
-def calibrate(legal: Program, start: Program, chip: Chip, calibration: Calibration) -> Calibrated:
+def calibrate(
+    legal: Program,
+    start: Program,
+    chip: Chip,
+    calibration: Calibration,
+    settings: Settings | None = None,
+) -> Calibrated:
     """Return the variation of ``legal`` whose integer form answers most like ``legal``.
 
-    ``start``: the uncalibrated integer form, which is kept if no variation is better.
+    ``start``: the uncalibrated integer form, which is kept if no variation is better. ``settings``:
+    of a chip that has some.
     """
     notify = calibration.progress or (lambda _: None)
     rng = np.random.default_rng(calibration.seed)
@@ -113,11 +151,12 @@ def calibrate(legal: Program, start: Program, chip: Chip, calibration: Calibrati
     data = samples(calibration.inputs, rng, counts, _counted_answers(legal, notify))
     dynamics = chip.dynamics(legal)
     names = [n for n in dynamics.nodes(Population) if n in legal.graph]
-    reference = _compact(run(legal, data.fit, record=names).spikes)
+    model = run(legal, data.fit, record=names)
+    reference = _compact(model.spikes)
     expected = run(legal, data.judge).outputs
     parameters = {n: p for n in names if (p := chip.parameters(dynamics, n)) is not None}
     rounding = ByActivity({**reference, **_inputs(legal, data.fit)})
-    task = _Task(start, chip, data, reference, expected, rounding)
+    task = _Task(start, chip, data, reference, model.outputs, expected, rounding)
     first = task.candidate(START, start, None)
     rounded = task.quantised(ROUNDING, legal)
     tried = [first, rounded]
@@ -125,16 +164,38 @@ def calibrate(legal: Program, start: Program, chip: Chip, calibration: Calibrati
     if no_worse(rounded.judged, first.judged) and task.affordable(rounded):
         accepted.append(rounded)
     notify(PREPARED)
-    settings: Mapping[str, gains.SearchResult] = {}
+    searched: Mapping[str, gains.SearchResult] = {}
     if dynamics is not legal:
-        varied, settings, parameters = _varied(task, dynamics, parameters, rng, notify)
+        varied, searched, parameters = _varied(task, dynamics, parameters, rng, notify)
         tried += varied
         accepted += [c for c in varied if better(c.judged, first.judged) and task.affordable(c)]
     best = min(accepted, key=lambda c: c.judged.mean_distance, default=first)
+    before = best
+    if settings is not None and (settled := task.settled(best, settings)) is not None:
+        tried.append(settled)
+        if better(settled.judged, best.judged) and no_worse(settled.judged, first.judged):
+            best = settled
     notify(100)
     stages = [c.judged for c in tried]
-    chosen = report(stages, best.judged, settings, parameters, data, calibration.seed)
+    chosen = report(stages, before.judged, searched, parameters, data, calibration.seed)
+    if settings is not None and best is not before:
+        _note_bounds(chosen, settings, before, best)
     return Calibrated(best.integer, best.findings, chosen)
+
+
+def _note_bounds(
+    chosen: dict[str, Any], settings: Settings, before: _Candidate, best: _Candidate
+) -> None:
+    """Note in a report the lower bounds of ``best`` that are not those of the stage before it."""
+    far = (before.judged.mean_distance, best.judged.mean_distance)
+    chosen |= {"kept": SETTLED, "weights": before.judged.name}
+    for name, population in best.integer.nodes(Population).items():
+        if population is before.integer[name]:
+            continue
+        entry = chosen["populations"].setdefault(name, {})
+        entry.setdefault("distance_before", round(far[0], 6))
+        entry.setdefault("distance_after", round(far[1], 6))
+        entry["lower_bound_thresholds"] = round(settings.bound(population), 6)
 
 
 def _varied(
@@ -170,13 +231,17 @@ def _varied(
 
 def _counts(program: Program, steps: int) -> Counts:
     """Return the numbers of generated samples, fewer for a slow network."""
-    synapses = sum(sum(op.entries for op in p.ops) for _, _, p in program.edges())
-    once = synapses + sum(program[n].n for n in program.graph)
+    once = synapses_of(program) + sum(program[n].n for n in program.graph)
     total = GENERATED.mixed + GENERATED.random + GENERATED.clear
     share = min(1.0, WORK / (total * steps * once))
     if share < FEWEST:
         return SLOW
     return Counts(*(round(share * n) for n in (GENERATED.mixed, GENERATED.random, GENERATED.clear)))
+
+
+def synapses_of(program: Program) -> int:
+    """Return the entries of all operators, at least one."""
+    return max(1, sum(sum(op.entries for op in p.ops) for _, _, p in program.edges()))
 
 
 def _counted_answers(program: Program, notify: Progress) -> Answers:
@@ -274,7 +339,7 @@ def log_notes(program: Program, chosen: Mapping[str, Any], log: Log) -> None:
     for name, setting in chosen["populations"].items():
         where = program[name].origins[0]
         if not setting:
-            rounded = chosen["kept"] == ROUNDING
+            rounded = chosen.get("weights", chosen["kept"]) == ROUNDING
             log.add(PopulationNotCalibrated(where=where, population=name, rounded=rounded))
             continue
         note = PopulationCalibrated(
@@ -284,6 +349,7 @@ def log_notes(program: Program, chosen: Mapping[str, Any], log: Log) -> None:
             drift=setting.get("drift"),
             self_inhibition=setting.get("self_inhibition_thresholds", 0.0),
             distances=(setting["distance_before"], setting["distance_after"]),
-            learnt=chosen["kept"] == LEARNT,
+            lower_bound=setting.get("lower_bound_thresholds"),
+            learnt=chosen.get("weights", chosen["kept"]) == LEARNT,
         )
         log.add(note)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Int
+from nirc.ir.populations import Population
 from nirc.ir.program import Program
 from nirc.rounding.rule import Rounding
 
@@ -51,3 +52,13 @@ class Chip(Protocol):
 
     def affordable(self, integer: Program, start: Program) -> bool:
         """Return True if ``integer`` fits the chip wherever the uncalibrated ``start`` fits."""
+
+
+class Settings(Protocol):
+    """Settings of a chip's neurons that no search of gains and no gradient reaches."""
+
+    def others(self, name: str, population: Population[Any]) -> Sequence[Population[Any]]:
+        """Return an integer population with other lower bounds of its membranes."""
+
+    def bound(self, population: Population[Any]) -> float:
+        """Return the lower bound of its membranes, in thresholds."""

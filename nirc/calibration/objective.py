@@ -126,9 +126,13 @@ class Judged:
         return 1.0 - self._mean(self.differs)
 
     def _mean(self, values: Float) -> float:
-        share = given_share(self.given)
-        given = values[: self.given].mean()
-        return float(share * given + (1 - share) * values[self.given :].mean())
+        return weighted(values, self.given)
+
+
+def weighted(values: Float, given: int) -> float:
+    """Return the mean over samples, of which the first are given, by their weight."""
+    share = given_share(given)
+    return float(share * values[:given].mean() + (1 - share) * values[given:].mean())
 
 
 def judged(name: str, answers: Sequence[Float], reference: Float, data: Samples) -> Judged:

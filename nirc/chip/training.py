@@ -131,7 +131,7 @@ class Training(Protocol):
     def settings(self, population: Population[Any]) -> Sequence[Population[Any]]:
         """Return a population with other settings of its neurons, which have no slopes.
 
-        Empty for a chip, or a population, that has none.
+        Empty for a chip, or a population, that has none. Nothing else of a program changes with it.
         """
 
     def changed(self, program: Program, values: Mapping[str, Mapping[str, Float]]) -> Program:

@@ -163,9 +163,10 @@ class PopulationCalibrated(Finding):
     note tells by how much its inputs and its constant current were scaled, and its
     *self-inhibition*: where the chip takes the threshold away and the model resets to zero, each
     neuron may get a synapse to itself with this many thresholds of inhibition. After that every
-    weight was adjusted by gradients. Where the chip's neurons are the model's, only the rounding of
-    the weights is chosen by what their sources send. `manifest.json` holds all of it under
-    `calibration`.
+    weight was adjusted by gradients. On Speck the *lower bound* of a leaky layer's membranes is
+    searched last: a constant leak pulls them to it, and a high bound forgets inhibition. Where the
+    chip's neurons are the model's, only the rounding of the weights is chosen by what their sources
+    send. `manifest.json` holds all of it under `calibration`.
 
     If no stage of the calibration was better than the uncalibrated network on samples that it had
     not seen, nothing is changed, and the note says so.
@@ -184,6 +185,7 @@ class PopulationCalibrated(Finding):
     gains: Sequence[float] | None = None  # of the inputs
     drift: float | None = None  # factor of the constant current
     self_inhibition: float = 0.0  # thresholds
+    lower_bound: float | None = None  # of the membranes, thresholds
     distances: tuple[float, float]  # from the model, before and after
     learnt: bool  # the weights were adjusted, too
 
@@ -195,6 +197,8 @@ class PopulationCalibrated(Finding):
             changes.append(f"constant current times {self.drift:.3g}")
         if self.self_inhibition:
             changes.append(f"self-inhibition of {self.self_inhibition:.3g} thresholds")
+        if self.lower_bound is not None:
+            changes.append(f"membranes down to {self.lower_bound:.3g} thresholds")
         weights = "; then its weights" if self.learnt else ""
         before, after = self.distances
         return Words(

@@ -19,20 +19,23 @@ import numpy as np
 
 from nirc.analysis.judging import lost_answers
 from nirc.api import Compiled, recompiled
+from nirc.calibration.settings import with_best_settings
+from nirc.chip.training import Training
 from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.training import NothingGained, NoTraining
 from nirc.finetuning.learning import (
     RATES,
+    WORK,
     Candidate,
     Course,
     Grade,
+    cost_of,
     examined,
     output_populations,
     rounds_of,
 )
 from nirc.finetuning.lessons import Exam, Lessons, exam, lessons, parts_of
-from nirc.finetuning.settings import with_best_settings
 from nirc.finetuning.twin import Twin
 from nirc.ir.arrays import Float, Int
 from nirc.ir.program import Program
@@ -89,7 +92,7 @@ def fit(task: Task, log: Log) -> Fitted:
     guard = exam(model, task.inputs[parts.guard], rng, share)
     notify(PREPARED)
     tried = [Candidate(CALIBRATED, 0, start, examined(start, stop))]
-    varied = with_best_settings(start, training, stop)
+    varied = best_settings(start, training, stop)
     if varied is not start:
         tried.append(Candidate(SETTINGS, 0, varied, examined(varied, stop)))
     outputs = output_populations(model)
@@ -102,6 +105,18 @@ def fit(task: Task, log: Log) -> Fitted:
     done, judged = _guarded(task, best, guard, log)
     notify(100)
     return Fitted(done, _report(task, tried, best, judged, done, (to_learn, stop, guard)))
+
+
+def best_settings(start: Program, training: Training, exam: Exam) -> Program:
+    """Return ``start`` with the settings that come nearest to the model on an examination."""
+
+    def loss(program: Program) -> float:  # large distances count by their logarithm
+        grade = examined(program, exam)
+        return float(np.log1p(grade.distance).mean() + grade.wrong.mean())
+
+    cost = len(exam.inputs) * cost_of(start, exam.inputs.shape[1])
+    tries = max(1, int(WORK // cost))
+    return with_best_settings(start, lambda _, p: training.settings(p), loss, tries)
 
 
 def _best(tried: list[Candidate]) -> Candidate:

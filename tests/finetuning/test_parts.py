@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from nirc.api import Compiled, Options, compile_model, recompiled
 from nirc.chip.training import Mantissas, Multiples, Singles, Trainable
 from nirc.diagnostics.log import Log
-from nirc.finetuning import learning, settings
+from nirc.finetuning import fit, learning
+from nirc.finetuning.fit import best_settings
 from nirc.finetuning.learning import examined
 from nirc.finetuning.lessons import Exam, chances, lessons, near, parts_of
 from nirc.finetuning.numbers import Number, nearest
-from nirc.finetuning.settings import with_best_settings
 from nirc.finetuning.twin import Twin
 from nirc.ir.populations import Population
 from nirc.ir.program import Program
@@ -121,14 +121,14 @@ def test_the_lower_bound_of_speck_goes_where_the_model_is_nearest() -> None:
     assert training is not None
     inputs = (np.random.default_rng(7).random((20, 40, 12)) < 0.2).astype(np.int64)
     asked = Exam(inputs, run(compiled.legal, inputs).outputs, 20)
-    found = with_best_settings(compiled.integer, training, asked)
+    found = best_settings(compiled.integer, training, asked)
     (before,) = compiled.integer.nodes(Population).values()
     (after,) = found.nodes(Population).values()
     assert before.dynamics.threshold_low == -1
     assert after.dynamics.threshold_low <= -before.dynamics.threshold_high // 8
     near, far = (examined(each, asked).distance.mean() for each in (found, compiled.integer))
     assert near < 0.7 * far
-    again = with_best_settings(found, training, asked)
+    again = best_settings(found, training, asked)
     assert examined(again, asked).distance.mean() <= near
 
 
@@ -140,14 +140,14 @@ def test_the_search_of_settings_is_bounded_by_work(monkeypatch: pytest.MonkeyPat
     inputs = (np.random.default_rng(7).random((20, 40, 12)) < 0.2).astype(np.int64)
     asked = Exam(inputs, run(compiled.legal, inputs).outputs, 20)
     runs: list[Program] = []
-    original = settings.examined
-    monkeypatch.setattr(settings, "examined", lambda p, e: (runs.append(p), original(p, e))[1])
-    monkeypatch.setattr(settings, "WORK", 2.5 * 20 * learning.cost_of(compiled.integer, 40))
-    with_best_settings(compiled.integer, training, asked)
+    original = fit.examined
+    monkeypatch.setattr(fit, "examined", lambda p, e: (runs.append(p), original(p, e))[1])
+    monkeypatch.setattr(fit, "WORK", 2.5 * 20 * learning.cost_of(compiled.integer, 40))
+    best_settings(compiled.integer, training, asked)
     assert len(runs) == 3  # the start, and two others
     near = Exam(inputs, run(compiled.integer, inputs).outputs, 20)
     runs.clear()
-    assert with_best_settings(compiled.integer, training, near) is compiled.integer
+    assert best_settings(compiled.integer, training, near) is compiled.integer
     assert len(runs) == 1  # a chip that answers as the model needs no search
 
 
@@ -158,7 +158,7 @@ def test_a_chip_without_settings_stays_as_it_is() -> None:
     assert training is not None
     inputs = np.ones((2, 6, 4), np.int64)
     asked = Exam(inputs, run(compiled.legal, inputs).outputs, 2)
-    assert with_best_settings(compiled.integer, training, asked) is compiled.integer
+    assert best_settings(compiled.integer, training, asked) is compiled.integer
 
 
 def test_slopes_of_a_membrane_are_its_differences() -> None:
