@@ -25,11 +25,8 @@ from nirc.options import Options
 def path_of(path: object, argument: str) -> Path:
     """Return a path. Raises ``UsageError`` (U607) for what is none."""
     given = os.fspath(path) if isinstance(path, str | os.PathLike) else None
-    if not isinstance(given, str):
+    if not isinstance(given, str) or "\0" in given:
         raise WrongType(argument=argument, value=path, limit="a path").refusal()
-    if "\0" in given:
-        problem = f"`{argument}` has a character that no path can have"
-        raise OptionMakesNoSense(problem=problem, found=repr(given)).refusal()
     return Path(given)
 
 

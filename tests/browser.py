@@ -86,6 +86,8 @@ class Browser:
     def __init__(self, to: int, back: int) -> None:
         self._to = os.fdopen(to, "wb", buffering=0)
         self._back = os.fdopen(back, "rb", buffering=0)
+        self._waiting = select.poll()  # `select` takes no descriptor above 1023
+        self._waiting.register(self._back, select.POLLIN)
         self._rest = b""
         self._number = 0
         self._pages: dict[str, Page] = {}
@@ -123,7 +125,7 @@ class Browser:
 
     def _next(self) -> Message:
         while b"\0" not in self._rest:
-            ready, _, _ = select.select([self._back], [], [], MOST_SECONDS)
+            ready = self._waiting.poll(1000 * MOST_SECONDS)
             part = os.read(self._back.fileno(), 1 << 16) if ready else b""
             assert part, "the browser has ended, or does not answer"
             self._rest += part

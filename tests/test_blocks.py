@@ -52,6 +52,7 @@ NOT_RUN = {
     ("CONTRIBUTING.md", "ruff check ."): "they are steps of .ci/run, one by one",
     ("docs/install.md", "pip install"): ".ci/run and tests/test_packaging.py install the wheel",
     ("docs/reference/fit.md", "nirc fit MODEL"): "it is the form of the command, with its options",
+    ("docs/reference/fit.md", "python benchmarks/strangers.py"): "it trains eleven networks",
     ("docs/reference/loihi2-files.md", "pip install"): "it installs Lava; .ci/run does the same",
     ("docs/from-your-simulator.md", "import nirc\n\nnirc.record("): "the blocks below it are whole",
     ("docs/from-your-simulator.md", "pip install"): "it installs Lava-DL; .ci/run does the same",

@@ -20,7 +20,7 @@ from nirc.ir.populations import Population, populations_of
 from nirc.ir.program import Program
 from nirc.rounding.rule import OWN_BITS, narrowed
 
-BOUNDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # of membranes, in thresholds below 0
+BOUNDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)  # lower bounds of membranes, in thresholds below 0
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from nirc.native.floats import trace_slopes
 TINY = 1e-9
 HARMLESS = 0.02  # of the start's distance: a loss on a small number of given samples without a veto
 LEAST = 0.05  # of the start's distance: the least gain of an accepted change
+FEW = 8  # given samples that judge: fewer say too little of others about a gain on made samples
 NOISE = 1.0  # standard errors of the mean difference, where the samples do not decide
 CLEAR_NOISE = 2.0  # the same for answers to clear samples, which are generated and many
 

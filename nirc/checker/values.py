@@ -27,7 +27,7 @@ class Finding(Exception):
     """Something wrong. ``kind``: unreadable, network, limit, route or overflow."""
     def __init__(self, kind: str, file: str, place: str, problem: str, *values: object) -> None:
         self.kind, self.file, self.problem = kind, file, problem
-        texts = [ascii(str(each))[1:-1][:80] for each in (place, *values, "", "")]
+        texts = [ascii(str(each))[1:-1][:400] for each in (place, *values, "", "")]
         self.place, self.found, self.wanted, *_ = texts
 
     def __str__(self) -> str:

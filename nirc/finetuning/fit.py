@@ -19,6 +19,7 @@ import numpy as np
 
 from nirc.analysis.judging import lost_answers
 from nirc.api import Compiled, recompiled
+from nirc.calibration.objective import FEW
 from nirc.calibration.settings import with_best_settings
 from nirc.chip.training import Training
 from nirc.diagnostics.errors import CompileError
@@ -48,7 +49,6 @@ PREPARED = 4  # percent done after the lessons are made
 LEARNT = 98
 CALIBRATED = "calibrated"
 SETTINGS = "settings"
-FEW = 8  # given samples of the guard
 NOISE = 1.0  # standard errors that a difference may have by chance
 
 

@@ -18,6 +18,7 @@ from nirc.semantics.run import run
 
 Array = NDArray[Any]
 DEVICE = "device"
+TRAINED = "the trained integers of the file"
 MOST_SAMPLES = 64  # whose every spike is compared
 MOST_VALUES = 1 << 26  # spikes and membranes of these samples
 EXECUTABLE = (Form.DISCRETE, Form.INTEGER)
@@ -91,6 +92,8 @@ def stages_of(compiled: Compiled, steps: Sequence[Step]) -> tuple[Stage, ...]:
             if program is not before and step.name not in REFERENCE:
                 stages.append(Stage(program.form.value, step.name, program))
             before = program
+    if compiled.integer is not before:  # no pass has made them
+        stages.append(Stage(compiled.integer.form.value, TRAINED, compiled.integer))
     return (*stages, Stage(DEVICE, "the chip's files", None))
 
 

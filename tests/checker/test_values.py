@@ -90,7 +90,7 @@ def test_a_finding_is_a_line_of_printable_text() -> None:
     assert str(named) == r"f: a\x1b: it differs, found \u202e, expected 2"
     assert str(Finding("network", "f", "a", "it differs", 1)) == "f: a: it differs, found 1"
     assert str(Finding("network", "f", "a", "it differs")) == "f: a: it differs"
-    assert len(Finding("network", "f", "a" * 200, "it differs").place) == 80
+    assert len(Finding("network", "f", "a" * 500, "it differs").place) == 400
     demand(1, "f", "a", "never")
     with pytest.raises(Finding) as found:
         demand(np.bool_(False), "f", "a", "it differs", kind="route")

@@ -26,7 +26,7 @@ def inhibited() -> nir.NIRGraph:
     return chain(12, linear(np.random.default_rng(6), 8, 12, 0.4), lif(8), n_out=8)
 
 
-def spikes(seed: int, samples: int = 20) -> np.ndarray:
+def spikes(seed: int, samples: int = 32) -> np.ndarray:
     return (np.random.default_rng(seed).random((samples, 40, 12)) < 0.2).astype(np.int64)
 
 
@@ -68,6 +68,13 @@ def test_manifest_and_note_say_the_bound(both: tuple[Compiled, Compiled]) -> Non
     assert entry["distance_after"] < entry["distance_before"]
     (note,) = [d for d in both[1].bundle.diagnostics if d.code == "D414"]
     assert f"membranes down to {bound:.3g} thresholds" in note.message
+
+
+def test_few_samples_decide_no_bound(both: tuple[Compiled, Compiled]) -> None:
+    """Of 28 samples seven judge."""
+    few = compiled(inhibited(), spikes(7, 28))
+    assert low(few.integer) == low(both[0].integer)
+    assert "settings" not in {s["name"] for s in few.bundle.manifest["calibration"]["stages"]}
 
 
 def test_a_layer_that_does_not_leak_keeps_its_bound() -> None:

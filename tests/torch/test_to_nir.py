@@ -263,3 +263,20 @@ def test_the_reference_is_a_network_of_its_own(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         run(again.program, inputs).outputs, run(reference.program, inputs).outputs
     )
+
+
+def test_verify_names_the_trained_integers_where_they_differ_from_the_model(tmp_path: Path) -> None:
+    """The device does what they say, so nothing is wrong with the chip's files."""
+    rng = np.random.default_rng(0)
+    module = made(KINDS["loop"](rng), "xylo", allow_silent=True)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.mul_(0.8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        nirc.torch.to_nir(module, tmp_path / "trained.nir")
+        found = nirc.verify(
+            tmp_path / "trained.nir", "xylo", counts(rng, "loop", 8, 40), dt=DT, allow_silent=True
+        )
+    at = found["first_divergence"]
+    assert at["stage"] == "integer" and at["pass"] == "the trained integers of the file"
