@@ -13,9 +13,9 @@ _COLUMNS = {
     "inputs times": "gains",
     "constant times": "drift",
     "self-inhibition": "self_inhibition_thresholds",
-    "lower bound": "lower_bound_thresholds",
     "decay_mem": "decay_mem",
     "decay_syn": "decay_syn",
+    "lower bound": "lower_bound_thresholds",
 }
 POPULATION_HEAD = ("population", *_COLUMNS)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nirc.analysis.judging import lost_answers
-from nirc.report.verify import population_rows, stage_rows, summary
+from nirc.report.verify import POPULATION_HEAD, population_rows, stage_rows, summary
 from tests.commands import nirc
 from tests.models import DATA
 
@@ -40,7 +40,12 @@ def test_the_rows_say_what_was_chosen() -> None:
         TOLD
     )
     assert stage_rows(TOLD)[1] == ("search", "0.25", "1.000", True)
-    assert population_rows(TOLD)[0] == ("<b>", "3", "1", "1.5, 0.5", "-", "-", "0.5", "-")
+    assert population_rows(TOLD)[0] == ("<b>", "3", "1", "1.5, 0.5", "-", "-", "0.5", "-", "-")
+
+
+def test_a_lower_bound_has_a_column() -> None:
+    (row,) = population_rows({"populations": {"a": {"lower_bound_thresholds": -0.25}}})
+    assert dict(zip(POPULATION_HEAD, row, strict=True))["lower bound"] == "-0.25"
 
 
 def test_the_sentence_says_what_the_samples_show_of_the_answers() -> None:
