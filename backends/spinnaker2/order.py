@@ -37,6 +37,7 @@ WORTHWHILE = 0.95
 MOST_LINED = 1 << 21  # synapses, above which no order along a line is tried
 GROUPING: dict[Effort, Effort] = {"normal": "quick", "thorough": "normal"}
 Order = dict[str, Int]  # by population: (n,) the neuron at each place
+_Ends = tuple[dict[str, int], Int, Int]  # sizes of populations, the two ends of their synapses
 
 
 def regrouped(
@@ -59,7 +60,8 @@ def regrouped(
 
     best = better(_orders(memory.tables, parts, effort, seed))
     if best[1].count < parts.count:  # fewer slices ask for other groups
-        best = better(_groups(memory.tables, best[1], effort, seed))
+        ends = _free_synapses(memory.tables, best[1], effort)
+        best = better(_groups(ends, best[1], effort, seed))
     return best
 
 
@@ -133,12 +135,11 @@ def _orders(tables: Tables, parts: Split, effort: Effort, seed: int) -> Iterator
         line = best_line(hypergraph(one, other, weight, size), price, seed=seed)
         if line is not None:
             yield _by_rank(line, sizes)
-    yield from _groups(tables, parts, effort, seed)
+    yield from _groups(ends, parts, effort, seed)
 
 
-def _groups(tables: Tables, parts: Split, effort: Effort, seed: int) -> Iterator[Order]:
+def _groups(ends: _Ends | None, parts: Split, effort: Effort, seed: int) -> Iterator[Order]:
     """Yield the order of groups, as many as the most slices of a population."""
-    ends = _free_synapses(tables, parts, effort)
     if ends is None:
         return
     sizes, one, other = ends
@@ -189,9 +190,7 @@ def _ends(joining: list[Projection]) -> list[tuple[str, str]]:
     return list(dict.fromkeys((p.source, p.target) for p in joining))
 
 
-def _free_synapses(
-    tables: Tables, parts: Split, effort: Effort
-) -> tuple[dict[str, int], Int, Int] | None:
+def _free_synapses(tables: Tables, parts: Split, effort: Effort) -> _Ends | None:
     """Return the sizes of free populations and the ends of their synapses.
 
     None if no other order is worth a search.
