@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nirc.api import Compiled, Options, compile_model, recompiled
-from nirc.chip.training import Mantissas, Multiples, Singles, Trainable
+from nirc.chip.training import Mantissas, Multiples, Singles, Trainable, Training
 from nirc.diagnostics.log import Log
 from nirc.finetuning import fit, learning
 from nirc.finetuning.fit import best_settings
@@ -113,14 +113,20 @@ def test_a_synapse_that_rounding_removed_may_come_back(chip: str) -> None:
     recompiled(compiled, twin.program())  # the chip takes them
 
 
-def test_the_lower_bound_of_speck_goes_where_the_model_is_nearest() -> None:
-    """Inhibition lasts in the model. A bound near 0 forgets it, so the layer fires too much."""
+def inhibited() -> tuple[Compiled, Training, Exam]:
+    """A layer on Speck whose inputs inhibit as often as they excite."""
     model = chain(12, linear(np.random.default_rng(6), 8, 12, 0.4), lif(8), n_out=8)
     compiled = compiled_for("speck", model)
     training = compiled.backend.training()
     assert training is not None
     inputs = (np.random.default_rng(7).random((20, 40, 12)) < 0.2).astype(np.int64)
     asked = Exam(inputs, run(compiled.legal, inputs).outputs, 20)
+    return compiled, training, asked
+
+
+def test_the_lower_bound_of_speck_goes_where_the_model_is_nearest() -> None:
+    """Inhibition lasts in the model. A bound near 0 forgets it, so the layer fires too much."""
+    compiled, training, asked = inhibited()
     found = best_settings(compiled.integer, training, asked)
     (before,) = compiled.integer.nodes(Population).values()
     (after,) = found.nodes(Population).values()
@@ -133,19 +139,14 @@ def test_the_lower_bound_of_speck_goes_where_the_model_is_nearest() -> None:
 
 
 def test_the_search_of_settings_is_bounded_by_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = chain(12, linear(np.random.default_rng(6), 8, 12, 0.4), lif(8), n_out=8)
-    compiled = compiled_for("speck", model)
-    training = compiled.backend.training()
-    assert training is not None
-    inputs = (np.random.default_rng(7).random((20, 40, 12)) < 0.2).astype(np.int64)
-    asked = Exam(inputs, run(compiled.legal, inputs).outputs, 20)
+    compiled, training, asked = inhibited()
     runs: list[Program] = []
     original = fit.examined
     monkeypatch.setattr(fit, "examined", lambda p, e: (runs.append(p), original(p, e))[1])
     monkeypatch.setattr(fit, "WORK", 2.5 * 20 * learning.cost_of(compiled.integer, 40))
     best_settings(compiled.integer, training, asked)
     assert len(runs) == 3  # the start, and two others
-    near = Exam(inputs, run(compiled.integer, inputs).outputs, 20)
+    near = Exam(asked.inputs, run(compiled.integer, asked.inputs).outputs, 20)
     runs.clear()
     assert best_settings(compiled.integer, training, near) is compiled.integer
     assert len(runs) == 1  # a chip that answers as the model needs no search
