@@ -10,7 +10,7 @@ FAMILIES = "GPDXSLN"  # of what is said about models
 # What is said about the whole network, its time step, or the chip.
 WITHOUT_PLACE = frozenset(
     {"P302", "P310", "P312", "P315", "P316", "P319", "P320", "P322", "P325", "P326", "P327", "P328"}
-    | {"P329"}
+    | {"P329", "P330"}
     | {"X502", "X506", "X507", "X508", "X511", "X513", "X514", "X515"}
     | {"S722", "L811", "L813", "P323", "N902", "N904", "N911", "N912", "N920", "N921"}
 )

@@ -296,6 +296,43 @@ class OneAnswer(Finding):
         )
 
 
+class LabelsByChance(Finding):
+    code = "P330"
+    title = "the model answers the labels no better than chance"
+    expects = True
+    severity = "warning"
+    meaning = """
+    The model itself, in floating point, gives the labelled answer no more often than if its answers
+    were dealt to the samples at random. So the labels are not those of this model's task, or its
+    inputs are not what it was trained on. Accuracy says nothing here.
+    """
+    example = """
+    Samples of another data set with as many channels; labels in another order than the outputs;
+    samples that were shuffled without their labels.
+    """
+    what_to_do = """
+    Check that inputs and labels belong together and to this model: the order of the samples and of
+    the classes, the time step (U609), the scale of the inputs.
+    """
+    sources = (
+        "`nirc/report/score.py`: the share of equal pairs over all orders of the answers, one "
+        "sided, 5 %."
+    )
+
+    share: float  # of the samples, answered rightly
+    chance: float  # the share expected by chance
+    samples: int
+
+    def words(self) -> Words:
+        return Words(
+            f"the model answers {self.share:.1%} of {self.samples} labels rightly, chance "
+            f"{self.chance:.1%}",
+            found=f"{self.share:.4f}",
+            limit=f"more than {self.chance:.4f}",
+            help="check that inputs and labels belong together and to this model",
+        )
+
+
 class SimulatorLacks(Stated):
     code = "P317"
     title = "a simulator lacks a part of the network"

@@ -259,6 +259,6 @@ class NothingGained(Finding):
     def words(self) -> Words:
         return Words(
             f"fine-tuning gained nothing: {self.reason}",
-            found=f"{self.samples} sample(s) held aside for the judgement",
+            found=f"{self.samples} of the given samples held aside to judge by",
             help="the calibrated chip is kept; more samples, of every class, may help",
         )

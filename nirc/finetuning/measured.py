@@ -15,17 +15,18 @@ from nirc.diagnostics.log import Log
 from nirc.diagnostics.usage import OptionMakesNoSense, WrongType
 from nirc.exporting.export import with_integers
 from nirc.files.data import Data
-from nirc.finetuning.fit import Fitted, Task, fit
+from nirc.finetuning.fit import Task, fit
 from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import Source
 from nirc.ir.program import Program
 from nirc.options import Options
-from nirc.report.score import check_labels, score
+from nirc.report.score import check_answers, check_labels, score
 from nirc.semantics.raster import Progress
 from nirc.semantics.run import run
 
 CALIBRATING = 30  # percent of the work
 MOST_EPOCHS = 10_000
+_CHIPS = {"plain": "plain", "before": "calibrated", "after": "fitted", "float": "float"}
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,10 @@ def fit_and_measure(
     )
     channels = sum(s.n for s in start.stages.discrete.nodes(Source).values())
     inputs = calibration_raster(request.data, channels, Log())
+    if request.data.labels is not None and not request.labels:
+        expected = _outputs(start.stages.reference, inputs)
+        check_labels(request.data.labels, expected.shape[2], log, request.data.file)
+        check_answers(expected, request.data.labels, log)
     task = Task(
         start,
         inputs,
@@ -81,7 +86,17 @@ def fit_and_measure(
         lambda done: notify(CALIBRATING + done * (100 - CALIBRATING) // 100),
     )
     fitted = fit(task, log)
-    return Result(fitted.compiled, _tree(request, fitted, start, channels, log))
+    tree = {
+        "target": start.bundle.manifest["target"],
+        "mode": start.backend.modes[0],
+        "fit": fitted.report,
+    }
+    if request.test is not None:
+        plain = compile_model(model, target, options, log=Log())
+        chips = {"plain": plain, "before": start, "after": fitted.compiled}
+        raster = flat_raster(request.test.inputs, channels, log, request.test.file, "inputs")
+        tree = {**_measured(request.test, raster, chips, log), **tree}
+    return Result(fitted.compiled, tree)
 
 
 def nir_of(compiled: Compiled, log: Log) -> bytes:
@@ -104,36 +119,26 @@ def _check(request: Request, log: Log) -> None:
     log.raise_if_errors()
 
 
-def _tree(
-    request: Request, fitted: Fitted, start: Compiled, channels: int, log: Log
-) -> dict[str, Any]:
-    """Return the JSON: accuracy and agreement before and after, and how the fit came about."""
-    tree: dict[str, Any] = {
-        "target": start.bundle.manifest["target"],
-        "mode": start.backend.modes[0],
-        "fit": fitted.report,
-    }
-    if request.test is None:
-        return tree
-    test = request.test
-    raster = flat_raster(test.inputs, channels, log, test.file, "inputs")
+def _measured(test: Data, raster: Int, chips: Mapping[str, Compiled], log: Log) -> dict[str, Any]:
+    """Return the figures of each chip, in each mode, and of the model."""
+    start = chips["before"]
     expected = _outputs(start.stages.reference, raster)
     labels = test.labels
     check_labels(labels, expected.shape[2], log, test.file)
-    programs = {"before": start.integer, "after": fitted.compiled.integer}
-    outputs = {name: _outputs(program, raster) for name, program in programs.items()}
+    check_answers(expected, labels, log)
+    outputs = {name: _outputs(each.integer, raster) for name, each in chips.items()}
     outputs["float"] = expected
     rows = {name: score(name, each, expected, labels) for name, each in outputs.items()}
     modes = {
         mode: {
             name: score(name, emulated(each, each.integer, raster, mode).outputs, expected, labels)
-            for name, each in (("before", start), ("after", fitted.compiled))
+            for name, each in chips.items()
         }
         for mode in start.backend.modes[1:]
     }
     for row in chain(rows.values(), *(each.values() for each in modes.values())):
         del row["name"]
-    return {"samples": len(raster), **rows, "modes": modes, **tree}
+    return {"samples": len(raster), **rows, "modes": modes}
 
 
 def _outputs(program: Program, raster: Int) -> Float:
@@ -160,12 +165,11 @@ def as_text(tree: dict[str, Any]) -> str:
         )
     if "after" in tree:
         lines.append(f"on {tree['samples']} test samples{'':13}accuracy  agreement")
-        for name, words in (("before", "calibrated"), ("after", "fitted"), ("float", "float")):
+        for name, words in _CHIPS.items():
             shown = f"{words}, mode {tree['mode']}" if tree["modes"] and name != "float" else words
             lines.append(_line(shown, tree[name]))
         for mode, rows in tree["modes"].items():
-            lines.append(_line(f"calibrated, mode {mode}", rows["before"]))
-            lines.append(_line(f"fitted, mode {mode}", rows["after"]))
+            lines += [_line(f"{_CHIPS[name]}, mode {mode}", row) for name, row in rows.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.diagnostics.log import Log
-from nirc.diagnostics.outcome import NoAnswers, OneAnswer
+from nirc.diagnostics.outcome import LabelsByChance, NoAnswers, OneAnswer
 from nirc.diagnostics.usage import LabelsOutOfRange
 
 Array = NDArray[Any]
 MOST_SILENT = 0.1  # share of samples without an answer of the model, above which there is a warning
+FEWEST_LABELS = 20  # samples, below which a share of right answers says little
+Z_ONE_SIDED = 1.6448536269514722  # of the normal distribution, 95 %
 Z_95 = 1.959963984540054  # of the normal distribution, two-sided
 
 
@@ -66,7 +68,8 @@ def check_labels(labels: Array | None, outputs: int, log: Log, file: str = "") -
 def check_answers(reference: Array, labels: Array | None, log: Log) -> tuple[int, int]:
     """Return the number of samples without an answer of the model, and that of its answers.
 
-    Warn of many without (P316), and of one answer for all of several samples (P327).
+    Warn of many without (P316), of one answer for all of several samples (P327), and of answers
+    that say nothing of the labels (P330).
     """
     answered = reference.any(axis=(1, 2))
     silent = int((~answered).sum())
@@ -76,4 +79,29 @@ def check_answers(reference: Array, labels: Array | None, log: Log) -> tuple[int
         log.add(OneAnswer(output=int(answers[0]), samples=len(reference), classes=classes))
     if silent > MOST_SILENT * len(reference):
         log.add(NoAnswers(silent=silent, samples=len(reference), most=MOST_SILENT))
+    if labels is not None and len(answers) > 1:
+        _check_right(reference, labels, log)
     return silent, len(answers)
+
+
+def _check_right(reference: Array, labels: Array, log: Log) -> None:
+    """Warn (P330) if the model's answers say no more of the labels than chance.
+
+    By chance the answers are those of the model, in any other order. They say more if one sided
+    p is at most 5 %, by the normal distribution. Labels of one class, and few samples, cannot tell.
+    """
+    answers = reference.sum(axis=1).argmax(axis=1)
+    n = len(labels)
+    most = max(int(labels.max()), int(answers.max())) + 1
+    given, said = (np.bincount(each, minlength=most) / n for each in (labels, answers))
+    equal = given * said
+    expected = float(equal.sum())
+    # The variance of the number of equal pairs over all orders (n - 1 for n: without replacement).
+    spread = float((equal * (1 + expected - given - said)).sum()) * n / (n - 1)
+    share = float((answers == labels).mean())
+    if (
+        n >= FEWEST_LABELS
+        and (given > 0).sum() > 1
+        and share <= expected + Z_ONE_SIDED * (math.sqrt(max(0.0, spread) / n))
+    ):
+        log.add(LabelsByChance(share=share, chance=expected, samples=n))

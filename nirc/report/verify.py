@@ -54,17 +54,23 @@ def _answers(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return ""
     state, more = _state(found, "the start"), found["more_samples"]
-    tail = f", {more} more would" if more else ""
+    tail = f", {more} more would show it" if more else ""
     return f" {state} (answers to your samples and to clear ones){tail}."
 
 
 def _state(found: Mapping[str, Any], other: str) -> str:
     """Return in words if answers are worse than those of ``other``."""
-    margin = 100 * found["margin"]
+    low, high = found["interval"]
+    margin = f"{100 * found['margin']:g} point"
     if found["not_worse"] is None:
-        return f"These samples do not show if the chip is worse by more than {margin:g} point(s)"
-    word = "Not worse" if found["not_worse"] else "Worse"
-    return f"{word} than {other} by more than {margin:g} point(s)"
+        if low > 0:
+            return f"Worse than {other}; these samples do not show if by more than {margin}"
+        return f"These samples do not show if the chip is worse by more than {margin}"
+    if not found["not_worse"]:
+        return f"Worse than {other} by more than {margin}"
+    if low > 0:
+        return f"Worse than {other}, but by less than {margin}"
+    return f"Better than {other}" if high < 0 else f"Not worse than {other} by more than {margin}"
 
 
 def _samples(number: int, given: int) -> str:
@@ -105,10 +111,10 @@ def verdict(result: Mapping[str, Any]) -> list[str]:
     found = result["judgement"]
     points = 100 * found["difference"]
     low, high = (100 * bound for bound in found["interval"])
-    sure = f"{found['confidence']:.0%} on each side: {low:+.2f} to {high:+.2f}"
+    sure = f"between {low:.2f} and {high:.2f}, each with {found['confidence']:.0%} confidence"
     state, more = _state(found, "the model"), found["more_samples"]
-    tail = f"; about {more} more would" if more else ""
-    lines = [f"{state}: {points:+.2f} points lost ({sure}){tail}."]
+    tail = f"; about {more} more samples would show it" if more else ""
+    lines = [f"{state}: {points:.2f} points of accuracy lost ({sure}){tail}."]
     if result["other_inside"] and found["difference"] <= found["margin"]:
         names = ", ".join(f"`{name}`" for name in result["other_inside"])
         lines.append(

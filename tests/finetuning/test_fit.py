@@ -145,10 +145,10 @@ def test_the_command_writes_file_bundle_and_figures(tmp_path: Path) -> None:
     done = command("fit", *asked, *files, "--labels", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     tree = json.loads((tmp_path / "f").read_text())
-    for stage in ("before", "after", "float"):
+    for stage in ("plain", "before", "after", "float"):
         assert {"accuracy", "agreement"} <= tree[stage].keys()
     assert tree["float"]["agreement"] == 1.0 and tree["fit"]["labels"] is True
-    assert "fitted" in done.stdout and "wrote o.nir" in done.stdout
+    assert "plain" in done.stdout and "fitted" in done.stdout and "wrote o.nir" in done.stdout
     checked = command("check", "b", cwd=tmp_path)
     assert checked.returncode == 0, checked.stderr
     compiled = command("o.nir", "--target", "xylo", "--dt", "1e-4", "-o", "again", cwd=tmp_path)

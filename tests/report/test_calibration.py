@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nirc.analysis.judging import lost_answers
-from nirc.report.verify import POPULATION_HEAD, population_rows, stage_rows, summary
+from nirc.report.verify import POPULATION_HEAD, population_rows, stage_rows, summary, verdict
 from tests.commands import nirc
 from tests.models import DATA
 
@@ -51,13 +51,31 @@ def test_a_lower_bound_has_a_column() -> None:
 def test_the_sentence_says_what_the_samples_show_of_the_answers() -> None:
     few = lost_answers(np.zeros(30)).as_tree()
     assert summary(TOLD | {"judgement": few}).endswith(
-        "nirc makes. These samples do not show if the chip is worse by more than 1 point(s) "
-        f"(answers to your samples and to clear ones), {few['more_samples']} more would."
+        "nirc makes. These samples do not show if the chip is worse by more than 1 point "
+        f"(answers to your samples and to clear ones), {few['more_samples']} more would show it."
     )
     many = lost_answers(np.zeros(2000)).as_tree()
-    assert "Not worse than the start by more than 1 point(s) (answers" in summary(
+    assert "Not worse than the start by more than 1 point (answers" in summary(
         TOLD | {"judgement": many}
     )
+
+
+@pytest.mark.parametrize(
+    ("samples", "lost", "won", "begins"),
+    [
+        (100, 0, 0, "These samples do not show if the chip is worse by more than 1 point: 0.00"),
+        (500, 25, 8, "Worse than the model; these samples do not show if by more than 1 point: 3."),
+        (1000, 60, 10, "Worse than the model by more than 1 point: 5.00 points of accuracy lost"),
+        (3000, 15, 0, "Worse than the model, but by less than 1 point: 0.50 points"),
+        (3000, 3, 3, "Not worse than the model by more than 1 point: 0.00 points"),
+        (3000, 0, 40, "Better than the model: -1.33 points of accuracy lost (between -1."),
+    ],
+)
+def test_the_verdict_says_what_is_certain(samples: int, lost: int, won: int, begins: str) -> None:
+    each = np.zeros(samples)
+    each[:lost], each[lost : lost + won] = 1, -1
+    (said,) = verdict({"judgement": lost_answers(each).as_tree(), "other_inside": []})
+    assert said.startswith(begins)
 
 
 def test_a_start_that_was_kept_is_said_so() -> None:

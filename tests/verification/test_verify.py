@@ -113,6 +113,26 @@ def test_a_model_with_one_answer_agrees_with_anything() -> None:
     assert result["answers"] == 2 and "P327" not in {d.code for d in log.diagnostics}
 
 
+def test_labels_of_another_task_are_called_out() -> None:
+    """Each sample drives the output of its label; shuffled labels belong to other samples."""
+    rng = np.random.default_rng(3)
+    model = chain(4, nir.Linear(np.eye(4) * 4), lif(4), n_out=4)
+    labels = rng.integers(0, 4, 40)
+    inputs = np.repeat(np.eye(4, dtype=int)[labels][:, None], 5, axis=1)
+
+    def said(labels: Any) -> list[str]:
+        found = verified(model, inputs, labels=labels)[1].diagnostics
+        return [d.message for d in found if d.code == "P330"]
+
+    assert said(labels) == []
+    half = np.where(np.arange(40) < 20, labels, rng.permutation(labels))
+    assert said(half) == []  # worse than in training, but more than chance
+    (message,) = said(rng.permutation(labels))
+    assert message.startswith("the model answers ") and "of 40 labels rightly, chance 2" in message
+    few = verified(model, inputs[:8], labels=np.roll(labels[:8], 3))[1]
+    assert "P330" not in {d.code for d in few.diagnostics}
+
+
 def test_findings_about_the_data_name_their_file(tmp_path: Path) -> None:
     data = np.load(VOWELS.with_suffix(".npz"))
     np.savez(tmp_path / "narrow.npz", inputs=data["inputs"][:2, :, :5])
