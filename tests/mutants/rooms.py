@@ -104,6 +104,8 @@ ROOMS = {
     "speck": _chip(
         "speck",
         "convolve",
+        "conflict",
+        "fit",
         "approximations",
         "emit",
         "compile",
