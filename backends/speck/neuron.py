@@ -74,10 +74,10 @@ class SpeckNeuron:
             one,
             one,
             self.bias.astype(np.float64),
-            threshold=self.threshold_high * one,
+            threshold=np.full_like(one, self.threshold_high),
             rule=RULE.with_reset("set") if self.return_to_zero else RULE,
-            v_least=self.threshold_low * one,
-            v_start=self.initial * one if self.initial else None,
+            v_least=np.full_like(one, self.threshold_low),
+            v_start=np.full_like(one, self.initial) if self.initial else None,
         )
 
 
@@ -147,8 +147,8 @@ def to_one_threshold(d: Discrete) -> tuple[Discrete, Float]:
     same = replace(
         d,
         gain_mem=frozen(ones),
-        threshold=frozen(ones * common),
-        v_reset=frozen(ones * 0),
+        threshold=frozen(np.full_like(ones, common)),
+        v_reset=frozen(np.zeros_like(ones)),
         v_least=least,
         v_start=None,
     )

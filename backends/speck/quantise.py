@@ -34,6 +34,7 @@ DEFAULT_RATE = 0.1  # events per step of a neuron or input, for the load of the 
 # Share of the finest scale at which Sinabs' scale is still taken (benchmarks/vendor_speck.py).
 COARSEST = 0.25
 SINGLE = 1e-6  # relative: what single precision may add to a scale
+INTEGER = 1e-9  # a number so near to an integer is one, but for the last bits of a product
 DISTINCT = 256  # more different magnitudes than 8 bits have cannot all be integers
 USUAL_MEMBRANE = 0.5  # of the threshold, where nothing is measured
 
@@ -178,8 +179,9 @@ class _Layer:
         Sinabs has 8 bits for biases, and its scale keeps the lower bound of the membrane within 16
         bits.
         """
-        bound = np.zeros(0) if self.dynamics.v_least is None else self.dynamics.v_least
-        limits = ((weights, self.range), (self.bias, WEIGHT), (bound, THRESHOLD_LOW))
+        limits = [(weights, self.range), (self.bias, WEIGHT)]
+        if self.dynamics.v_least is not None:
+            limits.append((self.dynamics.v_least, THRESHOLD_LOW))
         theirs = min(_most_in_single_precision(values, allowed) for values, allowed in limits)
         return theirs if COARSEST * most <= theirs <= most * (1 + SINGLE) else most
 
@@ -219,9 +221,9 @@ class _Layer:
         """
         at = float(self._units(np.array(self.threshold)))
         if fires_at_threshold(self.dynamics):
-            return max(1, int(np.ceil(at - 1e-9) if zero else np.rint(at))), 0
+            return max(1, int(np.ceil(at - INTEGER) if zero else np.rint(at))), 0
         if zero:
-            return max(1, int(np.floor(at + 1e-9)) + 1), 0
+            return max(1, int(np.floor(at + INTEGER)) + 1), 0
         return max(1, int(np.rint(at))), -1 if self.exact else 0
 
     def _report_leak(self, leak: Float, bias: Int, measured: Measured, log: Log) -> None:
@@ -261,9 +263,9 @@ def leak_per_step(d: Discrete, membrane: float | None) -> Float:
 
 def _most(values: Float, allowed: tuple[int, int]) -> float:
     """Return the largest factor that keeps ``values`` within ``allowed``."""
-    low = float(values.min(initial=0.0))
-    high = float(values.max(initial=0.0))
-    return min(allowed[1] / high if high > 0 else np.inf, allowed[0] / low if low < 0 else np.inf)
+    sides = ((allowed[1], values), (-allowed[0], -values))
+    largest = ((limit, float(side.max(initial=0.0))) for limit, side in sides)
+    return min((limit / most for limit, most in largest if most), default=np.inf)
 
 
 def _most_in_single_precision(values: Float, allowed: tuple[int, int]) -> float:
@@ -272,7 +274,7 @@ def _most_in_single_precision(values: Float, allowed: tuple[int, int]) -> float:
         (float(values.max(initial=0.0)), allowed[1]),
         (float(values.min(initial=0.0)), allowed[0]),
     )
-    with np.errstate(over="ignore", under="ignore", divide="ignore"):
+    with np.errstate(over="ignore", divide="ignore"):
         factors = [
             np.float32(limit) * (np.float32(1) / np.float32(value))
             for value, limit in bounds
@@ -287,10 +289,10 @@ def _exact_scale(values: Float, most: float) -> float | None:
     if not 0 < magnitudes.size <= DISTINCT:
         return None
     # The smallest number becomes an integer, so only these factors are possible.
-    factors = np.arange(1, int(most * magnitudes[0] + 1e-9) + 1) / magnitudes[0]
+    factors = np.arange(1, int(most * magnitudes[0] + INTEGER) + 1) / magnitudes[0]
     for factor in factors[::-1]:
         scaled = magnitudes * factor
-        if (np.abs(scaled - np.rint(scaled)) <= 1e-9 * scaled).all():
+        if (np.abs(scaled - np.rint(scaled)) <= INTEGER * scaled).all():
             return float(factor)
     return None
 

@@ -106,6 +106,8 @@ ROOMS = {
         "convolve",
         "conflict",
         "fit",
+        "fitted",
+        "layer",
         "approximations",
         "emit",
         "compile",

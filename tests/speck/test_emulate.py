@@ -156,3 +156,20 @@ def test_sums_of_a_step_are_kept_below_a_quarter_of_32_bits(high: int, fits: boo
     assert emulation._fits(layer, arrivals) == fits
     layer.threshold_high += 1 if fits else -1000
     assert emulation._fits(layer, arrivals) != fits
+
+
+def test_a_block_has_so_many_steps_that_its_arrays_fill_the_budget() -> None:
+    """A layer of 2 x 4 neurons: spikes and counts twice, padded input, windows, output twice."""
+    one: Any = SimpleNamespace(
+        shape_in=(3, 5, 7), shape_out=(2, 2, 2), kernel=np.zeros((2, 3, 4, 6)), neurons=8
+    )
+    values = 4 * 3 * 5 * 7 + 3 * 4 * 6 * 2 * 2 + 2 * 8
+    assert emulation._working_values(one) == values
+    small: Any = SimpleNamespace(**{**vars(one), "shape_in": (1, 1, 1), "neurons": 5})
+    raster = np.zeros((1, 1, 105))
+    for layers in ((one, small), (small, one)):
+        chip: Any = SimpleNamespace(layers=layers, input_channels=105)
+        step = 8 * (2 * (8 + 5 + 105) + values)
+        assert emulation.Synchronous.rows(chip, raster) == (1 << 25) // step
+    chip.input_channels = 1 << 30
+    assert emulation.Synchronous.rows(chip, raster) == 1

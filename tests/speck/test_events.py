@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -198,3 +200,28 @@ def test_a_round_has_one_update_of_each_row_that_is_still_busy() -> None:
         for start, stop in zip(rounds.starts, rounds.starts[1:], strict=False)
     ]
     assert of_round == [[0, 4, 1], [2, 5], [3]]
+
+
+@pytest.mark.parametrize(
+    ("events_of_a_step", "steps", "channels", "rows"),
+    [
+        (0, 0, 3, 100),
+        (0, 4, 3, 100),
+        (1, 4, 3, 100),
+        (40, 6, 3, 25),
+        (1 << 40, 1, 3, 1),
+        (0, 4, 1 << 40, 1),
+        (0, 4, 0, 160),
+    ],
+)
+def test_a_block_has_so_many_steps_as_its_events_and_its_values_allow(
+    monkeypatch: pytest.MonkeyPatch, events_of_a_step: int, steps: int, channels: int, rows: int
+) -> None:
+    """Two cores of 2 and 3 neurons."""
+    monkeypatch.setattr(events, "BLOCK_EVENTS", 1000)
+    monkeypatch.setattr(events, "BLOCK_VALUES", 800)
+    raster = np.zeros((2, steps, 1), np.int64)
+    raster[:] = events_of_a_step
+    layers = (SimpleNamespace(neurons=2), SimpleNamespace(neurons=3))
+    chip: Any = SimpleNamespace(layers=layers, input_channels=channels)
+    assert events.EventByEvent.rows(chip, raster) == rows
