@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from nirc.backends.loihi2.limits import WEIGHT_EXP
+from nirc.backends.loihi2.rule import SignMode
 from nirc.ir.arrays import Float
 from nirc.ir.linear import Conv, Dense, Sparse, Weighted, weights_of
 from nirc.rounding.rule import OWN_BITS
@@ -121,6 +122,15 @@ def grid(largest: float, *, mixed: bool, coarse: int = 1) -> float:
     while largest > top * 2.0**exponent * (1 + 1e-9) and exponent < WEIGHT_EXP[1]:
         exponent += 1
     return 2.0**exponent * (2 if mixed else 1)
+
+
+def stored(value: Float) -> tuple[SignMode, int]:
+    """Return sign mode and exponent of weights on the grid of ``plan.Drive``."""
+    mixed = bool(value.min() < 0 < value.max())
+    exponent = int(np.log2(grid(magnitude(value), mixed=mixed))) - mixed
+    if mixed:
+        return "mixed", exponent
+    return "excitatory" if value.max() > 0 else "inhibitory", exponent
 
 
 def _largest(*, mixed: bool, coarse: int) -> int:

@@ -12,13 +12,14 @@ import numpy as np
 
 from nirc.analysis.retiming import retimed
 from nirc.backends.loihi2 import differences
-from nirc.backends.loihi2.cores import Chip, Placed, cores_of, place, problem_of
+from nirc.backends.loihi2.cores import DEFAULT_RATE, Chip, Placed, cores_of, place, problem_of
 from nirc.backends.loihi2.emulate import NEURONS, READOUT
 from nirc.backends.loihi2.findings import CORE_LIMITS, NoNetxFile, PopulationSplit, TooManyCores
 from nirc.backends.loihi2.limits import VARIANTS, WRAP
-from nirc.backends.loihi2.lower import Lowered, in_order, lower, wraps_after
+from nirc.backends.loihi2.lower import Lowered, lower, wraps_after
 from nirc.backends.loihi2.netx import why_no_net
 from nirc.backends.loihi2.neuron import LoihiNeuron
+from nirc.backends.loihi2.processes import in_order, owners
 from nirc.backends.loihi2.regrouped import regrouped
 from nirc.chip.backend import Block, Mapped, Search
 from nirc.chip.target import Target
@@ -58,7 +59,8 @@ def report_first_neurons(program: Program, target: Target, log: Log) -> None:
 
     ``program`` is the integer form of a part of a network, see ``fan_in.surely_stored``.
     """
-    problem, cores = _problem(program, target, lower(program))
+    lowered = lower(program)
+    problem, cores = _problem(program, target, lowered)
     first = np.zeros((1, AXES, 2), np.int64)
     first[..., 1] = 1
     for number, population in enumerate(problem.populations):
@@ -69,6 +71,7 @@ def report_first_neurons(program: Program, target: Target, log: Log) -> None:
                     Oversized(population.name, 0, cores.resources[r], int(need[r]), ())
                     for r in np.flatnonzero(need > cores.capacity).tolist()
                 ],
+                lowered,
                 target,
                 log,
             )
@@ -147,7 +150,7 @@ def _cut(
     try:
         lowered, found = _on_any_cores(program, target, search)
     except OversizedError as error:
-        _report_oversized(error.oversized, target, log)
+        _report_oversized(error.oversized, lower(program), target, log)
         return None
     available = target.max("cores")
     if found.count > available:
@@ -171,21 +174,28 @@ def _on_any_cores(program: Program, target: Target, search: Search) -> tuple[Low
     return lowered, found
 
 
-def _report_oversized(oversized: Sequence[Oversized], target: Target, log: Log) -> None:
+def _report_oversized(
+    oversized: Sequence[Oversized], lowered: Lowered, target: Target, log: Log
+) -> None:
     limits = {limit.name: limit for limit in target.limits}
+    of = owners(lowered.pieces)
     for o in oversized:
         limit = limits[o.resource.name]
-        where = f"`{o.population}`, neuron {o.neuron}"
+        population, neuron = of.get((o.population, o.neuron), (o.population, o.neuron))
+        where = f"`{population}`, neuron {neuron}"
         log.add(CORE_LIMITS[limit.code](where=where, target=target, limit=limit, need=o.need))
 
 
 def _rates(lowered: Lowered, program: Program) -> dict[str, Float]:
     """Return measured spikes a step, by process and input."""
     rates: dict[str, Float] = {}
+    sizes = lowered.tables.sizes()
     for name, pieces in lowered.pieces.items():
         measured = program[name].dynamics.rate
         if measured is not None:
-            rates |= {piece.name: measured[piece.index] for piece in pieces}
+            for piece in pieces:
+                rates.setdefault(piece.name, np.full(sizes[piece.name], DEFAULT_RATE))
+                rates[piece.name][piece.places] = measured[piece.index]
     return rates
 
 
@@ -236,7 +246,7 @@ def _blocks(program: Program, lowered: Lowered) -> dict[str, Block]:
         if neuron.spikes:
             index = np.zeros(population.n, np.int64)
             for piece in lowered.pieces[name]:
-                index[piece.index] = start[piece.name] + np.arange(piece.index.size)
+                index[piece.index] = start[piece.name] + piece.places
             part, places = NEURONS, tuple(index.tolist())
         else:
             part, places = READOUT, tuple(columns[name])

@@ -6,13 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from nirc.analysis.operators import as_kernel, as_map, as_matrix, densified, identity
+from nirc.analysis.operators import MAX_ENTRIES, as_kernel, as_map, as_matrix, densified, identity
+from nirc.analysis.retiming import Timing
 from nirc.backends.loihi2.limits import CONV_MAP, CONV_PADDING, CONV_STEP
+from nirc.backends.loihi2.plan import Plan
 from nirc.backends.loihi2.tables import Geometry
 from nirc.diagnostics.finding import Words
+from nirc.diagnostics.log import Log
 from nirc.diagnostics.passes import TooManyEntries
 from nirc.ir.arrays import frozen
 from nirc.ir.linear import Conv, Dense, LinearOp, Weighted
+from nirc.ir.populations import Population
+from nirc.ir.program import Program
 from nirc.passes.fuse_linear import fuse
 
 
@@ -91,3 +96,42 @@ def _evenly_padded(conv: Conv) -> Conv:
     grown = [(m - before, m - after) for m, (before, after) in zip(most, conv.padding, strict=True)]
     weight = np.pad(conv.weight, ((0, 0), (0, 0), *grown))
     return replace(conv, weight=frozen(weight), padding=tuple((m, m) for m in most))
+
+
+def storable(program: Program, timing: Timing, log: Log, *, listed: bool) -> Program:
+    """Unroll kernels that cannot stay shared. Report P307 if a list would be too long.
+
+    The chip's convolution has no delays and one threshold a channel, and its neurons are not split.
+    ``listed``: unroll all, since kernels have no exponents.
+    """
+    edges = []
+    for (source, target, p), delay in zip(program.edges(), timing.delays, strict=True):
+        conv = p.ops[0] if p.ops else None
+        stays = not listed and not delay
+        if not isinstance(conv, Conv) or (stays and _uniform(program, source, target, conv)):
+            edges.append((source, target, p))
+            continue
+        entries = as_matrix(p.ops)
+        if entries is None:
+            where = "/".join(p.origins[:1]) or program[target].origins[0]
+            log.add(
+                KernelCannotBeShared(
+                    where=where, most=MAX_ENTRIES, population=target, synapses=conv.entries
+                )
+            )
+            continue
+        edges.append((source, target, replace(p, ops=(entries,))))
+    return program.rebuilt(dict(program.graph.nodes(data="payload")), edges)
+
+
+def _uniform(program: Program, source: str, target: str, op: Conv) -> bool:
+    """Return True if neither end is split, and the target has one threshold a channel."""
+    for name in (source, target):
+        payload = program[name]
+        if isinstance(payload, Population):
+            plan = Plan(payload, [], 0)
+            kinds = np.stack([plan.du, plan.dv, plan.never_rests])
+            if (kinds != kinds[:, :1]).any():
+                return False
+    unit = Plan(program[target], [], 0).unit.reshape(op.shape_out[0], -1)
+    return bool((unit == unit[:, :1]).all())

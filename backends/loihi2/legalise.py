@@ -24,7 +24,7 @@ from nirc.backends.loihi2.soft_reset import MOST_TAPS, Arc, Clock, with_subtract
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.passes import TooManyEntries
 from nirc.ir.arrays import Float, frozen
-from nirc.ir.linear import Diagonal
+from nirc.ir.linear import Diagonal, Weighted
 from nirc.ir.populations import Discrete, Population, Projection, Role, Sink, populations_of
 from nirc.ir.program import Program
 from nirc.ir.rules import MEMBRANE
@@ -109,6 +109,7 @@ def _one_filter_each(program: Program, log: Log) -> Program:
     clock = Clock(program)
     for name, population in populations_of(program, Discrete).items():
         dynamics, receptors = _one_filter(name, population, log)
+        gains = [Diagonal(frozen(receptor.gain)) for receptor in receptors]
         drift = np.array(dynamics.drift)
         for source, p in program.into(name):
             receptor = receptors[p.synapse]
@@ -119,7 +120,7 @@ def _one_filter_each(program: Program, log: Log) -> Program:
                 else:
                     arc = clock.edge(name, current, bias.onset_steps, p.origins)
                     edges += _spread(arc, receptor.taps)
-            folded = replace(p, ops=(*p.ops, Diagonal(frozen(receptor.gain))), biases=(), synapse=0)
+            folded = replace(p, ops=(*p.ops, gains[p.synapse]), biases=(), synapse=0)
             edges += _spread((source, name, folded), receptor.taps)
         nodes[name] = replace(population, dynamics=replace(dynamics, drift=frozen(drift)))
     edges += [(s, t, p) for s, t, p in program.edges() if isinstance(program[t], Sink)]
@@ -193,6 +194,8 @@ def _taps(slow: float, fast: float) -> tuple[float, ...]:
 
 def _spread(arc: Arc, taps: tuple[float, ...]) -> list[Arc]:
     """Return the projection once for each step in which a spike acts, with its share."""
+    if taps == (1.0,):
+        return [arc]
     source, target, p = arc
     n = p.ops[-1].n_out
     arcs = []
@@ -264,12 +267,17 @@ def _short_delays(program: Program, log: Log) -> Program:
 
 
 def _one_operator_each(program: Program, log: Log) -> Program:
+    """Compose the operators of each projection. Equal chains of the same operators share one."""
     edges: list[Arc] = []
+    known: dict[tuple[int, ...], Weighted | None] = {}
     for source, target, p in program.edges():
         if isinstance(program[target], Sink):
             edges.append((source, target, p))
             continue
-        op = one_operator(p.ops, program[source].n)
+        chain = (program[source].n, *map(id, p.ops))
+        if chain not in known:
+            known[chain] = one_operator(p.ops, program[source].n)
+        op = known[chain]
         if op is None:
             where = "/".join(p.origins[:1]) or program[target].origins[0]
             log.add(TooManyEntries(where=where, most=MAX_ENTRIES, advice=ADVICE))

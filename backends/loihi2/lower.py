@@ -1,26 +1,25 @@
-"""An integer program as the chip's tables, split by decays and threshold.
+"""An integer program as the chip's tables. ``processes`` splits and joins the populations.
 
-A process of Lava has one du, dv and vth. So has a neuron group of a core. The neurons of a split
-population lie apart, so ``output_map`` restores the order of the outputs. The largest u that any
-input brings about follows from the tables.
+The neurons of a split population lie apart, so ``output_map`` restores the order of the outputs.
+The largest u that any input brings about follows from the tables.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from nirc.backends.loihi2 import rule
-from nirc.backends.loihi2.drive import grid, magnitude
+from nirc.backends.loihi2.drive import stored
 from nirc.backends.loihi2.kernels import geometry_of
 from nirc.backends.loihi2.limits import STATE_SHIFT, WRAP
+from nirc.backends.loihi2.lists import Lists
 from nirc.backends.loihi2.neuron import BinaryInput, LoihiNeuron
-from nirc.backends.loihi2.rule import SignMode
+from nirc.backends.loihi2.processes import Piece, Pieces, is_whole, processes
 from nirc.backends.loihi2.tables import Geometry, Input, Kind, Population, Projection, Tables
-from nirc.files.bounds import MAX_NAME, printable
-from nirc.files.chipfiles import ROOM, Labels, Output
+from nirc.files.chipfiles import Labels, Output
 from nirc.ir.arrays import Float, Int
 from nirc.ir.linear import Conv, Dense, Sparse, Weighted, weights_of
 from nirc.ir.populations import Population as Node
@@ -30,17 +29,6 @@ from nirc.ir.program import Program
 FULL = 2  # a matrix with fewer than one synapse in so many places is a list
 SMALL = 4096  # places of a matrix that is never a list
 BLOCK = 1 << 16  # weights that are added together (benchmarks/scale.py recurrent-8000)
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Neurons ``index`` of a population, or lines of an input, that are one process."""
-
-    name: str
-    index: Int
-
-
-Pieces = dict[str, tuple[Piece, ...]]
 
 
 @dataclass(frozen=True)
@@ -65,70 +53,37 @@ def lower(program: Program, order: Mapping[str, Int] | None = None) -> Lowered:
         inputs[name] = Input(labels.new(name), np.arange(first, first + source.n))
         first += source.n
     pieces: Pieces = {}
-    populations = []
     for name, node in program.nodes(Node).items():
-        neuron = node.dynamics
-        if isinstance(neuron, BinaryInput):
+        if isinstance(node.dynamics, BinaryInput):
             ((of, _),) = program.into(name)
             pieces[name] = (Piece(inputs[of].name, np.arange(node.n)),)
-        if isinstance(neuron, LoihiNeuron):
-            pieces[name] = tuple(_ordered(p, order) for p in _split(name, neuron, labels))
-            populations += [_population(piece, neuron) for piece in pieces[name]]
+    of_populations, populations = processes(program, labels, order)
+    pieces |= of_populations
     projections = tuple(_projections(program, pieces))
     outputs, output_map = _outputs(program, pieces)
-    tables = Tables(first, tuple(inputs.values()), tuple(populations), projections, outputs)
+    tables = Tables(first, tuple(inputs.values()), populations, projections, outputs)
     return Lowered(tables, pieces, output_map)
-
-
-def _split(name: str, neuron: LoihiNeuron, labels: Labels) -> tuple[Piece, ...]:
-    kinds = np.stack([neuron.du, neuron.dv, neuron.vth], axis=1)
-    _, first, kind = np.unique(kinds, axis=0, return_index=True, return_inverse=True)
-    if len(first) == 1:
-        return (Piece(labels.new(name), np.arange(len(kinds))),)
-    order = np.argsort(first, kind="stable")
-    groups = [np.flatnonzero(kind.ravel() == k) for k in order]
-    base = printable(name, MAX_NAME - 2 * ROOM)
-    return tuple(Piece(labels.new(f"{base}/{i}"), g) for i, g in enumerate(groups))
-
-
-def _ordered(piece: Piece, order: Mapping[str, Int]) -> Piece:
-    return replace(piece, index=piece.index[order[piece.name]]) if piece.name in order else piece
-
-
-def _population(piece: Piece, neuron: LoihiNeuron) -> Population:
-    at, one = piece.index, piece.index[0]
-    return Population(
-        piece.name,
-        int(neuron.du[one]),
-        int(neuron.dv[one]),
-        int(neuron.vth[one]),
-        neuron.bias_mant[at],
-        neuron.bias_exp[at],
-        neuron.v_init[at],
-        neuron.spikes,
-    )
 
 
 def _projections(program: Program, pieces: Pieces) -> Iterator[Projection]:
     number = 0
+    lists = Lists()
     for source, target, p in program.edges():
         if target not in pieces or source not in pieces:
             continue
         delay = _latency(program, target) - _latency(program, source) + p.lag - 1
-        single = in_order(pieces[source]) and in_order(pieces[target])
+        single = is_whole(pieces[source]) and is_whole(pieces[target])
         for a in pieces[source]:
             for b in pieces[target]:
                 op = p.ops[0] if single else _part(p.ops[0], a.index, b.index)
+                if a.at is not None or b.at is not None:
+                    lists.add(a, b, op, delay, itself=source == target)
+                    continue
                 projection = _projection(f"w{number}", a.name, b.name, op, delay)
                 if projection is not None:
                     number += 1
                     yield projection
-
-
-def in_order(pieces: tuple[Piece, ...]) -> bool:
-    """Return True for one process with the neurons of the population in their order."""
-    index = pieces[0].index
-    return len(pieces) == 1 and bool((index == np.arange(index.size)).all())
+    yield from lists.projections(number)
 
 
 def _latency(program: Program, name: str) -> int:
@@ -176,22 +131,13 @@ def _projection(name: str, source: str, target: str, op: Weighted, delay: int) -
     )
 
 
-def stored(value: Float) -> tuple[SignMode, int]:
-    """Return sign mode and exponent of weights on the grid of ``plan.Drive``."""
-    mixed = bool(value.min() < 0 < value.max())
-    exponent = int(np.log2(grid(magnitude(value), mixed=mixed))) - mixed
-    if mixed:
-        return "mixed", exponent
-    return "excitatory" if value.max() > 0 else "inhibitory", exponent
-
-
 def _outputs(program: Program, pieces: Pieces) -> tuple[tuple[Output, ...], tuple[int, ...]]:
     outputs, columns, first = [], [], 0
     for sink in program.nodes(Sink):
         ((source, _),) = program.into(sink)
         place = np.zeros(program[sink].n, np.int64)
         for piece in pieces[source]:
-            outputs.append(Output(piece.name, np.arange(piece.index.size)))
+            outputs.append(Output(piece.name, piece.places))
             place[piece.index] = first + np.arange(piece.index.size)
             first += piece.index.size
         columns += place.tolist()

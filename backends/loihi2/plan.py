@@ -8,8 +8,9 @@ the plan takes the one with the least rounding error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -30,6 +31,8 @@ from nirc.ir.arrays import Float, Int
 from nirc.ir.linear import Weighted
 from nirc.ir.populations import Discrete, Population
 from nirc.rounding.rule import OWN_BITS
+
+T = TypeVar("T")
 
 UNIT = 1 << STATE_SHIFT
 CANDIDATES = 48  # values of k that are tried, between the largest and half of it
@@ -79,7 +82,10 @@ class Plan:
         self.du, self.dv = self._decays()
         self.drift = self.drift * self._leak_gain()
         even = for_netx and len(ops) > 1  # netx has one number of bits for them all
-        self.drives = [replace(drive_of(op, self.unit), even=even, bits=bits) for op in ops]
+        drive = {
+            id(op): replace(drive_of(op, self.unit), even=even, bits=bits) for op in distinct(ops)
+        }
+        self.drives = [drive[id(op)] for op in ops]  # projections may share an operator
         self.self_inhibition = self_inhibition
         self.steps = self._steps()
 
@@ -110,7 +116,7 @@ class Plan:
 
         u has room for ``steps`` steps of full input.
         """
-        drives = [drive for i, drive in enumerate(self.drives) if i != self.self_inhibition]
+        drives = distinct(d for i, d in enumerate(self.drives) if i != self.self_inhibition)
         steps_of = (drive.largest * drive.coarse / drive.step(0.0) for drive in drives)
         heaviest = max(steps_of, default=0.0)
         return WRAP / UNIT * heaviest >= levels * float(self._reach(steps).max())
@@ -141,7 +147,8 @@ class Plan:
         factor = np.minimum(1.0, REDUCED * WRAP / UNIT / np.maximum(self.reach(), TINY))
         if (factor == 1).all():
             return False
-        self.drives = [scaled(drive, factor) for drive in self.drives]
+        reduced = {id(drive): scaled(drive, factor) for drive in distinct(self.drives)}
+        self.drives = [reduced[id(drive)] for drive in self.drives]
         return True
 
     def largest_k(self) -> float:
@@ -149,7 +156,7 @@ class Plan:
         weight_exp, bias_exp = WEIGHT_EXP[1], BIAS_EXP[1]
         if self.for_netx:
             weight_exp, bias_exp = 0, STATE_SHIFT
-        bounds = [drive.largest_k(weight_exp) for drive in self.drives]
+        bounds = [drive.largest_k(weight_exp) for drive in distinct(self.drives)]
         bounds.append((WRAP / UNIT - 1) / max(float(self.reach().max()), TINY))
         drift = float(np.abs(self.drift / self.unit).max())
         bounds.append(BIAS_MANT[1] * 2.0**bias_exp / UNIT / max(drift, TINY))
@@ -186,10 +193,14 @@ class Plan:
     def _errors(self, ks: Float) -> Float:
         """Return (ks,) for a column (ks, 1)."""
         total = np.zeros(len(ks))
+        lost = {
+            id(drive): ((drive.rounded(ks, drive.judged) / ks - drive.judged) ** 2).mean(axis=1)
+            for drive in distinct(self.drives)
+            if drive.judged.size
+        }
         for drive in self.drives:
-            exact = drive.judged
-            if exact.size:
-                total += ((drive.rounded(ks, exact) / ks - exact) ** 2).mean(axis=1)
+            if drive.judged.size:
+                total += lost[id(drive)]
         mant, exp = self.bias(ks * UNIT / self.unit)
         if self.fires:
             total += (np.rint(ks[:, 0]) / ks[:, 0] - 1) ** 2
@@ -253,6 +264,11 @@ class Plan:
             if ks[-1] >= ks[-2]:
                 break
         return ks
+
+
+def distinct(objects: Iterable[T]) -> list[T]:
+    """Return the objects, each once: many projections may share an operator, and its drive."""
+    return [*{id(each): each for each in objects}.values()]
 
 
 def split_bias(bias: Int) -> tuple[Int, Int]:

@@ -7,12 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from nirc.analysis.operators import MAX_ENTRIES, as_matrix
-from nirc.analysis.retiming import Timing, retimed
+from nirc.analysis.retiming import retimed
 from nirc.backends.loihi2 import rule
-from nirc.backends.loihi2.drive import TINY, magnitude
+from nirc.backends.loihi2.drive import TINY, Sums, magnitude
 from nirc.backends.loihi2.findings import PaperConstantsWrap, WeightsClipped, WeightsReduced
-from nirc.backends.loihi2.kernels import KernelCannotBeShared
+from nirc.backends.loihi2.kernels import storable
 from nirc.backends.loihi2.limits import LIF_MODELS, STATE, VTH, WRAP
 from nirc.backends.loihi2.netx import is_line, netx_holds
 from nirc.backends.loihi2.neuron import BinaryInput, LoihiNeuron, run_without_input, start_value
@@ -21,7 +20,7 @@ from nirc.backends.loihi2.soft_reset import inhibits_itself, self_inhibition_of,
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.numbers import ReadoutMayFire, ThresholdsClipped, WeightsVanish
 from nirc.ir.arrays import Float, Int, frozen, frozen_integers
-from nirc.ir.linear import Conv, Weighted, weights_of, with_weights
+from nirc.ir.linear import Weighted, weights_of, with_weights
 from nirc.ir.populations import Discrete, Population, Projection, Role, Sink, Source, populations_of
 from nirc.ir.program import Form, Program
 from nirc.rounding.rule import KEEPING_SUMS, OWN_BITS, Rounding, Weights
@@ -76,7 +75,7 @@ class LoihiQuantise:
     def _quantised(self, program: Program, log: Log, *, for_netx: bool) -> Program | None:
         """Return None if netx' weights leave a population less than ``LEAST_UNITS``."""
         timing = retimed(program)
-        program = _storable(program, timing, log, listed=self.twice)
+        program = storable(program, timing, log, listed=self.twice)
         log.raise_if_errors()
         nodes, edges, senders = _with_binary_inputs(program)
         numbered: dict[str, list[tuple[int, str, Projection]]] = {}
@@ -123,45 +122,6 @@ def _with_binary_inputs(program: Program) -> tuple[dict[str, object], list[Arc],
             )
             edges.append((name, senders[name], Projection(origins=payload.origins)))
     return nodes, edges, senders
-
-
-def _storable(program: Program, timing: Timing, log: Log, *, listed: bool) -> Program:
-    """Unroll kernels that cannot stay shared. Report P307 if a list would be too long.
-
-    The chip's convolution has no delays and one threshold a channel, and its neurons are not split.
-    ``listed``: unroll all, since kernels have no exponents.
-    """
-    edges = []
-    for (source, target, p), delay in zip(program.edges(), timing.delays, strict=True):
-        conv = p.ops[0] if p.ops else None
-        stays = not listed and not delay
-        if not isinstance(conv, Conv) or (stays and _uniform(program, source, target, conv)):
-            edges.append((source, target, p))
-            continue
-        entries = as_matrix(p.ops)
-        if entries is None:
-            where = "/".join(p.origins[:1]) or program[target].origins[0]
-            log.add(
-                KernelCannotBeShared(
-                    where=where, most=MAX_ENTRIES, population=target, synapses=conv.entries
-                )
-            )
-            continue
-        edges.append((source, target, replace(p, ops=(entries,))))
-    return program.rebuilt(dict(program.graph.nodes(data="payload")), edges)
-
-
-def _uniform(program: Program, source: str, target: str, op: Conv) -> bool:
-    """Return True if neither end is split, and the target has one threshold a channel."""
-    for name in (source, target):
-        payload = program[name]
-        if isinstance(payload, Population):
-            plan = Plan(payload, [], 0)
-            kinds = np.stack([plan.du, plan.dv, plan.never_rests])
-            if (kinds != kinds[:, :1]).any():
-                return False
-    unit = Plan(program[target], [], 0).unit.reshape(op.shape_out[0], -1)
-    return bool((unit == unit[:, :1]).all())
 
 
 class _Population:
@@ -230,11 +190,15 @@ class _Population:
         """Return the largest u that the rounded weights can bring about."""
         plan = self.plan
         sums = []
+        known: dict[tuple[int, ...], Sums] = {}
         for drive, values in zip(plan.drives, self._stored(k), strict=True):
-            parts = [drive.sums_of(value) for value in values]
-            above = sum((part[0] for part in parts), np.zeros(plan.n))
-            below = sum((part[1] for part in parts), np.zeros(plan.n))
-            sums.append((above, below))
+            key = (id(drive), *map(id, values))
+            if key not in known:
+                parts = [drive.sums_of(value) for value in values]
+                above = sum((part[0] for part in parts), np.zeros(plan.n))
+                below = sum((part[1] for part in parts), np.zeros(plan.n))
+                known[key] = above, below
+            sums.append(known[key])
         return float(plan.reach(k, sums).max() * UNIT)
 
     def _stored(self, k: float) -> list[list[Float]]:
@@ -243,7 +207,15 @@ class _Population:
             return self._last[1]
         self._last = None  # before memory is taken
         stored: list[list[Float]] = [[] for _ in self.plan.drives]
+        known: dict[int, list[Float]] = {}  # by drive: the sources of the weights do not count
         for numbers in self.taps:
+            drive = self.plan.drives[numbers[0]]
+            shared = len(numbers) == 1 and self.roundings == (KEEPING_SUMS,)
+            if shared and id(drive) in known:
+                stored[numbers[0]] = known[id(drive)]
+                continue
+            if shared:
+                known[id(drive)] = stored[numbers[0]]
             rest: Float | None = None
             for i in numbers:
                 drive = self.plan.drives[i]
@@ -270,16 +242,25 @@ class _Population:
         exact = self._exact()
         stored = self._stored(self.k)
         self._last = None
+        whole: set[tuple[int, int]] = set()  # pairs that lose nothing
         for numbers in self.taps:
             wanted = sum((exact[i] for i in numbers[1:]), exact[numbers[0]])
             kept = sum((stored[i][0] for i in numbers[1:]), stored[numbers[0]][0])
-            self._report_lost(wanted, kept, log)
-        return [
-            [with_weights(drive.op, v) for i, v in enumerate(values) if not i or v.any()]
-            for drive, values in zip(self.plan.drives, stored, strict=True)
-        ]
+            pair = (id(wanted), id(kept))
+            if pair not in whole and not self._report_lost(wanted, kept, log):
+                whole |= {pair} if len(numbers) == 1 else set()
+        made: dict[tuple[int, int], list[Weighted]] = {}
+        weights = []
+        for drive, values in zip(self.plan.drives, stored, strict=True):
+            key = (id(drive), id(values))
+            if key not in made:
+                kept_values = (v for i, v in enumerate(values) if not i or v.any())
+                made[key] = [with_weights(drive.op, v) for v in kept_values]
+            weights.append(made[key])
+        return weights
 
-    def _report_lost(self, exact: Float, kept: Float, log: Log) -> None:
+    def _report_lost(self, exact: Float, kept: Float, log: Log) -> bool:
+        """Report weights that vanish or are clipped. Return False if there are none."""
         before, after = int(np.count_nonzero(exact)), int(np.count_nonzero(kept))
         if before > after:
             log.add(
@@ -292,7 +273,8 @@ class _Population:
                 )
             )
         largest = magnitude(kept)
-        if magnitude(exact) * self.k > (most := largest * 1.01 + 2):
+        clipped = magnitude(exact) * self.k > (most := largest * 1.01 + 2)
+        if clipped:
             beyond = int((np.abs(exact * self.k) > most).sum())
             log.add(
                 WeightsClipped(
@@ -303,6 +285,7 @@ class _Population:
                     largest=largest,
                 )
             )
+        return clipped or before > after
 
     def _units(self) -> tuple[Float, Int, Int, Int]:
         """Return scale, du, dv and vth."""

@@ -111,7 +111,10 @@ def _on_fewer_cores(known: Ordered, problems: Problems, search: Search) -> Order
 def _moved(population: str, lowered: Lowered, other: Lowered) -> bool:
     """Return True if neurons of the population have other places in ``other``."""
     pieces = zip(lowered.pieces[population], other.pieces[population], strict=True)
-    return any((piece.index != new.index).any() for piece, new in pieces)
+    return any(
+        (piece.index != new.index).any() or (piece.places != new.places).any()
+        for piece, new in pieces
+    )
 
 
 def _answers(

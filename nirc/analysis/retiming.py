@@ -16,10 +16,15 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
+
+from nirc.ir.arrays import Int
 from nirc.ir.populations import Sink
 from nirc.ir.program import Program
 
 Key = TypeVar("Key", bound=Hashable)
+AT_ONCE = 256  # loops whose lengths are found together (benchmarks/scale.py all-to-all-300)
+UNREACHED = np.int64(-(1 << 40))  # steps to a node that no path leads to
 
 
 @dataclass(frozen=True)
@@ -94,31 +99,48 @@ def _ranks(names: Sequence[str], edges: Sequence[Edge]) -> dict[str, int]:
 
 def _slow_edges(edges: Sequence[Edge], rank: Mapping[str, int]) -> set[int]:
     """Return edges with a lag that alone has to pay for a loop, and is too short for it."""
-    if not rank:
-        return set()
-    forward: dict[str, list[Edge]] = {}
-    closing: dict[str, list[int]] = {}
-    for i, e in enumerate(edges):
+    forward: dict[int, dict[int, int]] = {}  # by rank: the hop of each target
+    closing: dict[int, list[int]] = {}  # by the rank of their target
+    for i, e in enumerate(edges if rank else ()):
+        source, target = rank[e.source], rank[e.target]
         if not e.lag:
-            forward.setdefault(e.source, []).append(e)
-        elif rank[e.target] < rank[e.source]:
-            closing.setdefault(e.target, []).append(i)
-    order = sorted(rank, key=rank.__getitem__)
+            hops = forward.setdefault(source, {})
+            hops[target] = max(hops.get(target, 0), e.hop)
+        elif target < source:
+            closing.setdefault(target, []).append(i)
+    ahead = {
+        source: (np.array([*hops]), np.array([*hops.values()])[:, None])
+        for source, hops in forward.items()
+    }
     slow: set[int] = set()
-    for start, numbers in closing.items():
-        steps = {start: 0}  # of the longest path from ``start``
-        last = max(rank[edges[i].source] for i in numbers)
-        for name in order[rank[start] : last]:
-            if name in steps:
-                for e in forward.get(name, ()):
-                    steps[e.target] = max(steps.get(e.target, 0), steps[name] + e.hop)
-        slow |= {i for i in numbers if _takes(edges[i], steps) > edges[i].lag}
+    starts = sorted(closing)
+    for first in range(0, len(starts), AT_ONCE):
+        some = starts[first : first + AT_ONCE]
+        last = max(max(rank[edges[i].source] for i in closing[start]) for start in some)
+        steps = _steps_from(some, last, ahead, len(rank))
+        for column, start in enumerate(some):
+            for i in closing[start]:
+                taken = steps[rank[edges[i].source], column]
+                if taken >= 0 and taken + edges[i].hop > edges[i].lag:
+                    slow.add(i)
     return slow
 
 
-def _takes(closing: Edge, steps: Mapping[str, int]) -> int:
-    """Return the steps of a loop, 0 for none. ``steps``: from the target of its last edge on."""
-    return steps[closing.source] + closing.hop if closing.source in steps else 0
+def _steps_from(
+    starts: Sequence[int], last: int, ahead: Mapping[int, tuple[Int, Int]], nodes: int
+) -> Int:
+    """Return (nodes, starts) the steps of the longest path from each start, below 0 without one.
+
+    Nodes are ranks. Those behind ``last`` may have too few steps. ``ahead``: targets and hops of
+    the edges from each node.
+    """
+    steps = np.full((nodes, len(starts)), UNREACHED)
+    steps[starts, np.arange(len(starts))] = 0
+    for source in range(starts[0], last):
+        if source in ahead and steps[source].max() >= 0:
+            targets, hops = ahead[source]
+            steps[targets] = np.maximum(steps[targets], steps[source] + hops)
+    return steps
 
 
 def _longest(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, Shape, size
 from nirc.ir.linear import Dense, Diagonal, Sparse
-from nirc.ir.populations import Discrete, Population, Sink, Source
+from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Program
 from nirc.nirfile.graph import VERSION, free_name, hdf5_names, port, shaped, stepped
 from nirc.nirfile.operators import EVERY, MOST_ENTRIES, Later, Layer, Route, laid_out
@@ -29,6 +29,8 @@ CARRIERS = ("conv", "scale", "matrix")  # nodes that hold the weights of a proje
 # Entries of a matrix. A sparse projection above it is kept as lists: NIR has no sparse matrix.
 MOST_DENSE = 1 << 22
 LIST_BYTES = 12  # of a synapse in a list, about
+# Projections of a program above which all are one list: a node of each takes too long.
+MANY_PROJECTIONS = 1 << 12
 
 Array = NDArray[Any]
 
@@ -216,37 +218,70 @@ def _routes(
 ) -> tuple[list[_Placed], dict[str, Any]]:
     """Return the projections that are nodes, and the lists of those that are not."""
     routes: list[_Placed] = []
-    lists: dict[str, Any] = {}
+    listed = _Listed(program, names)
     for source, target, projection in program.edges():
         assert not projection.biases, "an integer program has its constants in neurons"
         ops = projection.ops
+        (op,) = ops[:1] or (None,)
+        if listed.takes(op):
+            listed.add(source, target, op, projection)
+            continue
         payload = program[target]
         delay = payload.delay_steps if isinstance(payload, Sink) else projection.delay_steps
         notes = {"receptor": projection.synapse, "feedback": int(projection.feedback)}
-        (op,) = ops[:1] or (None,)
-        if isinstance(op, Sparse | Dense) and _stays_a_list(op):
-            lists |= _listed(len(lists) // 4, names[source], names[target], op, notes, delay)
-            continue
         if not ops and isinstance(payload, Population):
             ops = (Diagonal(np.ones(payload.n)),)
         steps = (*ops, Later(delay * (program.dt_s or 1.0))) if delay else ops
         routes.append(_Placed(Route(source, target, steps), notes))
-    return routes, lists
+    return routes, listed.columns()
+
+
+class _Listed:
+    """The matrices that are no nodes of the file, as one list of synapses.
+
+    Neurons are numbered through all inputs, in program order, and then through all populations, in
+    the order of their paths in the file.
+    """
+
+    def __init__(self, program: Program, names: Mapping[str, str]) -> None:
+        self.takes_all = sum(1 for _ in program.edges()) > MANY_PROJECTIONS
+        self.parts: list[tuple[Array, Array, Array]] = []  # targets, sources, weights
+        self.timing: list[tuple[int, int]] = []  # receptor and steps, by part
+        self.coo: dict[int, tuple[Array, Array, Array]] = {}  # by the operator's id
+        self.first: dict[str, int] = {}  # number of the first neuron
+        count = 0
+        populations = sorted(program.nodes(Population), key=lambda name: f"{names[name]}/")
+        for name in (*program.nodes(Source), *populations):
+            self.first[name] = count
+            count += program[name].n
+
+    def takes(self, op: object) -> TypeGuard[Sparse | Dense]:
+        """Return True for an operator whose synapses belong to the list."""
+        return isinstance(op, Sparse | Dense) and (self.takes_all or _stays_a_list(op))
+
+    def add(self, source: str, target: str, op: Sparse | Dense, projection: Projection) -> None:
+        """Add the synapses of a projection."""
+        if id(op) not in self.coo:
+            self.coo[id(op)] = op.coo()
+        to, frm, weight = self.coo[id(op)]
+        self.parts.append((to + self.first[target], frm + self.first[source], weight))
+        self.timing.append((projection.synapse, projection.lag))
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns of the list, none if nothing was added."""
+        if not self.parts:
+            return {}
+        columns = map(np.concatenate, zip(*self.parts, strict=True))
+        sizes = [weight.size for _, _, weight in self.parts]
+        timing = (np.repeat(column, sizes) for column in zip(*self.timing, strict=True))
+        keys = ("target", "source", "weight", "receptor", "lag")
+        return {f"synapses_{k}": v for k, v in zip(keys, (*columns, *timing), strict=True)}
 
 
 def _stays_a_list(op: Sparse | Dense) -> bool:
     """Return True for a large matrix that is sparse, or that no NIR file can hold."""
     full = op.n_in * op.n_out
     return full > MOST_ENTRIES or (full > MOST_DENSE and op.entries * LIST_BYTES < full)
-
-
-def _listed(
-    k: int, source: str, target: str, op: Sparse | Dense, notes: Fields, delay: int
-) -> dict[str, Any]:
-    to, frm, weight = op.coo()
-    head = f"projection_{k}"
-    ends = f"{source}\n{target}\n{notes['receptor']}\n{notes['feedback']}\n{delay}"
-    return {head: ends, f"{head}_source": frm, f"{head}_target": to, f"{head}_weight": weight}
 
 
 def _add_route(

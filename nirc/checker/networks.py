@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from nirc.checker.bundle import Bundle
 from nirc.checker.compare import Chip
-from nirc.checker.network import FILE, Network
+from nirc.checker.network import FILE
 from nirc.checker.values import Array, demand, fit, parsed, understood
 
 # fmt: off
@@ -25,7 +26,7 @@ def network_file(bundle: Bundle, name: str, kinds: dict[str, Any]) -> dict[str, 
     ``kinds``: of each kind the pattern of its fields, and type, axes, least and most of its arrays.
     """
     with understood(FILE):
-        add_lists(bundle.network)
+        add_lists(bundle)
     arrays = bundle.npz(NETWORK)
     text = arrays.pop("network", np.zeros(0)).tobytes()
     pattern: dict[str, Any] = {"format": name, "channels": (0, 2**31 - 1)}
@@ -50,15 +51,16 @@ def network_file(bundle: Bundle, name: str, kinds: dict[str, Any]) -> dict[str, 
     return tree
 
 
-def add_lists(network: Network) -> None:
-    """Add the projections that stand as lists in the metadata of network.nir."""
-    for k in range(len(network.lists) // 4):
-        head = f"node/metadata/projection_{k}"
-        source, target, receptor, feedback, delay = str(network.lists.pop(head)).split("\n")
-        keys = ("target", "source", "weight")
-        rows = np.stack([network.lists.pop(f"{head}_{key}").astype(int) for key in keys])
-        lag = int(feedback) + int(delay)
-        network.projections.append((source, target, int(receptor), lag, rows))
+def add_lists(bundle: Bundle) -> None:
+    """Add the synapses that stand as one list in the metadata of network.nir."""
+    lists, starts, head = bundle.network.lists, [*bundle.offsets], "node/metadata/synapses_"
+    if f"{head}source" in lists:
+        sizes = [math.prod(bundle.network.shapes[name]) for name in starts]
+        late = np.repeat([bundle.late.get(name, 0) for name in starts], sizes)
+        keys = ("target", "source", "weight", "receptor", "lag")
+        to, frm, weight, receptor, lag = (lists.pop(head + key).astype(int) for key in keys)
+        rows = receptor, lag + late[to] - late[frm], (to, frm, weight)
+        bundle.network.projections.append((starts[0], starts[0], *rows))  # numbers from 0 on
 
 
 def numbered(tree: Any, parts: dict[str, int]) -> tuple[dict[str, Array], Array, Chip]:

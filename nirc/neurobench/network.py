@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -155,16 +156,24 @@ class _Reader:
         return Projection(source, name, lag, tuple(operators))
 
     def _lists(self) -> list[Projection]:
-        """Return the projections that stand as lists in the metadata."""
+        """Return the projections that stand as one list of synapses between numbered neurons."""
+        keys = ("target", "source", "weight", "lag")
+        columns = [self.arrays.get(f"node/metadata/synapses_{key}") for key in keys]
+        to, frm, weight, lag = (np.zeros(0, int) if c is None else c.astype(int) for c in columns)
+        shapes = {name: _shape(self.nodes[name]["shape"]) for name in self.tree["inputs"]}
+        for name in sorted(self.tree["populations"], key=lambda name: f"{name}/"):
+            shapes[name] = self.nodes[name]["r"].shape
+        nodes = [*shapes]
+        ends = np.cumsum([0, *map(math.prod, shapes.values())])
+        a, b = (np.searchsorted(ends, each, side="right") - 1 for each in (frm, to))
+        found, of = np.unique(np.stack([a, b, lag], axis=1), axis=0, return_inverse=True)
+        order = np.argsort(of.ravel(), kind="stable")
+        cuts = np.searchsorted(of.ravel()[order], np.arange(1, len(found)))
         projections = []
-        for path, text in self.arrays.items():
-            if not path.startswith("node/metadata/projection_") or text.dtype.kind != "U":
-                continue
-            source, target, _, feedback, delay = str(text).split("\n")
-            keys = ("target", "source", "weight")
-            operator = Operator("synapses", {key: self.arrays[f"{path}_{key}"] for key in keys})
-            lag = int(feedback) + int(delay) + self.retimed.get((source, target), 0)
-            projections.append(Projection(source, target, lag, (operator,)))
+        for (source, target, steps), at in zip(found.tolist(), np.split(order, cuts), strict=False):
+            rows = {"target": to[at] - ends[target], "source": frm[at] - ends[source]}
+            operator = Operator("synapses", {**rows, "weight": weight[at]})
+            projections.append(Projection(nodes[source], nodes[target], steps, (operator,)))
         return projections
 
 

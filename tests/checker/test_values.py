@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -277,24 +278,34 @@ def whole(**change: Any) -> dict[str, Any]:
 
 
 def test_a_network_is_read_with_its_delays() -> None:
-    lists = {
-        "node/metadata/projection_0": np.array("n\nn\n1\n1\n4"),
-        "node/metadata/projection_0_target": np.array([0, 1]),
-        "node/metadata/projection_0_source": np.array([1, 1]),
-        "node/metadata/projection_0_weight": np.array([5, 6]),
-    }
-    found = network.Network(whole(**lists), 1.0)
-    add_lists(found)
+    found = network.Network(whole(), 1.0)
     assert found.lists == {}
     assert (found.inputs, found.ends) == ({"in": (2,)}, {"out": ("n", 2)})
-    (first, second) = found.projections
-    assert first[:4] == ("in", "n", 0, 4) and second[:4] == ("n", "n", 1, 5)
+    (first,) = found.projections
+    assert first[:4] == ("in", "n", 0, 4)
     assert matrix(first[4], 2, 2).tolist() == np.eye(2).tolist()
-    assert matrix(second[4], 2, 2).tolist() == [[0, 5], [0, 6]]
-    for path in lists:
-        part = network.Network(whole(**{**lists, path: None}), 1.0)
-        add_lists(part)
-        assert part.lists  # what is left belongs to nothing
+
+
+def test_a_list_numbers_the_neurons_of_all_nodes() -> None:
+    """Neurons 0 and 1 are the inputs, 2 and 3 the population, which is 7 steps late."""
+    columns = {"target": [2, 3], "source": [0, 3], "weight": [5, 6], "receptor": [0, 1]}
+    lists = {f"node/metadata/synapses_{k}": np.array(v) for k, v in columns.items()}
+    lists["node/metadata/synapses_lag"] = np.array([4, 1])
+    found = network.Network(whole(**lists), 1.0)
+    bundle: Any = SimpleNamespace(network=found, offsets={"in": 0, "n": 2}, late={"n": 7})
+    add_lists(bundle)
+    assert found.lists == {}
+    source, target, receptor, lag, rows = found.projections[1]
+    assert (source, target) == ("in", "in")  # whose first neuron is number 0
+    assert receptor.tolist() == [0, 1]
+    assert lag.tolist() == [4 + 7, 1]
+    assert [column.tolist() for column in rows] == [[2, 3], [0, 3], [5, 6]]
+
+
+def test_a_list_without_sources_belongs_to_nothing() -> None:
+    found = network.Network(whole(**{"node/metadata/synapses_lag": np.array([4])}), 1.0)
+    add_lists(SimpleNamespace(network=found, offsets={}, late={}))
+    assert found.lists
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,15 @@ import pytest
 
 from nirc.api import Options, compile_model
 from nirc.backends.loihi2 import lower as module
+from nirc.backends.loihi2.drive import stored
 from nirc.backends.loihi2.lower import (
-    Piece,
     _inputs,
     _is_self_inhibition,
     _part,
     _projection,
-    in_order,
-    stored,
     wraps_after,
 )
+from nirc.backends.loihi2.processes import Piece, in_order
 from nirc.backends.loihi2.tables import Geometry, Input, Population, Projection, Tables
 from nirc.ir.linear import Dense, Sparse
 from tests.loihi2.graphs import random_graph

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nirc.backends.loihi2 import regrouped as module
-from nirc.backends.loihi2.lower import Piece
+from nirc.backends.loihi2.processes import Piece
 from nirc.backends.loihi2.regrouped import Ordered
 from nirc.chip.backend import Search
 from nirc.mapping.partition import PartitionError

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from nirc.api import Compiled, Options, compile_model
 from nirc.backends.loihi2 import rule
-from nirc.backends.loihi2.drive import grid
+from nirc.backends.loihi2.drive import grid, stored
 from nirc.backends.loihi2.limits import STATE, VTH
-from nirc.backends.loihi2.lower import largest_u, stored
+from nirc.backends.loihi2.lower import largest_u
 from nirc.backends.loihi2.neuron import start_value
 from nirc.backends.loihi2.plan import Plan, split_bias
 from nirc.backends.loihi2.quantise import LoihiQuantise, _Population

@@ -17,7 +17,8 @@ import nirc
 from nirc.api import Compiled, Options, compile_model
 from nirc.backends.loihi2 import fit
 from nirc.backends.loihi2.cores import cores_of
-from nirc.backends.loihi2.lower import Piece, _ordered, lower
+from nirc.backends.loihi2.lower import lower
+from nirc.backends.loihi2.processes import Piece, _ordered
 from nirc.chip.target import Target
 from nirc.mapping.partition import Cores, Problem
 from tests.loihi2 import lava_mock
