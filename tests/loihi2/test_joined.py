@@ -123,12 +123,12 @@ def test_neurons_of_a_joined_process_may_be_regrouped(joins: None) -> None:
 def ends(lowered: Lowered, process: str) -> set[tuple[str, int, str, int, int]]:
     """Population and neuron at both ends of each synapse within a process, and its weight."""
     of = owners(lowered.pieces)
-    return {
-        (*of[process, col], *of[process, row], weight << p.weight_exp)
-        for p in lowered.tables.projections
-        if p.source == p.target == process and p.places is not None
-        for row, col, weight in zip(*map(np.ndarray.tolist, (*p.places, p.weights)), strict=True)
-    }
+    found = set()
+    for p in lowered.tables.projections:
+        if p.source == p.target == process and p.places is not None:
+            for row, col, weight in zip(*p.places, p.weights.tolist(), strict=True):
+                found.add((*of[process, int(col)], *of[process, int(row)], weight << p.weight_exp))
+    return found
 
 
 def piece(start: int, n: int) -> Piece:
