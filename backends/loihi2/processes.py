@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -69,7 +70,7 @@ def processes(
     made: list[Population] = []
     joined = _joined(program)
     first_of = {members[0]: members for members in joined}
-    later = {name for members in joined for name in members[1:]}
+    later = {*chain.from_iterable(members[1:] for members in joined)}
     for name, node in program.nodes(Node).items():
         if not isinstance(node.dynamics, LoihiNeuron) or name in later:
             continue

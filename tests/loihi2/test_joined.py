@@ -60,7 +60,7 @@ def processes_of(made: Compiled) -> list[str]:
 
 
 def kinds(made: Compiled, tables: Tables | None = None) -> set[str]:
-    """What the checker says of a bundle, with other ``tables`` in network.npz."""
+    """Return the kinds of findings of the checker, with other ``tables`` in network.npz."""
     files = contents(made.bundle.manifest, made.bundle.files)
     if tables is not None:
         files["network.npz"] = to_npz(tables)
