@@ -15,10 +15,11 @@ from nirc.backends.xylo.findings import AboveLimit
 from nirc.backends.xylo.legalise import XyloLegalise
 from nirc.backends.xylo.limits import AUDIO2
 from nirc.backends.xylo.lower import Block, Synapses
-from nirc.backends.xylo.neuron import HIDDEN, READ, XyloNeuron, chip_decay
+from nirc.backends.xylo.neuron import HIDDEN, READ, XyloNeuron, _peak, chip_decay
 from nirc.chip.target import excesses
 from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
+from nirc.files.faults import Faults
 from nirc.ir.populations import Discrete, populations_of
 from nirc.ir.program import Program, Training
 from nirc.ir.rules import Fire
@@ -228,3 +229,25 @@ def test_each_limit_that_is_exceeded_is_reported_with_its_place() -> None:
     assert [d.code for d in log.errors] == ["X502"]
     assert all(issubclass(each.limit.finding, AboveLimit) for each in over)
     assert log.errors[0].where == over[0].where
+
+
+@pytest.mark.parametrize(
+    ("fan_out", "entries", "found"),
+    [(2, 4, []), (1, 4, ["hidden.weights[0]"]), (2, 3, ["hidden.weights"])],
+)
+def test_targets_are_counted_for_each_neuron_and_in_all(
+    fan_out: int, entries: int, found: Any
+) -> None:
+    """A pair of neurons with both synapses is one target."""
+    hidden = {"weights": [[5, 0, -1], [0, 2, 0], [0, 0, 0]]}
+    hidden["syn2_weights"] = [[1, 0, 0], [0, 0, 0], [0, 7, 0]]
+    faults = Faults()
+    checks.check_targets(hidden, "hidden", {"fan-out": fan_out, "entries": entries}, faults)
+    assert [fault.path for fault in faults.all] == found
+
+
+def test_the_slowest_decay_is_that_of_an_integrator() -> None:
+    """A membrane that keeps all is taken to lose one part in 2^15 of it."""
+    fast, slow = np.array([0.5]), np.array([1 - 2.0**-15])
+    assert _peak(fast, np.ones(1)) == _peak(fast, slow)
+    assert _peak(np.ones(1), fast) == _peak(slow, fast)
