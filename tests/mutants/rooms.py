@@ -150,6 +150,8 @@ ROOMS = {
     ),
     "spinnaker2": _chip(
         "spinnaker2",
+        "drives",
+        "quantised",
         "order",
         "order_counts",
         "places",
