@@ -8,8 +8,9 @@ event ever comes from the rows to the right and below.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -154,8 +155,7 @@ def frame(convs: Sequence[Conv]) -> Frame | None:
     """
     if len({c.shape_out for c in convs}) != 1:
         return None
-    rows = _choices(convs, 0)
-    columns = _choices(convs, 1)
+    rows, columns = (_choices(frozenset(_Along.of(c, axis) for c in convs)) for axis in (0, 1))
     common = [
         Frame(
             k,
@@ -181,6 +181,24 @@ def framed(conv: Conv, f: Frame) -> Conv:
     return replace(conv, weight=frozen(weight), stride=f.stride, padding=pads)
 
 
+@dataclass(frozen=True)
+class _Along:
+    """A convolution along one axis."""
+
+    n_in: int
+    n_out: int
+    kernel: int
+    stride: int
+    padding: int
+
+    @classmethod
+    def of(cls, conv: Conv, axis: int) -> _Along:
+        """Return ``conv`` along ``axis``."""
+        n_in, n_out = conv.shape_in[1 + axis], conv.shape_out[1 + axis]
+        padding = conv.padding[axis][0]
+        return cls(n_in, n_out, conv.weight.shape[2 + axis], conv.stride[axis], padding)
+
+
 @dataclass(frozen=True, order=True)
 class _Choice:
     """A frame along one axis. The better is the smaller."""
@@ -191,28 +209,29 @@ class _Choice:
     stride: int
 
 
-def _choices(convs: Sequence[Conv], axis: int) -> dict[int, _Choice]:
+@lru_cache(maxsize=256)  # a network has few geometries
+def _choices(along: frozenset[_Along]) -> Mapping[int, _Choice]:
     """Return the best choice for every kernel size that one axis can have."""
     best: dict[int, _Choice] = {}
-    for kernel, choice in _possible(convs, axis):
+    for kernel, choice in _possible(along):
         if kernel not in best or choice < best[kernel]:
             best[kernel] = choice
     return best
 
 
-def _possible(convs: Sequence[Conv], axis: int) -> Iterator[tuple[int, _Choice]]:
-    out = convs[0].shape_out[1 + axis]
-    given = {c.stride[axis] for c in convs}
+def _possible(along: Collection[_Along]) -> Iterator[tuple[int, _Choice]]:
+    (out,) = {c.n_out for c in along}
+    given = {c.stride for c in along}
     # With a single output nothing is ever moved by the stride.
     strides = given if out > 1 else {*STRIDES}
     if len(given) > 1 and out > 1:
         return
-    most_n = max(c.shape_in[1 + axis] for c in convs)
-    most_pad = max(c.padding[axis][0] for c in convs)
+    most_n = max(c.n_in for c in along)
+    most_pad = max(c.padding for c in along)
     for stride in strides:
         for n in range(most_n, most_n + SLACK + 1):
             for padding in range(most_pad, most_pad + SLACK + 1):
-                least = max(padding - c.padding[axis][0] + c.weight.shape[2 + axis] for c in convs)
+                least = max(padding - c.padding + c.kernel for c in along)
                 for kernel in range(least, least + 2 * SLACK + 1):
                     if kernel <= n + 2 * padding and output_size(n, kernel, stride, padding) == out:
                         faults = (stride not in STRIDES) + (padding > PADDING[1])
