@@ -5,10 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nirc.backends.speck.convolve import _Choice, _possible, frame, reaches_remainder, whole_map
+from nirc.backends.speck.convolve import (
+    _Along,
+    _Choice,
+    _possible,
+    frame,
+    reaches_remainder,
+    whole_map,
+)
 from nirc.backends.speck.legalise import _uniform
 from nirc.ir.arrays import frozen
 from nirc.ir.linear import Conv, Dense, Pool
+
+
+def rows(*convs: Conv) -> frozenset[_Along]:
+    return frozenset(_Along.of(each, 0) for each in convs)
 
 
 def test_a_matrix_is_a_kernel_as_large_as_its_map() -> None:
@@ -79,7 +90,7 @@ def test_several_outputs_keep_their_stride_and_show_what_a_core_cannot_do(
 ) -> None:
     """Padding above 7 and other strides than 1, 2, 4 and 8 are faults, one each."""
     given = conv(3 + stride * (out - 1), 3, out, stride=stride)
-    found = dict.fromkeys(_possible([given], 0))
+    found = dict.fromkeys(_possible(rows(given)))
     assert {choice.stride for _, choice in found} == {stride}
     assert {choice.padding for _, choice in found} >= {0, 7, 8}
     for kernel, choice in found:
@@ -90,25 +101,25 @@ def test_several_outputs_keep_their_stride_and_show_what_a_core_cannot_do(
 
 
 def test_a_single_output_may_have_any_stride_of_the_chip() -> None:
-    found = {choice.stride for _, choice in _possible([conv(3, 3, 1, stride=5)], 0)}
+    found = {choice.stride for _, choice in _possible(rows(conv(3, 3, 1, stride=5)))}
     assert found == {1, 2, 4, 8}
 
 
 def test_convolutions_of_different_strides_share_a_core_only_with_one_output() -> None:
     both = [conv(3, 3, 1, stride=1), conv(3, 3, 1, stride=2)]
-    assert list(_possible(both, 0))
+    assert list(_possible(rows(*both)))
     for out in (2, 3):
         apart = [conv(2 + out, 3, out), conv(2 * out + 1, 3, out, stride=2)]
-        assert not list(_possible(apart, 0))
+        assert not list(_possible(rows(*apart)))
     assert frame([conv(3, 3, 1), conv(4, 3, 2)]) is None
 
 
 def test_a_frame_has_room_for_the_widest_of_its_kernels() -> None:
     """8 rows with two of padding on both sides have 6 windows of 7."""
     wide, narrow = conv(6, 5, 6, padding=2), conv(8, 3, 6)
-    least = min((choice.padding, kernel) for kernel, choice in _possible([wide, narrow], 0))
+    least = min((choice.padding, kernel) for kernel, choice in _possible(rows(wide, narrow)))
     assert least == (2, 7)
-    assert min(choice.n for _, choice in _possible([wide, narrow], 0)) == 8
+    assert min(choice.n for _, choice in _possible(rows(wide, narrow))) == 8
 
 
 def test_the_cheapest_frame_breaks_no_limit_if_one_can_be_found() -> None:
