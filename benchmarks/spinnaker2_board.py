@@ -92,7 +92,7 @@ def main() -> None:
         return
     for name, (used, available) in mapped.utilisation.items():
         print(f"{name:<32} {used:>7} of {available}")
-    plan = mapped.chip.mapping.floorplan
+    plan = mapped.chip.floorplan
     print(f"cost {plan.cost:.0f}, bound {plan.bound:.0f}, gap {plan.gap:.1%}")
 
 

@@ -27,6 +27,7 @@ from nirc.files.description import File
 from nirc.files.manifest import MANIFEST
 from nirc.files.runrecord import RUN_RECORD
 from nirc.files.schema import json_schema, rows
+from nirc.mapping import floorplan
 from nirc.report.targets import target_tree
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -122,6 +123,7 @@ def described() -> dict[str, tuple[File, ...]]:
         "mapping.json of Loihi 2": (loihi2_emit.MAPPING,),
         "network.npz of SpiNNaker2": (spinnaker2_tables.NETWORK,),
         "mapping.json of SpiNNaker2": (spinnaker2_mapping.MAPPING,),
+        "floorplan.json": (floorplan.CONTENTS,),
         "manifest.json": (MANIFEST,),
         "a run record": (RUN_RECORD,),
         "config.json of Speck": tuple(map(speck.config_file, speck_limits.VARIANTS)),

@@ -5,8 +5,8 @@
 One value of an emitted file changes at a time: a number, a word, a switch, an entry of an array, or
 a field that goes missing. All digests in manifest.json are written again, and the seal in
 certificate.json, too, to count what the meaning alone gives away. Left out is what no chip and no
-loader reads: the history in manifest.json, the report, and the two scripts, for which there is the
-digest alone (docs/reference/certificate.md).
+loader reads: the history in manifest.json, the report, the floorplan, and the two scripts, for
+which there is the digest alone (docs/reference/certificate.md).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ HISTORY = {
     *("calibration", "files", "input_sha256", "model", "nirc_version", "options"),
     *("ortools_version", "seed", "sha256", "writer", "schema"),
 }
-UNREAD = {"report.json", "report.html", "deploy.py", "check.py"}
+UNREAD = {"report.json", "report.html", "floorplan.json", "deploy.py", "check.py"}
 
 
 def receptors() -> nir.NIRGraph:

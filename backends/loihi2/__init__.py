@@ -136,10 +136,10 @@ class Loihi2(Backend):
         return fit(program, discrete, target, search, log, regroups=regroups)
 
     def emit(self, mapped: Mapped, *, dt_s: float | None) -> dict[str, bytes]:
-        """Return network.npz, network.net for a chain, deploy.py and mapping.json."""
+        """Return network.npz, network.net for a chain, mapping, floorplan and deploy.py."""
         from nirc.backends.loihi2.emit import emit
 
-        return emit(mapped.chip, dt_s=dt_s)
+        return emit(mapped.chip)
 
     def network_once_more(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Return network.net as network.npz has the network, if that is a chain."""

@@ -150,21 +150,16 @@ def check_mapping(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Fau
     """Note populations whose parts are not all of their neurons, each once."""
     neurons = neurons_of(trees["network.npz"])
     boxes: dict[str, list[Any]] = {name: [] for name in neurons}
-    for i, core in enumerate(tree["floorplan"]["cores"]):
-        for j, part in enumerate(core["parts"]):
-            path = f"floorplan.cores[{i}].parts[{j}]"
-            if part["population"] not in boxes:
-                faults.damaged(
-                    f"{path}.population",
-                    "a population is unknown",
-                    part["population"],
-                    "of network.npz",
-                )
-            else:
-                boxes[part["population"]].append(part["box"])
+    for i, part in enumerate(tree["parts"]):
+        name = part["population"]
+        if name in boxes:
+            boxes[name].append(part["box"])
+        else:
+            path = f"parts[{i}].population"
+            faults.damaged(path, "a population is unknown", name, "of network.npz")
     for name, parts in boxes.items():
         if part_indices(parts, neurons[name]) is None:
-            path = join("floorplan: parts of", name)
+            path = join("parts of", name)
             faults.damaged(
                 path,
                 "neurons are missing, double or too many",

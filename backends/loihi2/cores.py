@@ -83,11 +83,10 @@ class Placed:
 
 @dataclass(frozen=True)
 class Chip:
-    """A network on Loihi 2. ``latency_steps``: delay of each population against the model."""
+    """A network on Loihi 2."""
 
     tables: Tables
     placed: Placed
-    latency_steps: dict[str, int]
 
 
 def place(partition: Partition, target: Target, search: Search) -> Placed:

@@ -117,7 +117,7 @@ def fit(
         latency_steps += [timing.latency_steps[name]] * sink.n
     return Mapped(
         target,
-        Chip(tables, placed, dict(timing.latency_steps)),
+        Chip(tables, placed),
         tuple(range(tables.channels)),
         lowered.output_map,
         tuple(latency_steps),

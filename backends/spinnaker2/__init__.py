@@ -218,7 +218,7 @@ class Spinnaker2(Backend):
         return fit(program, discrete, target, request, log)
 
     def emit(self, mapped: Mapped, *, dt_s: float | None) -> dict[str, bytes]:
-        """Return network.npz, mapping.json and deploy.py."""
+        """Return network.npz, mapping.json, floorplan.json and deploy.py."""
         from nirc.backends.spinnaker2.bundle import emit
 
         return emit(mapped.chip)

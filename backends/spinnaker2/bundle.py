@@ -22,6 +22,7 @@ from nirc.backends.spinnaker2.tables import READOUT, Tables
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.usage import UnusableBundle
 from nirc.files.scripts import deploy_script
+from nirc.mapping.floorplan import written
 from nirc.mapping.routing import Nets
 from nirc.mapping.tables.keys import Keys
 from nirc.semantics.raster import Run
@@ -35,6 +36,7 @@ def emit(chip: Chip) -> dict[str, bytes]:
     return {
         tables.FILE: tables.to_npz(chip.tables),
         mapping.FILE: chip.mapping.to_json(),
+        **written(chip.floorplan),
         "deploy.py": deploy_py(),
     }
 
@@ -93,7 +95,7 @@ def check_delivery(network: Tables, placed: mapping.Mapping, log: Log) -> None:
         places = f"`{lost.population}`, places {lost.begin} to {lost.end - 1}"
         log.add(
             UnusableBundle(
-                where=f"{mapping.FILE}/routers",
+                where=f"{mapping.FILE}/entries",
                 problem=f"spikes of {places}, go astray: {fault}",
                 help="compile again",
             )

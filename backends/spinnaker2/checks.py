@@ -128,83 +128,78 @@ def check_convolution(
 
 
 def check_mapping(tree: Tree, file: File, trees: Mapping[str, Tree], faults: Faults) -> None:
-    """Check slices, keys, routing tables and the floorplan."""
+    """Check slices, keys and routing tables."""
     network, slices = trees["network.npz"], tree["slices"]
-    check_slices(slices, network, faults)
+    check_slices(slices, network, file.numbers, faults)
     if not faults:
-        check_keys(slices, file.numbers["neurons"], faults)
-        check_routes(tree, faults)
-        check_floorplan(tree, faults)
+        check_keys(slices, cuts_of(network), file.numbers["neurons"], faults)
+        check_entries(tree, file.numbers, faults)
 
 
-def check_slices(slices: list[Tree], network: Tree, faults: Faults) -> None:
-    """Check that slices hold each neuron once, as py-spinnaker2 cuts them, one slice a core."""
-    sizes = {source["name"]: source["channels"].size for source in network["inputs"]}
-    sizes.update(neurons_of(network))
-    spans: dict[str, list[tuple[int, int]]] = {}
-    for i, s in enumerate(slices):
-        name = s["population"]
-        spans.setdefault(name, []).append((s["from"], s["to"]))
-        if name not in sizes:
-            path = f"slices[{i}].population"
-            faults.damaged(path, "a population is unknown", name, "one of the network")
-    for block in (*network["inputs"], *network["populations"]):
-        n, atoms, parts = sizes[block["name"]], block["atoms"], sorted(spans.get(block["name"], []))
-        wanted = [(k, min(k + atoms, n)) for k in range(0, min(n, atoms * (len(parts) + 1)), atoms)]
-        if parts != wanted:
-            allowed = f"{n} neurons, {atoms} by {atoms}"
-            faults.damaged(
-                "slices", "neurons are missing, double or cut otherwise", block["name"], allowed
-            )
-    if len({(s["chip"], s["core"]) for s in slices}) < len(slices):
+def cuts_of(network: Tree) -> list[tuple[str, int, int]]:
+    """Return the slices of a network, as py-spinnaker2 cuts it: population, first and last + 1."""
+    cuts: list[tuple[str, int, int]] = []
+    for name, n, atoms in atoms_of(network):
+        cuts += [(name, k, min(k + atoms, n)) for k in range(0, n, atoms)]
+    return cuts
+
+
+def atoms_of(network: Tree) -> list[tuple[str, int, int]]:
+    """Return the name of each input and population, its neurons, and those that a PE takes."""
+    inputs = [(p["name"], p["channels"].size, p["atoms"]) for p in network["inputs"]]
+    return inputs + [(p["name"], p["n"], p["atoms"]) for p in network["populations"]]
+
+
+def check_slices(
+    slices: list[list[int]], network: Tree, numbers: Mapping[str, Any], faults: Faults
+) -> None:
+    """Check that each slice of the network has a PE of its own."""
+    wanted = sum(-(-n // atoms) for _, n, atoms in atoms_of(network))
+    if len(slices) != wanted:
+        faults.damaged("slices", "there is not one for all neurons of a PE", len(slices), wanted)
+    for i, (chip, core, _, _) in enumerate(slices):
+        if chip >= numbers["chips"]:
+            faults.outside(f"slices[{i}][0]", chip, (0, numbers["chips"] - 1))
+        if not 1 <= core <= numbers["cores"]:
+            faults.outside(f"slices[{i}][1]", core, (1, numbers["cores"]))
+    if len({(chip, core) for chip, core, _, _ in slices}) < len(slices):
         faults.damaged(
             "slices", "a core has two slices", len(slices), "one program, and so one slice, a core"
         )
 
 
-def check_keys(slices: list[Tree], most: int, faults: Faults) -> None:
-    """Check that keys are aligned blocks of 2^n in rising order, with a key for each neuron."""
-    last = -1
-    for i, s in enumerate(slices):
-        room, n = WORD - s["mask"] + 1, s["to"] - s["from"]
-        if room & (room - 1) or s["key"] & ~s["mask"] or not 0 < n <= min(room, most):
-            keys = f"{s['key']:#x}/{s['mask']:#x}"
+def check_keys(
+    slices: list[list[int]], cuts: list[tuple[str, int, int]], most: int, faults: Faults
+) -> None:
+    """Check that keys are aligned blocks of 2^n that do not overlap, with a key for each neuron."""
+    for i, (_, begin, end) in enumerate(cuts):
+        _, _, key, mask = slices[i]
+        room, n = WORD - mask + 1, end - begin
+        if room & (room - 1) or key & ~mask or not 0 < n <= min(room, most):
             allowed = f"a block of 2^n keys for 1..{most} neurons"
+            keys = f"{key:#x}/{mask:#x}"
             faults.damaged(f"slices[{i}]", "the keys of a slice are no block", keys, allowed)
-        if s["key"] <= last:
-            path = f"slices[{i}].key"
-            faults.damaged(path, "keys overlap or are out of order", s["key"], f"above {last}")
-        last = s["key"] + room - 1
-
-
-def check_routes(tree: Tree, faults: Faults) -> None:
-    """Check that entries select keys and lead to a route, and that each router has one table."""
     last = -1
-    routes = len(tree["routes"])
-    for i, router in enumerate(tree["routers"]):
-        path = f"routers[{i}]"
-        chip = router["chip"]
-        if chip <= last:
-            allowed = f"above {last}"
-            faults.damaged(f"{path}.chip", "routers are out of order or double", chip, allowed)
-        last = chip
-        for j, (key, mask, route) in enumerate(router["entries"]):
-            if key & ~mask or route >= routes:
-                message = "an entry selects nothing or leads nowhere"
-                allowed = f"key, mask, one of {routes} routes"
-                faults.damaged(f"{path}.entries[{j}]", message, (key, mask), allowed)
+    for _, _, key, mask in sorted(slices, key=lambda row: row[2]):
+        if key <= last:
+            faults.damaged("slices", "keys overlap", key, f"above {last}")
+        last = key + WORD - mask
 
 
-def check_floorplan(tree: Tree, faults: Faults) -> None:
-    """Check that the floorplan has the same slices on the same chips."""
-    placed = []
-    for core in tree["floorplan"]["cores"]:
-        placed += [(part["population"], part["box"], core["chip"]) for part in core["parts"]]
-    wanted = sorted((s["population"], [[s["from"], s["to"]]], s["chip"]) for s in tree["slices"])
-    if sorted(placed) != wanted:
-        faults.damaged(
-            "floorplan", "slices and floorplan differ", len(placed), f"the {len(wanted)} slices"
-        )
+def check_entries(tree: Tree, numbers: Mapping[str, Any], faults: Faults) -> None:
+    """Check that entries select keys, lead to a route, and are in order and not too many."""
+    routes, last, count = len(tree["routes"]), 0, 0
+    for i, (chip, key, mask, route) in enumerate(tree["entries"]):
+        path = f"entries[{i}]"
+        if not last <= chip < numbers["chips"]:
+            allowed = f"{last}..{numbers['chips'] - 1}"
+            faults.damaged(path, "chips are out of order, or do not exist", chip, allowed)
+        if key & ~mask or route >= routes:
+            message = "an entry selects nothing or leads nowhere"
+            faults.damaged(path, message, (key, mask), f"key, mask, one of {routes} routes")
+        last, count = chip, count + 1 if chip == last else 1
+        if count == numbers["entries"] + 1:
+            faults.outside(path, count, (0, count - 1), "a router has too many entries")
 
 
 def ends(trees: Mapping[str, Tree]) -> dict[str, Any]:

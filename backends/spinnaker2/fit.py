@@ -63,6 +63,7 @@ class Chip:
 
     tables: Tables
     mapping: Mapping
+    floorplan: Floorplan
     labels: Names[str, str]
     order: Order
 
@@ -119,16 +120,11 @@ def fit(
     placed = assign(parts, system, time.seconds, log, request.effort, request.seed)
     if placed is None:
         return None
-    mapping = Mapping(
-        _floorplan(parts, placed, system, request.prices, time.seconds, _most(tables)),
-        _slices(parts, placed),
-        placed.routing,
-        time,
-        request.steps,
-    )
-    report_placed(mapping.floorplan, request.effort, log)
-    chip = Chip(_with_atoms(tables, parts.atoms), mapping, slices.labels, slices.order)
-    return _mapped(program, target, chip, _utilisation(parts, placed, system, mapping))
+    mapping = Mapping(_slices(parts, placed), placed.routing, time, request.steps)
+    plan = _floorplan(parts, placed, system, request.prices, time.seconds, _most(tables))
+    report_placed(plan, request.effort, log)
+    chip = Chip(_with_atoms(tables, parts.atoms), mapping, plan, slices.labels, slices.order)
+    return _mapped(program, target, chip, _utilisation(parts, placed, system, plan))
 
 
 def _enough(parts: Split, system: System, target: Target, log: Log) -> bool:
@@ -251,14 +247,13 @@ def _mapped(
         blocks,
         utilisation,
         silent,
-        floorplan=chip.mapping.floorplan,
+        floorplan=chip.floorplan,
     )
 
 
 def _utilisation(
-    parts: Split, placed: Assignment, system: System, mapping: Mapping
+    parts: Split, placed: Assignment, system: System, plan: Floorplan
 ) -> dict[str, tuple[int, int]]:
-    plan = mapping.floorplan
     memory = max(int(core.usage["memory"]) for core in plan.cores)
     chips = {"chips": (len(np.unique(placed.chip)), len(system.chips))} if system.board else {}
     return {

@@ -35,8 +35,8 @@ PARTS = ("values", "network", "bundle", "compare")  # of every checker, in nirc/
 # Parts of a chip's checker behind those of all, in nirc/checker.
 CHECKED = {
     "loihi2": ("kernels", "networks", "loihi2"),
-    "speck": ("kernels", "configs", "speck"),
-    "spinnaker2": ("kernels", "networks", "spinnaker2"),
+    "speck": ("kernels", "pools", "configs", "speck"),
+    "spinnaker2": ("kernels", "pools", "networks", "spinnaker2"),
     "xylo": ("configs", "xylo"),
 }
 SCHEMA = "nirc-certificate/3"
@@ -104,7 +104,8 @@ def takes_long(integer: Program) -> bool:
 
 def reader_of(chip: str) -> Callable[[Bundle], Chip]:
     """Return the checker's reader of a chip's files."""
-    reader: Callable[[Bundle], Chip] = getattr(import_module(f"nirc.checker.{chip}"), chip)
+    parts = {name: import_module(f"nirc.checker.{name}") for name in CHECKED[chip]}
+    reader: Callable[[Bundle], Chip] = getattr(parts[chip], chip)
     return reader
 
 

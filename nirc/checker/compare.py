@@ -100,11 +100,9 @@ def compare_synapses(bundle: Bundle, chip: Chip, place: Array) -> None:
 
 def named(bundle: Bundle, place: Array, number: int) -> str:
     """Return the name of a neuron of the chip."""
-    for name, start in reversed(bundle.offsets.items()):
-        found = np.flatnonzero(place[start:] == number)[:1].tolist()
-        if found:
-            return f"{name}{found}"
-    return f"number {number}"
+    at = np.append(np.flatnonzero(place == number), -1)[0]
+    names = [f"{name}[{at - start}]" for name, start in bundle.offsets.items() if start <= at]
+    return names[-1] if names else f"number {number}"
 
 
 def compare_ends(bundle: Bundle, chip: Chip, place: Array) -> None:
@@ -146,6 +144,5 @@ def start(rebuild: Any) -> None:
     parser.add_argument("directory", nargs="?", type=Path, default=here, help="by default its own")
     findings = check(files_of(parser.parse_args().directory), rebuild)
     wrong = any(each.kind != "overflow" for each in findings)
-    good = [] if wrong else ["the chip gets the network in network.nir"]
-    print("\n".join([*map(str, findings), *good]))
+    print("\n".join([*map(str, findings), *["the chip gets the network in network.nir"][wrong:]]))
     sys.exit(int(wrong))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nirc.checker.network import FILE, ODD, OPERATORS
+from nirc.checker.network import FILE, ODD
 from nirc.checker.values import Array, demand
 
 # fmt: off
@@ -17,42 +17,18 @@ def conv2d(name: str, before: Any, shape: Any, weight: Array, bias: Array, strid
            padding: Array, dilation: Array, groups: Array, input_shape: Array) -> Any:
     """Return the synapses of a convolution, and the shape behind it."""
     steps, pads, gaps = (pair.tolist() for pair in (stride, padding, dilation))
-    fits = groups == 1 and not bias.any() and tuple(input_shape.tolist()) == shape[1:]
+    fits = before is None and groups == 1 and not bias.any() and (*input_shape,) == shape[1:]
     fits = fits and weight.ndim == 4 and weight.shape[:2] == (*bias.shape, shape[0])
     fits = fits and len(steps) == len(pads) == len(gaps) == 2 and min(pads) >= 0
     demand(fits and min(*steps, *gaps, *weight.shape[2:]) > 0, FILE, name, ODD, shape)
     behind, target, source, tap = windows(weight != 0, shape, steps, pads * 2, gaps)
-    return composed(before, (target, source, weight.ravel()[tap].astype(float))), behind
-
-
-def sum_pool2d(name: str, before: Any, shape: Any, kernel_size: Array, stride: Array,
-               padding: Array) -> Any:
-    """Return the synapses of windows that add up, and the shape behind them."""
-    weight = np.eye(shape[0])[:, :, None, None] * np.ones(kernel_size.tolist())
-    plain = np.zeros(shape[0]), stride, padding, np.ones(2, int), np.ones(1), np.array(shape[1:])
-    return conv2d(name, before, shape, weight, *plain)
-
-
-OPERATORS.update(Conv2d=conv2d, SumPool2d=sum_pool2d)
-
-
-def composed(first: Any, second: Any) -> Any:
-    """Return the synapses of two operators, one behind the other. The first may be none."""
-    if first is None:
-        return second
-    (target, source, weight), (to, middle, factor) = first, second
-    order = np.argsort(target, kind="stable")
-    start = np.searchsorted(target[order], middle)
-    count = np.searchsorted(target[order], middle, "right") - start
-    row = np.repeat(np.arange(len(to)), count)  # of the second, once for each of the first
-    at = order[np.arange(len(row)) + np.repeat(start - np.cumsum(count) + count, count)]
-    return to[row], source[at], factor[row] * weight[at]
+    return (target, source, weight[weight != 0][tap].astype(float)), behind
 
 
 def windows(there: Array, before: Any, stride: Any, pads: Any, dilation: Any) -> Any:
     """Return the shape behind a kernel, and target, source and tap of each of its synapses.
 
-    ``there`` (out, in, y, x): True for each tap that has synapses. A tap is a number in C order.
+    ``there`` (out, in, y, x): True for each tap that has synapses. These have numbers in C order.
     ``before``: channels, y, x. ``pads``: above, left, below, right.
     """
     ends = zip(before[1:], there.shape[2:], stride, pads, pads[2:], dilation)
@@ -64,4 +40,5 @@ def windows(there: Array, before: Any, stride: Any, pads: Any, dilation: Any) ->
     inside = (y >= 0) & (y < before[1]) & (x >= 0) & (x < before[2])
     source = (into * before[1] + y) * before[2] + x
     target = out * math.prod(sides) + np.arange(math.prod(sides)).reshape(sides)
-    return (len(there), *sides), target[inside], source[inside], np.repeat(tap, inside.sum((1, 2)))
+    number = np.repeat(np.arange(len(tap)), inside.sum((1, 2)))
+    return (len(there), *sides), target[inside], source[inside], number

@@ -8,28 +8,22 @@ import numpy as np
 
 from nirc.checker.bundle import Bundle
 from nirc.checker.compare import Chip, joined
-from nirc.checker.kernels import windows
-from nirc.checker.networks import (
-    FLOORPLAN,
-    MAPPING,
-    NETWORK,
-    Block,
-    add_neurons,
-    network_file,
-    numbered,
-)
-from nirc.checker.values import Array, demand, fit, parsed
+from nirc.checker.kernels import conv2d, windows
+from nirc.checker.network import OPERATORS
+from nirc.checker.networks import MAPPING, NETWORK, Block, add_neurons, network_file, numbered
+from nirc.checker.values import Array, demand, fit, parsed, understood
 
 # fmt: off
 # Weights by sign mode, as synapses keep them. Source: lava-nc 0.10.0, utils/weightutils.py.
 LOIHI2_SIGNS = {"mixed": (-256, 254, 2), "excitatory": (0, 255, 1), "inhibitory": (-255, 0, 1)}
-# Chips, cores of a chip. Sources: constants.py of lava-nc's compiler; Intel on Hala Point.
-LOIHI2_SYSTEMS = {"oheogulch": (1, 120), "kapohopoint": (8, 120), "halapoint": (1152, 122)}
-# Of a core. Source: logs of Intel's partitioner in lava-dl 0.6.0, tutorials/lava/lib/dl/netx.
-LOIHI2_LIMITS: Any = {f"{what} of a core": {"max": n, "unit": unit} for what, n, unit in (
-    ("neurons", 4096, ""), ("neuron groups", 8, ""), ("input axons", 16000, ""),
-    ("axon maps", 16000, ""), ("output axons", 16000, ""),
-    ("synapse memory", 12000, "64-bit words"), ("shared memory", 120000, "bytes"))}
+# Cores. Sources: constants.py of lava-nc's compiler; Intel on Hala Point.
+LOIHI2_SYSTEMS = {"oheogulch": 120, "kapohopoint": 8 * 120, "halapoint": 1152 * 122}
+# Of a core, the memories in 64-bit words and bytes. Source: logs of Intel's partitioner in lava-dl
+# 0.6.0, tutorials/lava/lib/dl/netx.
+LOIHI2_LIMITS = {
+    "neurons": 4096, "neuron groups": 8, "input axons": 16000, "axon maps": 16000,
+    "output axons": 16000, "synapse memory": 12000, "shared memory": 120000}
+OPERATORS["Conv2d"] = conv2d
 LOIHI2_STATE = 2**23 - 1  # v saturates there, u wraps around beyond. Source: proc/lif/models.py
 LOIHI2_COUNT = ("<i4", (1,), 0, 2**31 - 1)  # type, axes, least, most
 LOIHI2_BLOCKS: dict[str, Any] = {  # fields and arrays
@@ -122,14 +116,11 @@ def _loihi2_wire(block: Block, ids: dict[str, Array]) -> Block:
         sound = (np.prod(before), np.prod(behind)) == (n_in, n_out) and max(before[1:]) <= 256
         sound = sound and w.shape[1] * groups == before[0] and len(w) % groups == 0
         demand(sound, NETWORK, place, "the maps are not those of the populations")
-        group = np.arange(len(w)) // (len(w) // groups)
-        there = group[:, None] == np.arange(before[0]) // w.shape[1]
-        full = np.zeros((*there.shape, *w.shape[2:]))
-        full[there] = w.reshape(-1, *w.shape[2:])
-        there = np.broadcast_to(there[:, :, None, None], full.shape)
+        own = np.ones((len(w) // groups, *w.shape[1:]))  # taps of a group, the others have none
+        there = np.kron(np.eye(groups)[:, :, None, None], own) > 0
         shape, to, frm, tap = windows(there, before, g["stride"], g["padding"] * 2, g["dilation"])
         demand([*shape] == behind, NETWORK, place, "the kernel does not fit its maps", shape)
-        w = full.ravel()[tap]
+        w = w.ravel()[tap]
     elif kind == "dense":
         demand(w.shape == (n_out, n_in), NETWORK, place, "another shape", w.shape, (n_out, n_in))
         to, frm = np.divmod(np.arange(w.size), n_in)
@@ -143,60 +134,36 @@ def _loihi2_wire(block: Block, ids: dict[str, Array]) -> Block:
 
 def _loihi2_mapping(bundle: Bundle, tree: Any, ids: dict[str, Array], wires: list[Block]) -> None:
     """Follow the spikes of each part of a population to cores, and count what each core takes."""
-    systems, spot, cell = {*LOIHI2_SYSTEMS}, "routing.parts", [(0, 2**20)] * 3
-    system = fit("manifest.json", bundle.manifest["target"][len("loihi2:"):], systems, "target")
-    chips, cores = LOIHI2_SYSTEMS[system]
-    plan = {**FLOORPLAN, "chip": [16, 8, 1], "router": [1, 1, 1], "limits": LOIHI2_LIMITS,
-            "absent": list, "faulty": [], "size": cell, "cores": [{"at": cell, ...: object}, ...]}
     part = {"population": {block["name"] for block in tree["populations"]}, "core": (0, 2**20),
-            "box": [[(0, 2**40)] * 2, ...], "targets": list}
-    late = {block["name"]: block["latency_steps"] for block in bundle.blocks.values()}
-    root = parsed(MAPPING, bundle.read(MAPPING), {
-        "format": "nirc-loihi2-mapping/1", "dt": bundle.manifest["dt"], "floorplan": plan,
-        "routing": {"parts": [part, ...], "order": str, "spikes_a_step_between_cores": object},
-        "cores": {"used": int, "bound": object}, "latency_steps": {**late, ...: int},
-        "largest_u": dict, "note": str})
-    rows, parts = root["floorplan"]["cores"], root["routing"]["parts"]
-    fit(MAPPING, root["cores"]["used"], len(rows), "cores.used")
-    core = np.array([fit(MAPPING, row["core"], (0, len(rows) - 1), spot) for row in parts], int)
+            "box": [[(0, 2**40)] * 2, ...], "targets": [(0, 2**20), ...]}
+    pattern = {"format": "nirc-loihi2-mapping/2", "parts": [part, ...]}
+    parts = parsed(MAPPING, bundle.read(MAPPING), pattern)["parts"]
+    core = np.array([row["core"] for row in parts], int)
+    cores = np.unique(core)
+    sound = (cores == np.arange(len(cores))).all()
+    demand(sound, MAPPING, "parts", "cores are not 0, 1, 2, ...", cores)
+    system = fit("manifest.json", bundle.manifest["target"][7:], {*LOIHI2_SYSTEMS}, "target")
+    bundle.most(MAPPING, "cores", len(cores), LOIHI2_SYSTEMS[system])
 
     # The part of each neuron, and the length of a part along its first axis.
     owner, wide = np.full(sum(map(len, ids.values())), -1), np.ones(len(parts), int)
     for block in tree["populations"]:
-        mine = [i for i, row in enumerate(parts) if row["population"] == block["name"]]
-        boxes = [parts[i]["box"] for i in mine]
-        shape = np.max(boxes, 0)[:, 1] if len({*map(len, boxes)}) == 1 and boxes[0] else [0]
-        complete = np.prod(shape) == block["n"]
-        demand(complete, MAPPING, spot, "no core for some neurons of " + block["name"])
-        for i, box in zip(mine, boxes):
-            at = ids[block["name"]].reshape(shape)[tuple(slice(*pair) for pair in box)]
-            alone = at.size and (owner[at] < 0).all()
-            demand(alone, MAPPING, spot, "a neuron is on two cores", box)
-            owner[at], wide[i] = i, len(at)
-    demand((owner[tree["channels"]:] >= 0).all(), MAPPING, spot, "a neuron is on no core")
-    used, targets = _loihi2_usage(owner, wide, core, len(rows), wires)
+        boxes = {i: row["box"] for i, row in enumerate(parts) if row["population"] == block["name"]}
+        with understood(MAPPING):
+            grid = ids[block["name"]].reshape(np.max([*boxes.values()], 0)[:, 1])
+            for i, box in boxes.items():
+                at = grid[tuple(slice(*pair) for pair in box)]
+                alone = at.size and (owner[at] < 0).all()
+                demand(alone, MAPPING, f"parts[{i}].box", "a neuron is on two cores", box)
+                owner[at], wide[i] = i, len(at)
+    demand((owner[tree["channels"]:] >= 0).all(), MAPPING, "parts", "a neuron is on no core")
+    used, targets = _loihi2_usage(owner, wide, core, len(cores), wires)
     for i, (row, want) in enumerate(zip(parts, targets)):
-        right = row["targets"] == want
-        demand(right, MAPPING, f"{spot}[{i}]", "other cores", row["targets"], want, kind="route")
-
-    # Cores stand on places of their own, in order. A chip has 16 x 8 places, the first ones in use.
-    size, at = np.array(root["floorplan"]["size"]), np.array([row["at"] for row in rows])
-    grid = np.stack(np.unravel_index(np.arange(np.prod(size)), size[::-1])[::-1], 1)
-    gone = grid % (16, 8, 1) @ (1, 16, 0) >= cores
-    fit(MAPPING, root["floorplan"]["absent"], grid[gone].tolist(), "floorplan.absent")
-    places = at @ (1, size[0], size[0] * size[1])
-    sound = (at < size).all() and (np.diff(places) > 0).all() and np.prod(size) <= chips * 128
-    sound = sound and not gone[places].any()
-    demand(sound, MAPPING, "floorplan.cores", "cores are not on places of their own, in order")
-    chip = at // (16, 8, 1) @ (1, size[0] // 16, size[0] * size[1] // 128)
-    for i, row in enumerate(rows):
-        inside = [parts[j] for j in np.flatnonzero(core == i)]
-        own = [{"population": each["population"], "box": each["box"]} for each in inside]
-        usage = dict(zip(LOIHI2_LIMITS, used[i].tolist()))
-        want = {"at": row["at"], "chip": int(chip[i]), "usage": usage, "parts": own}
-        fit(MAPPING, row, want, f"floorplan.cores[{i}]")
-        for what, n in usage.items():
-            bundle.most(MAPPING, f"floorplan.cores[{i}]: {what}", n, LOIHI2_LIMITS[what]["max"])
+        right, place = row["targets"] == want, f"parts[{i}].targets"
+        demand(right, MAPPING, place, "other cores", row["targets"], want, kind="route")
+    for i, row in enumerate(used.tolist()):
+        for (what, most), number in zip(LOIHI2_LIMITS.items(), row):
+            bundle.most(MAPPING, f"{what} of core {i}", number, most)
 
 
 def _loihi2_usage(owner: Array, wide: Array, core: Array, cores: int, wires: list[Block]) -> Any:
@@ -240,31 +207,16 @@ def _loihi2_bounds(bundle: Bundle, tree: Any, ids: Any, cells: Array, wires: lis
         alone &= ((w["from"] == w["to"]) | (w["weight"] == 0)).all()
         up, own, down = up + plus, own + minus * alone, down + minus * (not alone)
     kept, total = 1 - (du + 1) / 4096, 4096 / (du + 1)  # u is at most a step's weights times total
-
-    def high(held: Array) -> Array:
-        near = np.minimum(up * held, kept * theta + up + np.maximum(up - own, 0) * held)
-        excess = np.where(own > 0, np.maximum(own - kept * theta, 0), 0)
-        return np.maximum(np.where(own > 0, near, up * held), down * held + excess)
-
-    pattern = {"goes_round_after": {...: (1, 2**30)}, "proven": dict, "limit": 2**23}
-    claims = parsed(MAPPING, bundle.read(MAPPING), {"largest_u": pattern, ...: object})["largest_u"]
-    largest, proven, after = high(total), {}, {}
+    near = np.minimum(up * total, kept * theta + up + np.maximum(up - own, 0) * total)
+    excess = np.where(own > 0, np.maximum(own - kept * theta, 0), 0)
+    largest = np.maximum(np.where(own > 0, near, up * total), down * total + excess)
     lowest = (down * total + own - np.minimum(bias, 0)) * 4096 / np.maximum(dv, 2.0**-20)
     for block in tree["populations"]:
-        at, name = ids[block["name"]], block["name"]
-        if largest[at].max() < 2**23:
-            proven[name] = int(largest[at].max())
-        else:
-            k = after[name] = claims["goes_round_after"].get(name, 1)
-            slow = total * (1 - (1 - 1 / total) ** k), total * (1 - (1 - 1 / total) ** (k + 1))
-            held = [np.where(total <= n, total, each) for n, each in zip((k, k + 1), slow)]
-            so = high(held[0])[at].max() < 2**23 <= high(held[1])[at].max()
-            place = f"largest_u.goes_round_after.{name}"
-            demand(so, MAPPING, place, "u has room for other steps", k)
+        at = ids[block["name"]]
         for sign, bound in ((1, up), (-1, down)):
             if largest[at].max() >= 2**23 or (sign < 0 and lowest[at].max() > LOIHI2_STATE):
-                _loihi2_drive(bundle, name, sign, [row[at] for row in (bound.astype(int), *cells)])
-    fit(MAPPING, claims, {"proven": proven, "goes_round_after": after, "limit": 2**23}, "largest_u")
+                rows = [row[at] for row in (bound.astype(int), *cells)]
+                _loihi2_drive(bundle, block["name"], sign, rows)
 
 
 def _loihi2_drive(bundle: Bundle, name: str, sign: int, cells: list[Array]) -> None:

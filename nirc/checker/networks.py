@@ -14,9 +14,6 @@ from nirc.checker.values import Array, demand, fit, parsed, understood
 
 # fmt: off
 NETWORK, MAPPING = "network.npz", "mapping.json"
-# What the search says of its placement. No chip reads it, and nothing proves cost, bound and loads.
-FLOORPLAN = {"format": "nirc-floorplan/1", "cost": object, "bound": object, "links": [
-    {"from": [(0, 1023)] * 3, "to": [(0, 1023)] * 3, "load": object, "capacity": object}, ...]}
 Block = dict[str, Any]  # fields and arrays by name, its "place" in the file, "n": its neurons
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from nirc.checker.bundle import Bundle
 from nirc.checker.compare import Chip, joined
 from nirc.checker.configs import CONFIG, compare_archive, shaped
-from nirc.checker.kernels import composed, windows
+from nirc.checker.kernels import windows
+from nirc.checker.pools import composed
 from nirc.checker.values import Array, demand, fit, parsed
 
 # fmt: off
@@ -122,7 +123,7 @@ class SpeckCore:
         kernel, initial = kernel.swapaxes(2, 3), initial.swapaxes(1, 2)
         pads, stride = ([sizes[key]["y"], sizes[key]["x"]] for key in ("padding", "stride"))
         behind, to, pixel, tap = windows(kernel != 0, shapes[0], stride, pads * 2, (1, 1))
-        self.kernel = to, pixel, kernel.ravel()[tap]
+        self.kernel = to, pixel, kernel[kernel != 0][tap]
         demand(behind == self.shape, CONFIG, f"{place}.dimensions", "another size", shapes, behind)
         fit(CONFIG, row["leak_enable"], bool(self.bias.any()), f"{place}.leak_enable")
         for to in row["destinations"]:

@@ -100,8 +100,8 @@ def in_full(file: str, value: Any, place: str) -> list[Any]:
     for row in fit(file, value, [object, ...], place):
         if type(row) is list:
             most = MOST - len(values)
-            first, count, step = fit(file, row, [object, (1, most), (-most, most)], place)
-            first = fit(file, first, (-MOST, MOST), place) if step else first
+            each = (-MOST, MOST) if row[2:] != [0] else object
+            first, count, step = fit(file, row, [each, (1, most), (-most, most)], place)
             values += range(first, first + count * step, step) if step else [first] * count
         else:
             values.append(row)

@@ -414,7 +414,7 @@ class CoresPlaced(Finding):
     Nothing. With `--effort thorough` the search does about ten times the work. `nirc mapping DIR`
     shows the busiest links.
     """
-    sources = "docs/reference/mapping.md; `cost` and `bound` in `mapping.json`."
+    sources = "docs/reference/mapping.md; `cost` and `bound` in `floorplan.json`."
 
     cost: float
     bound: float

@@ -343,11 +343,11 @@ class NoMapping(Finding):
     raises = UsageError
     meaning = """
     `nirc mapping` shows which core of a many-core chip holds which neurons, as the file
-    `mapping.json` of a bundle says. Bundles for chips without a choice of cores (Xylo has one
+    `floorplan.json` of a bundle says. Bundles for chips without a choice of cores (Xylo has one
     core; Speck's few cores are in `config.json`) have no such file.
     """
     example = """
-    `nirc mapping braille.xylo`: "a bundle for xylo:audio2 has no mapping.json: on this chip there
+    `nirc mapping braille.xylo`: "a bundle for xylo:audio2 has no floorplan.json: on this chip there
     are no cores to choose".
     """
     what_to_do = """

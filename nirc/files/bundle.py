@@ -65,6 +65,29 @@ def _json(tree: object, end: str) -> str:
     return _plain(tree)
 
 
+def in_rows(tree: Mapping[str, Any]) -> bytes:
+    """Return JSON with a line for each entry of the lists and objects below the root.
+
+    Large systems have some 100,000 cores.
+    """
+    lines = []
+    for key, value in sorted(tree.items()):
+        text = _rows(value, "\n ")
+        if isinstance(value, dict):
+            rows = [_plain(name) + ": " + _rows(value[name], "\n  ") for name in sorted(value)]
+            text = "{\n  " + ",\n  ".join(rows) + "\n }"
+        lines.append(f" {_plain(key)}: {text}")
+    return in_json("{\n" + ",\n".join(lines) + "\n}\n").encode()
+
+
+def _rows(value: Any, end: str) -> str:
+    """Return JSON with a line for each object of a list."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        inner = end + " "
+        return "[" + inner + f",{inner}".join(map(_row, value)) + end + "]"
+    return _row(value)
+
+
 def _as_python(value: Any) -> object:
     """Return a number of numpy as a number of Python."""
     if hasattr(value, "item"):
@@ -74,6 +97,9 @@ def _as_python(value: Any) -> object:
 
 # One encoder for all values. `json.dumps` would make one for each.
 _plain = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_as_python).encode
+_row = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, default=_as_python, sort_keys=True
+).encode
 
 
 class InRuns(list[Any]):

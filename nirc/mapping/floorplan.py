@@ -1,9 +1,8 @@
 """The outcome of partition, placement and routing as plain data, whatever the chip.
 
-A backend writes the floorplan into its ``mapping.json`` under the key ``floorplan``. ``nirc
-mapping`` prints and draws it. The grid is that of all chips together. A *cell* takes a core.
-``Point``s are the coordinates x, y, z of a cell, from 0 on. This module imports no compiled code,
-since emulators read floorplans, too.
+A backend writes the floorplan into ``floorplan.json`` under the key ``floorplan``. No chip and no
+loader reads this file. ``nirc mapping`` prints and draws it. The grid is that of all chips
+together. A *cell* takes a core. ``Point``s are the coordinates x, y, z of a cell, from 0 on.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from nirc.diagnostics.outcome import CoresPlaced
 from nirc.diagnostics.usage import UnusableBundle
+from nirc.files.bundle import in_rows
 from nirc.files.chipfiles import raise_faults, read
 from nirc.files.description import File
 from nirc.files.faults import Faults
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 Point = tuple[int, int, int]
 Span = tuple[int, int]  # begin and end, without end
 
-KEY = "floorplan"  # of mapping.json
+FILE = "floorplan.json"
+KEY = "floorplan"  # of the file
 FORMAT = "nirc-floorplan/1"
 MOST_BYTES = 1 << 30
 MOST_CELLS = 1 << 24
@@ -193,6 +194,11 @@ class Floorplan:
         )
 
 
+def written(plan: Floorplan, **notes: Any) -> dict[str, bytes]:
+    """Return the file of a floorplan by name, with a chip's own notes for a reader."""
+    return {FILE: in_rows({KEY: plan.to_tree(), **notes})}
+
+
 def report_placed(plan: Floorplan, effort: Effort, log: Log) -> None:
     """Report P322, the cost of a placement and its gap, if both are known."""
     if plan.cost and plan.bound is not None and plan.gap is not None:
@@ -200,7 +206,7 @@ def report_placed(plan: Floorplan, effort: Effort, log: Log) -> None:
 
 
 def floorplan_of(tree: Any, file: File) -> Floorplan:
-    """Return the floorplan in the checked tree of a mapping.json.
+    """Return the floorplan in the checked tree of a floorplan.json.
 
     Raises ``InputError`` (U605) if it contradicts itself.
     """
@@ -224,16 +230,16 @@ def floorplan_of(tree: Any, file: File) -> Floorplan:
 
 
 def floorplan_in(data: bytes) -> Floorplan:
-    """Return the floorplan in the bytes of a mapping.json that may hold anything.
+    """Return the floorplan in the bytes of a floorplan.json that may hold anything.
 
     Raises ``InputError`` (U605).
     """
-    file, tree = read(data, MAPPING)
+    file, tree = read(data, CONTENTS)
     return floorplan_of(tree, file)
 
 
-MAPPING = File(
-    "mapping.json",
+CONTENTS = File(
+    FILE,
     Object({KEY: FLOORPLAN}, open=True),  # the other fields are the chip's own
     lambda tree, file, trees, faults: None,
     {},

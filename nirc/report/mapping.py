@@ -8,9 +8,8 @@ from typing import Any
 
 from nirc.diagnostics.usage import NoMapping, OptionMakesNoSense
 from nirc.files.bounds import printable
-from nirc.mapping.floorplan import Core, Floorplan, Link, Part, Point, floorplan_in
+from nirc.mapping.floorplan import FILE, Core, Floorplan, Link, Part, Point, floorplan_in
 
-FILE = "mapping.json"
 BUSIEST = 5  # links
 NAMED = 3  # populations of a core in the table
 PICTURE = ".svg"

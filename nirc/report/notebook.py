@@ -13,10 +13,9 @@ from nirc.files.chipfiles import read
 from nirc.files.description import File, Tree
 from nirc.files.faults import Faults
 from nirc.files.kinds import Integer, Integers, Kind, Many, Map, Object, Size, Text
-from nirc.mapping.floorplan import floorplan_in
+from nirc.mapping.floorplan import FILE, floorplan_in
 from nirc.report.figures import Figure, network_figure, placement_figure
 from nirc.report.html import bars, template
-from nirc.report.mapping import FILE
 from nirc.report.verify import costs_of, verdict
 
 FEW = 12  # rows of a table

@@ -16,7 +16,6 @@ from nirc.certificate.certificate import reader_of
 from nirc.checker import loihi2, xylo
 from nirc.checker.bundle import Bundle
 from nirc.checker.compare import Chip, check
-from nirc.checker.values import Finding
 from nirc.library import compile
 from tests.corrupt import bundles, sealed
 from tests.models import chain, lif
@@ -106,23 +105,24 @@ def test_a_neuron_of_xylo_fires_at_most_31_times_in_a_step() -> None:
     assert unproved(pair(0, 8000))[0] == [0, 0, 0]  # it never fires
 
 
-@pytest.mark.parametrize(("steps", "holds"), [(1177, False), (1178, True), (1179, False)])
-def test_the_steps_until_u_wraps_around_are_those_of_the_mapping(steps: int, holds: bool) -> None:
-    """u gains 8,192 in each step and loses a 4,096th: it is below 2^23 for 1,178 steps."""
-    made = bundle()
-    claims = {"goes_round_after": {"n": steps}, "proven": {}, "limit": 2**23}
-    made.read = lambda name: json.dumps({"largest_u": claims}).encode()
-    cells = np.array([[0, 0], [0, 4096], [0, 64], [0, 0], [0, 0], [0, 1]])
-    one = np.array([1])
-    wires = [{"from": 0 * one, "to": one, "weight": 128 * one, "delay": 1}]
-    tree, ids = {"populations": [{"name": "n"}]}, {"n": one}
-    if not holds:
-        with pytest.raises(Finding, match="u has room for other steps"):
-            loihi2._loihi2_bounds(made, tree, ids, cells, wires)
-        return
-    loihi2._loihi2_bounds(made, tree, ids, cells, wires)
-    (found,) = made.findings
-    assert "u wraps around if all excitatory synapses act for 1179 steps" in str(found)
+def bounded(weight: int, du: int = 0, dv: int = 4096, back: int = 0) -> list[str]:
+    """Bound the states of a neuron of Loihi 2 behind an input, which may inhibit itself."""
+    made, one = bundle(), np.array([1])
+    cells = np.array([[0, du], [0, dv], [0, 64], [0, 0], [0, 0], [0, 1]])
+    wires = [{"from": 0 * one, "to": one, "weight": weight * one, "delay": 1}]
+    wires += [{"from": one, "to": one, "weight": back * one, "delay": 1}] if back else []
+    loihi2._loihi2_bounds(made, {"populations": [{"name": "n"}]}, {"n": one}, cells, wires)
+    return [str(each) for each in made.findings]
+
+
+def test_u_is_bounded_by_all_that_it_can_sum() -> None:
+    """u gains 64 times the weight in each step and loses a 4,096th."""
+    assert bounded(31) == []  # 31 * 64 * 4096 is below 2^23
+    (line,) = bounded(128)
+    assert line.endswith("u wraps around if all excitatory synapses act for 1179 steps")
+    (line,) = bounded(-128)
+    assert line.endswith("u wraps around if all inhibitory synapses act for 1179 steps")
+    assert bounded(2**17 - 1, du=4095) == [] and bounded(2**17 + 1, du=4095)
 
 
 @pytest.mark.parametrize("into", [3000, -3000])

@@ -120,6 +120,7 @@ ROWS: list[tuple[str, Callable[[list[Any]], object]]] = [
     ("HDF5 has no such dataset at this place", lambda row: row.__setitem__(1, 1 << 29)),
     ("HDF5 has no such dataset at this place", lambda row: row.__setitem__(2, "<f4")),
     ("HDF5 has no such dataset at this place", lambda row: row.__setitem__(2, "|O8")),
+    ("HDF5 has no such dataset at this place", lambda row: row.__setitem__(2, "float")),
     ("HDF5 has no such dataset at this place", lambda row: row[3].__setitem__(0, row[3][0] + 1)),
     ("the fields are others", lambda row: row.__setitem__(0, row[0] + "_")),
 ]
@@ -135,6 +136,17 @@ def test_an_untrue_line_of_the_certificate_is_found(
 
     (line,) = edited("certificate.json", untrue)
     assert problem in line
+
+
+def test_the_certificate_has_each_dataset_once_in_the_order_of_paths() -> None:
+    """Not even the seal holds the order, since it stands in the same file."""
+    odd = [
+        lambda tree: tree["datasets"].reverse(),
+        lambda tree: tree["datasets"].insert(0, tree["datasets"][0]),
+    ]
+    for change in odd:
+        (line,) = edited("certificate.json", change)
+        assert line == ("certificate.json: datasets: paths do not rise")
 
 
 def test_numbers_that_are_not_finite_are_refused() -> None:

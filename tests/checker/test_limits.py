@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from nirc.checker import loihi2, speck, spinnaker2, xylo
 from nirc.checker.bundle import Bundle
 from nirc.checker.compare import check
 from nirc.chip.registry import backends
-from tests.corrupt import Files, bundles
+from tests.corrupt import NETWORKS, Files, bundles
 
 TARGETS = {t.name: t for chip in CHECKED for t in backends()[chip].targets}
 
@@ -31,11 +33,11 @@ def test_limits_of_xylo_are_those_of_its_variants() -> None:
 
 
 def test_limits_of_loihi_2_are_those_of_its_systems() -> None:
-    for system, (chips, cores) in loihi2.LOIHI2_SYSTEMS.items():
+    for system, cores in loihi2.LOIHI2_SYSTEMS.items():
         target = TARGETS[f"loihi2:{system}"]
-        assert (chips, chips * cores) == (target.max("chips"), target.max("cores"))
+        assert cores == target.max("cores")
         for name, limit in loihi2.LOIHI2_LIMITS.items():
-            assert limit["max"] == target.max(name)
+            assert limit == target.max(f"{name} of a core")
 
 
 def test_limits_of_speck_are_those_of_its_cores() -> None:
@@ -105,14 +107,13 @@ def test_what_a_network_takes_of_speck_is_counted(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("chip", "name", "count"),
     [
-        ("loihi2", "wide on loihi2", len(loihi2.LOIHI2_LIMITS)),
-        ("spinnaker2", "readout on spinnaker2", 3),  # two PEs, and the entries of their router
+        ("loihi2", "wide on loihi2", 1 + len(loihi2.LOIHI2_LIMITS)),
+        ("spinnaker2", "readout on spinnaker2", 67),  # two PEs, those of a chip, 64 routers
     ],
 )
 def test_every_count_is_compared_with_its_limit(
     chip: str, name: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The counts themselves stand in mapping.json, too, and differ if the checker's are wrong."""
     files = files_of(chip, name)
     most, limits = Bundle.most, []
 
@@ -122,6 +123,38 @@ def test_every_count_is_compared_with_its_limit(
 
     monkeypatch.setattr(Bundle, "most", met)
     assert counted(chip, files) == {} and len(limits) == count
-    assert chip != "loihi2" or limits == [each["max"] for each in loihi2.LOIHI2_LIMITS.values()]
+    assert chip != "loihi2" or limits[1:] == [*loihi2.LOIHI2_LIMITS.values()]
     monkeypatch.setattr(Bundle, "most", lambda *at: most(*at[:4], at[3] - 1))
     assert len(counted(chip, files)) == count
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in NETWORKS["loihi2"]])
+def test_the_checker_counts_what_the_compiler_counts_of_loihi_2(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The compiler's counts stand in floorplan.json, which the checker does not read."""
+    counts, cores = counts_of("loihi2", name, monkeypatch)
+    wanted = {}
+    for i, core in enumerate(cores):
+        wanted |= {what.replace("a core", f"core {i}"): n for what, n in core["usage"].items()}
+    assert {place: counts[place] for place in wanted} == wanted and wanted
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in NETWORKS["spinnaker2"]])
+def test_the_checker_counts_what_the_compiler_counts_of_spinnaker2(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts, cores = counts_of("spinnaker2", name, monkeypatch)
+    memory = [number for place, number in counts.items() if place.endswith("bytes")]
+    assert sorted(memory) == sorted(core["usage"]["memory"] for core in cores)
+    chips = Counter(core["chip"] for core in cores)
+    assert {f"PEs of chip {chip}": n for chip, n in chips.items()}.items() <= counts.items()
+
+
+def counts_of(chip: str, name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, int], Any]:
+    """Return what the checker counts, by place, and the cores of floorplan.json."""
+    (files,) = [files for title, files in bundles(chip) if title.startswith(f"{name} on ")]
+    counts: dict[str, int] = {}
+    monkeypatch.setattr(Bundle, "most", lambda *at: counts.update({at[2]: at[3]}))
+    assert all(each.kind == "overflow" for each in check(files.__getitem__, reader_of(chip)))
+    return counts, json.loads(files["floorplan.json"])["floorplan"]["cores"]

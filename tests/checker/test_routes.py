@@ -21,18 +21,16 @@ from nirc.library import compile
 from tests.corrupt import bundles, sealed
 from tests.models import chain, lif
 
-KEY = np.array([0, 256])
 MASK = 2**32 - 256
-EAST, NORTH, BACK = 0, 2, 3
+EAST, BACK = 0, 3
+NO_PE = "mapping.json: slices: there is no working PE for each slice"
+SLICES = np.array([[0, 5, 0, MASK], [1, 7, 256, MASK]])  # chip, PE, key, mask
 
 
 def tables() -> Any:
     """Return routes from a slice on chip 0 to one on chip 1, whose packets go nowhere."""
     return {
-        "routers": [
-            {"chip": 0, "entries": np.array([[0, MASK, 0]])},
-            {"chip": 1, "entries": np.array([[0, MASK, 1], [256, MASK, 2]])},
-        ],
+        "entries": np.array([[0, 0, MASK, 0], [1, 0, MASK, 1], [1, 256, MASK, 2]]),
         "routes": [
             {"links": [EAST], "cores": []},
             {"links": [], "cores": [7]},
@@ -42,12 +40,11 @@ def tables() -> Any:
 
 
 def walk(root: Any, many: bool = True) -> list[Finding]:
-    """Walk from slice 0, on core 5 of chip 0, to slice 1, on core 7 of chip 1."""
+    """Walk from slice 0, on PE 5 of chip 0, to slice 1, on PE 7 of chip 1."""
     bundle = Bundle.__new__(Bundle)
     bundle.findings = []
-    chip, core = np.array([0, 1]), np.array([5, 7])
     pairs = np.array([1] if many else [], int)  # source * slices + target
-    spinnaker2._spinnaker2_walk(bundle, root, KEY, np.full(2, MASK), chip, core, pairs)
+    spinnaker2._spinnaker2_walk(bundle, root, SLICES, pairs)
     return bundle.findings
 
 
@@ -60,7 +57,8 @@ def edited(change: Callable[[Any], object]) -> Any:
 
 def entries(root: Any, chip: int, rows: list[list[int]]) -> None:
     """Replace the entries of a router."""
-    root["routers"][chip]["entries"] = np.array(rows, np.int64).reshape(-1, 3)
+    others = root["entries"][root["entries"][:, 0] != chip].tolist()
+    root["entries"] = np.array([*others, *([chip, *row] for row in rows)], np.int64)
 
 
 ASTRAY: list[tuple[str, Callable[[Any], object]]] = [
@@ -69,15 +67,17 @@ ASTRAY: list[tuple[str, Callable[[Any], object]]] = [
      lambda r: entries(r, 1, [[0, MASK, 1]])),
     ("packets 0x0: they go round, or nowhere, at chip, found 0",
      lambda r: r["routes"][1].update(links=[BACK])),
-    ("packets 0x0: they reach other PEs of chip 1, found [7, 8]",
+    ("packets 0x0: they reach other PEs, found [(1, 7), (1, 8)], expected [(1, 7)]",
      lambda r: r["routes"][1].update(cores=[7, 8])),
-    ("packets 0x0: they reach other PEs of chip 1", lambda r: r["routes"][1].update(cores=[])),
-    ("packets 0x0: they reach other PEs of chip 0", lambda r: r["routes"][0].update(cores=[5])),
-    ("packets 0x0: they reach other PEs of chip 0",
-     lambda r: r["routes"][0].update(links=[EAST, EAST])),
-    ("packets 0x0: they leave the board at chip, found 0",
+    ("packets 0x0: they reach other PEs, found [(1, 7), (1, 7)], expected [(1, 7)]",
+     lambda r: r["routes"][1].update(cores=[7, 7])),
+    ("packets 0x0: they reach other PEs", lambda r: r["routes"][1].update(cores=[])),
+    ("packets 0x0: they reach other PEs, found [(0, 5), (1, 7)]",
+     lambda r: r["routes"][0].update(cores=[5])),
+    ("packets 0x0: they go round", lambda r: r["routes"][0].update(links=[EAST, EAST])),
+    ("packets 0x0: they leave the board, found (-1, 0)",
      lambda r: r["routes"][0].update(links=[BACK])),
-    ("packets 0x0: they miss PEs of chips, found [1]", lambda r: r["routes"][0].update(links=[])),
+    ("packets 0x0: they reach other PEs", lambda r: r["routes"][0].update(links=[])),
     ("packets 0x0: they go round, or nowhere", lambda r: entries(r, 0, [[0, MASK, 3]])),
     ("packets 0x0: they go round, or nowhere", lambda r: entries(r, 0, [[0, 2**32 - 1, 0]])),
     ("packets 0x100: they reach other PEs", lambda r: entries(r, 1, [[0, MASK - 256, 1]])),
@@ -98,10 +98,29 @@ def test_packets_that_go_astray_are_named(line: str, change: Callable[[Any], obj
     assert found.value.kind == "route" and str(found.value).startswith(f"mapping.json: {line}")
 
 
-def test_a_router_has_one_table_of_limited_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    twice = edited(lambda r: r["routers"].append(r["routers"][0]))
-    with pytest.raises(Finding, match="routers: a chip has two"):
-        walk(twice)
+def test_the_board_is_a_hexagon_of_48_chips() -> None:
+    """A packet may go to each of them, and from none over the edge."""
+    inside = [x + 8 * y for y in range(8) for x in range(8) if -4 <= y - x <= 3]
+    assert len(inside) == 48
+    for chip in inside:
+        for link, (x, y) in enumerate(spinnaker2.SPIN_LINKS):
+            there = chip % 8 + x, chip // 8 + y
+            on_board = min(there) >= 0 and max(there) < 8 and there[0] + 8 * there[1] in inside
+            root = {
+                "entries": np.array([[chip, 0, MASK, 0], [there[0] + 8 * there[1], 0, MASK, 1]]),
+                "routes": [{"links": [link], "cores": []}, {"links": [], "cores": []}],
+            }
+            slices = np.array([[chip, 1, 0, MASK]])
+            bundle = Bundle.__new__(Bundle)
+            bundle.findings = []
+            if on_board:
+                spinnaker2._spinnaker2_walk(bundle, root, slices, np.zeros(0, int))
+            else:
+                with pytest.raises(Finding, match="they leave the board"):
+                    spinnaker2._spinnaker2_walk(bundle, root, slices, np.zeros(0, int))
+
+
+def test_a_router_has_a_table_of_limited_length(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spinnaker2, "SPIN_ENTRIES", 1)
     (line,) = walk(tables())
     assert str(line) == (
@@ -140,26 +159,42 @@ def test_two_slices_are_on_two_pes() -> None:
     one = np.ones((4, 300)) / 300
     made = compile(chain(300, nir.Linear(one), lif(4), n_out=4), "spinnaker2")
     mapping = json.loads(made.files["mapping.json"])
-    first, second = [row for row in mapping["slices"] if row["population"] == "in"]
-    assert first["core"] != second["core"]
-    second["core"] = first["core"]
+    (first, second, _) = mapping["slices"]  # of the input, and of the population
+    assert first[:2] != second[:2]
+    second[1] = first[1]
     files = contents(made.manifest, {**made.files, "mapping.json": json.dumps(mapping).encode()})
     (*_, last) = check(sealed(files).__getitem__, reader_of("spinnaker2"))
-    assert str(last) == "mapping.json: slices: there is no working PE for each slice"
+    assert str(last) == NO_PE
 
 
-@pytest.mark.parametrize(
-    ("name", "last_chip"), [("readout on spinnaker2", 0), ("wide on spinnaker2:board", 63)]
-)
-def test_a_slice_is_on_a_chip_of_the_system(name: str, last_chip: int) -> None:
-    (files,) = [files for title, files in bundles("spinnaker2") if title == name]
-    mapping = json.loads(files["mapping.json"])
-    for row in (mapping["slices"][0], mapping["routers"][0]):
-        kept, row["chip"] = row["chip"], 64
-        other = sealed({**files, "mapping.json": json.dumps(mapping).encode()})
-        (*_, last) = check(other.__getitem__, reader_of("spinnaker2"))
-        assert last.wanted == f"(0, {last_chip})" and last.place.endswith("[0].chip")
-        row["chip"] = kept
+def places(chips: list[int], pes: list[int], bad: str = "none", target: str = "board") -> list[str]:
+    """Return what is wrong with the places of slices."""
+    bundle = Bundle.__new__(Bundle)
+    bundle.findings, bundle.manifest = [], {"target": f"spinnaker2:{target}"}
+    try:
+        spinnaker2._spinnaker2_places(bundle, bad, np.array(chips), np.array(pes))
+    except Finding as last:
+        bundle.findings.append(last)
+    return [str(each) for each in bundle.findings]
+
+
+def test_a_slice_is_on_a_working_pe_of_the_system() -> None:
+    assert places([0, 63, 4, 24], [1, 152, 7, 7]) == []
+    for chip, pe in ((5, 1), (32, 1), (64, 1), (0, 0), (0, 153)):
+        assert places([chip], [pe]) == [NO_PE]
+    assert places([0, 0], [1, 2], target="chip") == []
+    assert places([1], [1], target="chip") == [NO_PE]
+    for bad in ("9", "09", "9:7", "9:007", "3,9:7"):
+        assert places([9], [7], bad) == [NO_PE]
+    assert places([9], [7], "9:8,9>7,7:9,7,97") == []
+
+
+def test_users_have_148_pes_of_a_chip() -> None:
+    every = list(range(1, 150))
+    assert places([9] * 148, every[:148]) == []
+    assert places([9] * 149, every) == [
+        "mapping.json: PEs of chip 9: there are too many, found 149, expected 0..148"
+    ]
 
 
 def test_a_projection_may_have_no_synapse() -> None:

@@ -55,12 +55,12 @@ def compiled() -> Bundle:
 
 @pytest.fixture
 def bundle(compiled: Bundle, tmp_path: Path) -> Path:
-    """A bundle with a mapping.json; whose chip it is does not matter here."""
+    """A bundle with a floorplan.json; whose chip it is does not matter here."""
     return save(compiled, tmp_path, to_json({"floorplan": plan().to_tree(), "anything": "else"}))
 
 
 def save(compiled: Bundle, directory: Path, mapping: bytes) -> Path:
-    files = {**compiled.files, "mapping.json": mapping}
+    files = {**compiled.files, "floorplan.json": mapping}
     manifest = {**compiled.manifest, "files": {name: sha256(data) for name, data in files.items()}}
     return Bundle(manifest, files).save(directory / "net.chip")
 

@@ -7,19 +7,19 @@ same on every machine.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import astuple, fields, replace
 
 import numpy as np
 
 from nirc.api import compile_model
 from nirc.backends.spinnaker2.fit import Chip
-from nirc.backends.spinnaker2.mapping import Mapping
 from nirc.backends.spinnaker2.system import CORES, System
 from nirc.chip.backend import Mapped
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import describe
 from tests.smith.case import Case, as_object
 
+SLICE = ("population", "from", "to", "chip", "core", "key", "mask")
 # Broken PEs: three are left on each chip.
 FEW = ",".join(f"{c}:{pe}" for c in System(board=True).chips for pe in range(4, CORES + 1))
 
@@ -39,7 +39,7 @@ def slices(case: Case, log: Log, *, board: bool) -> Iterator[str]:
     target = "spinnaker2:board" if board else "spinnaker2:chip"
     made = compile_model(model, target, options, log=log)
     yield from _tables(made.mapped.chip)
-    yield from _mapping(made.mapped.chip.mapping)
+    yield from _mapping(made.mapped.chip)
     yield from _mapped(made.mapped)
 
 
@@ -56,15 +56,15 @@ def _tables(chip: Chip) -> Iterator[str]:
         yield f"output {output.population} {output.neurons.tolist()}\n"
 
 
-def _mapping(mapping: Mapping) -> Iterator[str]:
-    plan = mapping.floorplan
+def _mapping(chip: Chip) -> Iterator[str]:
+    mapping, plan = chip.mapping, chip.floorplan
     yield f"grid {plan.size} of {plan.chip}, routers {plan.router}, limits {dict(plan.limits)}\n"
     yield f"cells {len(plan.faulty)} broken, {len(plan.absent)} absent\n"
     yield f"cost {plan.cost:.6g}, at least {plan.bound:.6g}\n"
     for core, piece in zip(plan.cores, mapping.slices, strict=True):
         parts = ", ".join(f"{part.population} {part.box}" for part in core.parts)
         yield f"core {core.chip} {core.at} {parts} {dict(core.usage)}\n"
-        yield f"  {piece.to_tree()}\n"
+        yield f"  {dict(zip(SLICE, astuple(piece), strict=True))}\n"
     for link in plan.links:
         yield f"link {link.source} {link.target} {link.load:.6g} of {link.capacity:.6g}\n"
     entries = zip(mapping.tables.key, mapping.tables.mask, mapping.tables.route, strict=True)

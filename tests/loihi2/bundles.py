@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from nirc.backends.loihi2.emit import deploy_py
 from nirc.backends.loihi2.tables import Input, Output, Population, Projection, Tables, to_npz
-from nirc.mapping.floorplan import Core, Floorplan, Part
 from tests.deployed import bundle, loaded
 
 ZERO = np.zeros(1, np.int64)
@@ -77,26 +76,11 @@ def write(
 
 def mapping_tree(cores: list[tuple[str, Any]]) -> dict[str, Any]:
     """A mapping.json with a row of cores."""
-    parts = [(Part(name, tuple(map(tuple, box))),) for name, box in cores]  # type: ignore[arg-type]
-    held = tuple(
-        Core(0, (i, 0, 0), part, {"neurons": part[0].neurons}) for i, part in enumerate(parts)
-    )
-    n = max(1, len(cores))
-    plan = Floorplan((n, 1, 1), (n, 1, 1), {"neurons": (8192, "neurons")}, held)
-    routing = [
+    parts = [
         {"population": name, "box": box, "core": i, "targets": [i]}
         for i, (name, box) in enumerate(cores)
     ]
-    return {
-        "format": "nirc-loihi2-mapping/1",
-        "floorplan": plan.to_tree(),
-        "routing": {"order": "x, then y", "parts": routing, "spikes_a_step_between_cores": 0.5},
-        "cores": {"used": n, "bound": 1},
-        "latency_steps": {"relay": 0},
-        "largest_u": {"proven": {"relay": 5}, "goes_round_after": {"sum": 7}, "limit": 1 << 23},
-        "dt": 1e-3,
-        "note": "made by hand",
-    }
+    return {"format": "nirc-loihi2-mapping/2", "parts": parts}
 
 
 def cut(rng: np.random.Generator, tables: Tables) -> list[tuple[str, Any]]:

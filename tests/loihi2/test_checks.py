@@ -282,22 +282,19 @@ def test_what_a_manifest_may_name() -> None:
 
 
 def mapped(*parts: tuple[str, list[list[int]]]) -> list[str]:
-    cores = [{"parts": [{"population": name, "box": box}]} for name, box in parts]
-    trees = {"network.npz": network()}
-    return said(check_mapping, {"floorplan": {"cores": cores}}, MAPPING, trees)
+    rows = [{"population": name, "box": box} for name, box in parts]
+    return said(check_mapping, {"parts": rows}, MAPPING, {"network.npz": network()})
 
 
 def test_every_neuron_is_in_one_part() -> None:
     assert mapped(("a", [[0, 1]]), ("b", [[0, 2]]), ("a", [[1, 2]])) == []
     assert mapped(("a", [[0, 2]]), ("c", [[0, 2]])) == [
-        "floorplan.cores[1].parts[0].population: a population is unknown: found 'c', allowed of "
-        "network.npz",
-        "floorplan: parts of.b: neurons are missing, double or too many: found '0 parts', allowed "
-        "2",
+        "parts[1].population: a population is unknown: found 'c', allowed of network.npz",
+        "parts of.b: neurons are missing, double or too many: found '0 parts', allowed 2",
     ]
     for boxes in ([[0, 1]], [[0, 2], [1, 2]], [[0, 3]], [[1, 2]], [[0, 1], [2, 3]]):
         assert mapped(("b", [[0, 2]]), *(("a", [box]) for box in boxes)) == [
-            f"floorplan: parts of.a: neurons are missing, double or too many: found '{len(boxes)} "
+            f"parts of.a: neurons are missing, double or too many: found '{len(boxes)} "
             "parts', allowed 2"
         ]
 

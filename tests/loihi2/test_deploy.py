@@ -90,7 +90,7 @@ def test_a_floorplan_of_another_network_is_refused(case: str, tmp_path: Path) ->
     found = faults(
         {path.name: path.read_bytes() for path in directory.iterdir()}, loaded(directory)
     )
-    assert found and all(line.startswith("mapping.json: floorplan") for line in found)
+    assert found and all(line.startswith("mapping.json: parts") for line in found)
 
 
 # On the chip

@@ -36,8 +36,10 @@ def compiled(model: Any, target: str = "loihi2", **options: Any) -> Compiled:
 
 
 def mapping(made: Compiled) -> dict[str, Any]:
-    tree: dict[str, Any] = json.loads(made.bundle.files["mapping.json"])
-    return tree
+    """Return what mapping.json and floorplan.json hold."""
+    files = made.bundle.files
+    tree: dict[str, Any] = json.loads(files["floorplan.json"])
+    return tree | json.loads(files["mapping.json"])
 
 
 def refused(model: Any, target: str) -> dict[str, Any]:
@@ -60,7 +62,7 @@ def test_a_small_network_takes_one_core() -> None:
 
 def test_every_neuron_is_on_one_core_and_no_core_is_above_a_limit() -> None:
     made = compiled(CNN)
-    plan = floorplan_in(made.bundle.files["mapping.json"])
+    plan = floorplan_in(made.bundle.files["floorplan.json"])
     held: dict[str, int] = {}
     for core in plan.cores:
         for part in core.parts:
@@ -72,7 +74,7 @@ def test_every_neuron_is_on_one_core_and_no_core_is_above_a_limit() -> None:
 
 def test_links_carry_what_leaves_a_core_and_every_target_is_reached() -> None:
     tree = mapping(compiled(CNN))
-    cores, parts = tree["floorplan"]["cores"], tree["routing"]["parts"]
+    cores, parts = tree["floorplan"]["cores"], tree["parts"]
     places = [tuple(core["at"]) for core in cores]
     leaves = {places[p["core"]] for p in parts if set(p["targets"]) - {p["core"]}}
     arrives = {places[t] for p in parts for t in p["targets"] if t != p["core"]}
@@ -93,7 +95,7 @@ def test_a_spike_is_sent_once_to_each_core() -> None:
     (note,) = [d for d in log.diagnostics if d.code == "P322"]
     assert note.found.startswith(f"{tree['floorplan']['cost']:g}, gap")
     assert note.limit == f"at least {tree['floorplan']['bound']:g}"
-    senders = [p for p in tree["routing"]["parts"] if p["population"] == "lif1"]
+    senders = [p for p in tree["parts"] if p["population"] == "lif1"]
     assert len(tree["floorplan"]["cores"]) > 3
     assert all(p["targets"] == sorted(set(p["targets"])) for p in senders)
 

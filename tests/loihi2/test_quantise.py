@@ -64,7 +64,7 @@ def worst_u(tables: Tables, name: str, steps: int) -> int:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_u_never_goes_round(seed: int) -> None:
-    """The bound in mapping.json holds in the worst case, step by step, and is not far above it."""
+    """The bound in floorplan.json holds step by step, and is not far above the worst case."""
     tables = tables_of(random_graph(seed))
     for name, bound in largest_u(tables).items():
         assert bound < 2**23

@@ -62,7 +62,7 @@ def compiled(shuffled: bool, order: str = "regrouped") -> Compiled:
 
 
 def mapping(made: Compiled) -> dict[str, Any]:
-    tree: dict[str, Any] = json.loads(made.bundle.files["mapping.json"])
+    tree: dict[str, Any] = json.loads(made.bundle.files["floorplan.json"])
     return tree
 
 

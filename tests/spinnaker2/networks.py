@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from nirc.backends.spinnaker2.mapping import Mapping, Slice, Tick
-from nirc.backends.spinnaker2.system import CORES, LINKS, quad_of
+from nirc.backends.spinnaker2.system import CORES, LINKS
 from nirc.backends.spinnaker2.tables import (
     DELAYED,
     FILTERED,
@@ -19,7 +19,6 @@ from nirc.backends.spinnaker2.tables import (
     Projection,
     Tables,
 )
-from nirc.mapping.floorplan import Core, Floorplan, Part
 from nirc.mapping.tables import Tables as Routing
 from nirc.mapping.tables.keys import allocate
 
@@ -137,22 +136,7 @@ def mapping(tables: Tables, *, tick: float = 1e-3, steps: int = 1000) -> Mapping
         Slice(blocks[i].name, b, e, 0, int(core), int(key), int(mask))
         for (i, b, e), core, key, mask in zip(spans, cores, keys.key, keys.mask, strict=True)
     )
-    plan = Floorplan(
-        size=(8, 7, 4),
-        chip=(8, 7, 4),
-        limits={"neurons": (250, "neurons"), "memory": (44_928, "bytes")},
-        cores=tuple(
-            Core(
-                0,
-                tuple(map(int, quad_of(s.core))),
-                (Part(s.population, ((s.begin, s.end),)),),
-                {"neurons": s.end - s.begin},
-            )
-            for s in slices
-        ),
-    )
     return Mapping(
-        plan,
         slices,
         routing(tables, slices, keys.key, keys.mask),
         Tick(tick, "as users' scripts"),

@@ -113,11 +113,10 @@ def test_what_is_used_is_the_most_of_any_pe_and_table(board: bool) -> None:
     parts = several([0, 0, 0, 1], [8, 5, 7, 6], {(0, 1)})
     chip = np.array([0, 9, 9, 0])
     cores = [SimpleNamespace(usage={"memory": bytes_}) for bytes_ in (10, 40, 30)]
-    plan = SimpleNamespace(cores=cores, limits={"neurons": (250, ""), "memory": (900, "")})
+    plan: Any = SimpleNamespace(cores=cores, limits={"neurons": (250, ""), "memory": (900, "")})
     placed: Any = SimpleNamespace(chip=chip, routing=SimpleNamespace(sizes=np.array([3, 7, 5])))
-    mapping: Any = SimpleNamespace(floorplan=plan)
     system = System(board=board, faults=Faults(chips=(2,)) if board else None)
-    found = module._utilisation(parts, placed, system, mapping)
+    found = module._utilisation(parts, placed, system, plan)
     assert found.pop("chips", None) == ((2, 47) if board else None)
     assert found == {
         "processing elements": (4, system.count),

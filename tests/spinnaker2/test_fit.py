@@ -71,20 +71,20 @@ def test_rows_of_the_dense_layer_cost_what_the_sheet_says() -> None:
         for d in made.bundle.diagnostics
         if d.code == "D410" and "to `10`" in d.message
     ]
-    cores = [c for c in chip.mapping.floorplan.cores if c.parts[0].population == "10"]
+    cores = [c for c in chip.floorplan.cores if c.parts[0].population == "10"]
     assert sum(34_816 - int(c.usage["rows"]) for c in cores) == 4 * lost > 0
     assert "N903" in codes(CNN, "spinnaker2:chip", atoms="10:32")  # 67,584 bytes
 
 
 def test_memory_is_the_sum_of_its_terms_and_never_above_the_limit(cnn: Compiled) -> None:
     chip: Chip = cnn.mapped.chip
-    for core in chip.mapping.floorplan.cores:
+    for core in chip.floorplan.cores:
         assert core.usage["memory"] == sum(core.usage.get(term, 0) for term in TERMS) <= DYN_BYTES
 
 
 def test_busy_slices_are_near_the_router(cnn: Compiled) -> None:
     chip: Chip = cnn.mapped.chip
-    cores = chip.mapping.floorplan.cores
+    cores = chip.floorplan.cores
     near = [abs(c.at[0] - 4) + min(abs(c.at[1] - 3), abs(c.at[1] - 4)) for c in cores]
     assert len({c.at for c in cores}) == len(cores)
     assert max(near) <= 4, "58 of 148 PEs are within four hops"
@@ -169,7 +169,7 @@ def test_bad_pes_stay_free() -> None:
     used = {s.core for s in chip.mapping.slices}
     other: Chip = compiled(small, bad=",".join(f"0:{core}" for core in used)).mapped.chip
     assert not used & {s.core for s in other.mapping.slices}
-    assert len(other.mapping.floorplan.faulty) == len(used)
+    assert len(other.floorplan.faulty) == len(used)
 
 
 def test_bad_chips_and_links_of_a_board() -> None:
@@ -179,7 +179,7 @@ def test_bad_chips_and_links_of_a_board() -> None:
     assert not {
         (s.chip, s.core) for s in chip.mapping.slices if s.chip == 0 or (s.chip, s.core) == (1, 7)
     }
-    used = {(link.source, link.target) for link in chip.mapping.floorplan.links}
+    used = {(link.source, link.target) for link in chip.floorplan.links}
     assert used and not used & {((2, 0, 0), (3, 0, 0)), ((3, 0, 0), (2, 0, 0))}
     made.bundle.run(np.ones((1, 2, 1), int))  # every packet is followed before
 
@@ -208,7 +208,7 @@ def _with_a_core_more(tree: dict[str, Any]) -> bytes:
 
 
 def _without_an_entry(tree: dict[str, Any]) -> bytes:
-    del tree["routers"][0]["entries"][0]
+    del tree["entries"][0]
     return json.dumps(tree).encode()
 
 

@@ -303,7 +303,7 @@ def test_the_cost_of_places_and_its_bound_are_reported_and_kept(target: str) -> 
     options = Options(dt_s=DT, reset="zero", chip=(("atoms", "in:6,pop:6"),))
     log = Log()
     made = compile_model(ring(np.arange(24)), target, options, log=log)
-    plan = json.loads(made.bundle.files["mapping.json"])["floorplan"]
+    plan = json.loads(made.bundle.files["floorplan.json"])["floorplan"]
     assert 0 < plan["bound"] <= plan["cost"]
     (note,) = [d for d in log.diagnostics if d.code == "P322"]
     assert note.found.split(",")[0] == f"{plan['cost']:g}"
