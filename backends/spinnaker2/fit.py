@@ -264,7 +264,7 @@ def _utilisation(
             int(plan.limits["neurons"][0]),
         ),
         "memory of a processing element": (memory, int(plan.limits["memory"][0])),
-        "routing entries of a chip": (int(placed.routing.sizes.max(initial=0)), ROUTER_ENTRIES),
+        "routing entries of a chip": (int(placed.routing.sizes.max()), ROUTER_ENTRIES),
     }
 
 

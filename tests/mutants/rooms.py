@@ -150,6 +150,7 @@ ROOMS = {
     ),
     "spinnaker2": _chip(
         "spinnaker2",
+        "checks",
         "drives",
         "quantised",
         "order",

@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import nir
 import numpy as np
 import pytest
 
 from nirc.api import Options, lower
-from nirc.backends.speck.approximations import _bounded, _constants, _leaking, _weights
+from nirc.backends.speck.approximations import (
+    _bounded,
+    _constants,
+    _leaking,
+    _weights,
+    approximations,
+)
 from nirc.backends.speck.legalise import SpeckLegalise
 from nirc.backends.speck.neuron import SpeckNeuron
 from nirc.backends.speck.quantise import SpeckQuantise
 from nirc.diagnostics.log import Log
 from nirc.ir.linear import Conv
-from nirc.ir.populations import populations_of
+from nirc.ir.populations import Population, populations_of
 from nirc.ir.program import Program
+from nirc.semantics.variations import FixedPoint
 from tests.models import DT, chain, lif
 
 WEIGHT, BIAS = np.array([[0.7, -0.3], [0.11, 0.2]]), np.array([0.013, -0.02])
 
 
-def biased() -> tuple[Program, Program, dict[str, SpeckNeuron]]:
+def model_of_both() -> Program:
     """Two neurons with biases, and two with a leak behind them."""
     one = np.ones(2)
     first = nir.IF(r=one / DT, v_threshold=0.9 * one, v_reset=0 * one)
     model = chain(2, nir.Affine(WEIGHT, BIAS), first, nir.Linear(WEIGHT), lif(2), n_out=2)
-    discrete = lower(model, Options(dt_s=DT, reset="subtract"), log=Log()).discrete
-    legal = SpeckLegalise().run(discrete, Log())
-    integer = SpeckQuantise().run(legal, Log())
+    return lower(model, Options(dt_s=DT, reset="subtract"), log=Log()).discrete
+
+
+def biased(
+    quantise: SpeckQuantise | None = None,
+) -> tuple[Program, Program, dict[str, SpeckNeuron]]:
+    legal = SpeckLegalise().run(model_of_both(), Log())
+    integer = (quantise or SpeckQuantise()).run(legal, Log())
     neurons = {n: p.dynamics for n, p in populations_of(integer, SpeckNeuron).items()}
     return legal, integer, neurons
 
@@ -69,3 +83,59 @@ def test_a_leak_is_a_constant_and_the_membrane_has_the_chips_lower_bound() -> No
     low, high = fixed.v
     assert low == pytest.approx(chip.threshold_low / chip.scale) and np.isinf(high).all()
     assert fixed.unit == pytest.approx(1 / chip.scale)
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+@pytest.mark.parametrize("bits", [8, 4])
+def test_each_program_differs_in_what_its_name_says(bounded: bool, bits: int) -> None:
+    """The first population integrates, the last one leaks."""
+    discrete = model_of_both()
+    quantise = SpeckQuantise(bounded=bounded, bits=bits)
+    made = dict(approximations(discrete, quantise))
+    bound = "minus the threshold" if bounded else "16 bits"
+    leak = "decays: a constant leak, and nothing below 0"
+    assert list(made) == [
+        f"weights: {bits} bits, one scale a layer",
+        "constants: integer thresholds and biases",
+        "saturation: several spikes a step",
+        f"saturation: membranes down to {bound}",
+        leak,
+    ]
+    kinds = {
+        name: [isinstance(p.dynamics, FixedPoint) for p in program.nodes(Population).values()]
+        for name, program in made.items()
+    }
+    assert [fixed for fixed in kinds.values() if any(fixed)] == [[True, False], [False, True]]
+    assert kinds[leak] == [False, True]
+    _, _, neurons = biased(quantise)
+    first, last = neurons.values()
+    low, _ = next(iter(made[f"saturation: membranes down to {bound}"].nodes(Population).values())
+                  ).dynamics.v  # fmt: skip
+    least = -first.threshold_high if bounded else -32768
+    np.testing.assert_allclose(low, least / first.scale)
+    _, changed = list(made[leak].nodes(Population).values())
+    assert (changed.dynamics.neuron.decay_mem == 1).all()
+    assert (changed.dynamics.neuron.drift < 0).all() and last.threshold_low == -1
+    stored = made[f"weights: {bits} bits, one scale a layer"]
+    names = list(neurons)
+    assert all((np.abs(p.ops[-1].weight * neurons[n].scale[0]) < 1 << (bits - 1)).all()
+               for n in names for _, p in stored.into(n))  # fmt: skip
+
+
+def test_a_network_of_one_kind_has_no_program_of_the_other() -> None:
+    one = np.ones(2)
+    integrates = nir.IF(r=one / DT, v_threshold=0.9 * one, v_reset=0 * one)
+    for neuron, missing in ((integrates, "decays"), (lif(2), "membranes down")):
+        model = chain(2, nir.Linear(WEIGHT), neuron, n_out=2)
+        discrete = lower(model, Options(dt_s=DT, reset="subtract"), log=Log()).discrete
+        names = [name for name, _ in approximations(discrete)]
+        assert len(names) == 4 and not any(missing in name for name in names)
+
+
+def test_a_threshold_that_is_reached_or_passed_becomes_one_that_is_reached() -> None:
+    legal, _, neurons = biased()
+    for initial in (0, -1):
+        some = {n: replace(neuron, initial=initial) for n, neuron in neurons.items()}
+        changed = _constants(legal, some, set(neurons))
+        at = {changed[n].dynamics.rule.fires.at for n in neurons}
+        assert at == ({">="} if not initial else {legal[n].dynamics.rule.fires.at for n in neurons})

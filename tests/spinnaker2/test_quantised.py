@@ -10,6 +10,7 @@ import pytest
 
 from nirc.backends.spinnaker2 import fit
 from nirc.backends.spinnaker2.limits import BOARD_48, CHIP
+from nirc.backends.spinnaker2.neuron import SpinNeuron
 from nirc.backends.spinnaker2.quantise import TINY, Spinnaker2Quantise, strictly_above
 from nirc.backends.spinnaker2.spike_sources import (
     CLOCKS,
@@ -27,7 +28,7 @@ from nirc.backends.spinnaker2.spike_sources import (
 )
 from nirc.backends.spinnaker2.system import System
 from nirc.diagnostics.log import Log
-from nirc.diagnostics.numbers import FourBitWeights
+from nirc.diagnostics.numbers import ConstantActsAtOnce, FourBitWeights
 from nirc.ir.linear import Dense, sparse
 from nirc.ir.populations import Bias, Discrete, Population, Projection, Role, Sink, Source
 from nirc.ir.program import Form, Program
@@ -351,3 +352,58 @@ def test_too_many_neurons_for_each_target_are_told_for_each() -> None:
         cannot = fit.cannot_fit(Program.of(Form.DISCRETE, nodes, ()), targets, None, log)
         assert cannot == bool(refused)
         assert [d.code for d in log.diagnostics] == ["N901"] * len(refused)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_clocks_cannot_bring_acts_with_the_steady_state_of_its_own_filter(sign: int) -> None:
+    """Receptor 0 keeps a half in a step, receptor 1 three quarters, whatever the signs are."""
+    filters = {"decay_syn": 0.5, "gain_syn": 1.0, "decay_syn_2": 0.75, "gain_syn_2": 2.0}
+    volts = (sign * 0.213, -sign * 0.117)
+    projections = [
+        weights(sign * 1.0, sign * 0.3, biases=(Bias(np.full(2, volts[0])),)),
+        weights(-sign * 1.0, -sign * 0.7, synapse=1, biases=(Bias(np.full(2, volts[1])),)),
+    ]
+    found, reports = quantised(dynamics(threshold=9.0, **filters), *projections)
+    assert found.receptors.signs == (sign, -sign)
+    offset = np.zeros(2)
+    for volt, gain, decay in ((volts[0], 1.0, 0.5), (volts[1], 2.0, 0.75)):
+        _, rest = integer_part(volt * gain * found.scale, found.limit)
+        offset += rest / (1 - decay)
+    assert offset.all()
+    np.testing.assert_allclose(found.neuron.i_offset, offset, rtol=1e-5)
+    assert [d.where for d in reports if d.code == ConstantActsAtOnce.code] == ["nodes/a"] * 2
+
+
+def test_a_constant_of_the_other_sign_does_not_go_through_the_wrong_filter() -> None:
+    """No clock brings it: excitation would arrive at the filter of inhibition."""
+    filters = {"decay_syn": 0.5, "gain_syn": 1.0, "decay_syn_2": 0.75, "gain_syn_2": 1.0}
+    bias = (Bias(np.array([-2.0, 2.0])),)
+    found, _ = quantised(dynamics(threshold=9.0, **filters), weights(1.0, 1.0, biases=bias),
+                         weights(-1.0, -1.0, synapse=1))  # fmt: skip
+    (clocked,) = found.clocked
+    assert (clocked.weight > 0).tolist() == [False, True] and clocked.weight[0] == 0
+    np.testing.assert_allclose(found.neuron.i_offset[0], -2 * found.scale[0] / 0.5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("offset", "v_init", "latency", "early"),
+    [(2.0, 0.0, 3, 1), (0.0, 5.0, 3, 1), (0.0, 0.0, 3, 0), (2.0, 0.0, 0, 0), (0.1, -0.3, 3, 0)],
+)
+def test_neurons_that_fire_before_the_model_begins_are_reported(
+    offset: float, v_init: float, latency: int, early: int
+) -> None:
+    one = np.ones(2, np.float32)
+    both = np.array([0, 1], np.float32)
+    neuron = SpinNeuron(
+        *("lif_no_delay", "reset_by_subtraction", one, one, offset * both, v_init * both, 0 * one),
+        *(np.ones(2), latency),
+    )
+    reports: Any = Reports()
+    for role, reported in ((Role.CLOCK, 0), (Role.MODEL, early)):
+        nodes = {"a": Population((2,), neuron, ("nodes/a",), role)}
+        fit._report_early(Program.of(Form.INTEGER, nodes, ()), reports)
+        assert len(reports.found) == reported
+    for found in reports.found:
+        assert vars(found) == {
+            **{"where": "nodes/a", "population": "a", "neurons": 1, "latency_steps": latency}
+        }
