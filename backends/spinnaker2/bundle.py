@@ -36,7 +36,7 @@ def emit(chip: Chip) -> dict[str, bytes]:
     return {
         tables.FILE: tables.to_npz(chip.tables),
         mapping.FILE: chip.mapping.to_json(),
-        **written(chip.floorplan),
+        **written(chip.floorplan, tick={"reason": chip.mapping.tick.reason}),
         "deploy.py": deploy_py(),
     }
 

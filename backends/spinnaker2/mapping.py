@@ -21,8 +21,8 @@ from nirc.files.bundle import to_json
 from nirc.files.chipfiles import raise_faults, read
 from nirc.files.description import File, Tree
 from nirc.files.faults import Faults
-from nirc.files.kinds import Const, Integer, Integers, Kind, Many, Number, Object, Text
-from nirc.mapping.floorplan import LARGEST, MOST_TEXT
+from nirc.files.kinds import Const, Integer, Integers, Kind, Many, Number, Object
+from nirc.mapping.floorplan import LARGEST
 from nirc.mapping.tables import Tables
 
 FILE = "mapping.json"
@@ -56,7 +56,6 @@ def mapping_file() -> File:
     }
     tick: dict[str, Kind] = {
         "seconds": Number(SHORTEST, LARGEST, doc="the system tick to run with"),
-        "reason": Text(MOST_TEXT),
         "late_cores": Integer(0, WORD, doc="PEs that are expected not to finish within it"),
     }
     fields: dict[str, Kind] = {
@@ -104,13 +103,13 @@ class Slice:
 
 @dataclass(frozen=True)
 class Tick:
-    """The system tick to run with, and the reason.
+    """The system tick to run with, and the reason, which stands in floorplan.json.
 
     ``late_cores``: PEs that probably do not finish within it.
     """
 
     seconds: float
-    reason: str
+    reason: str = ""
     late_cores: int = 0
 
 
@@ -140,7 +139,6 @@ class Mapping:
             "routes": [{"links": links, "cores": cores} for links, cores in routes],
             "tick": {
                 "seconds": float(self.tick.seconds),
-                "reason": self.tick.reason,
                 "late_cores": int(self.tick.late_cores),
             },
             "steps": int(self.steps),
@@ -173,7 +171,7 @@ def from_json(data: bytes, tables: network.Tables) -> Mapping:
     return Mapping(
         tuple(Slice(*c, *row) for c, row in zip(cuts_of(of_network), tree["slices"], strict=True)),
         routers,
-        Tick(tick["seconds"], tick["reason"], tick["late_cores"]),
+        Tick(tick["seconds"], late_cores=tick["late_cores"]),
         tree["steps"],
     )
 

@@ -149,8 +149,7 @@ def _spinnaker2_mapping(
     root = parsed(MAPPING, bundle.read(MAPPING), {
         "format": "nirc-spinnaker2-mapping/2", "steps": int(options["steps"]),
         "routes": [{"links": [(0, 5), ...], "cores": [(1, 152), ...]}, ...],
-        "slices": (*word, 2), "entries": (*word, 2),
-        "tick": {"seconds": float, "reason": str, "late_cores": word}})
+        "slices": (*word, 2), "entries": (*word, 2), "tick": dict})
     cuts: list[Any] = []  # the population of each slice, its first neuron and that behind its last
     owner = np.zeros(sum(map(len, ids.values())), int)
     for block in tree["nodes"]:
@@ -173,8 +172,11 @@ def _spinnaker2_mapping(
     for i, number in enumerate(use.tolist()):
         bundle.most(MAPPING, f"slices[{i}]: bytes", number, most)
     tick = max(1e-3, round(1e-4 * math.ceil(events.max(initial=0) / SPIN_EVENTS / 1e-4), 4))
-    tick = tick if options["tick"] == "auto" else float(options["tick"])
-    fit(MAPPING, root["tick"]["seconds"], tick, "tick.seconds")
+    late = 0
+    if options["tick"] != "auto":
+        tick = float(options["tick"])
+        late = int((events > SPIN_EVENTS * tick).sum())
+    fit(MAPPING, root["tick"], {"seconds": tick, "late_cores": late}, "tick")
 
 
 def _spinnaker2_places(bundle: Bundle, bad: str, chip: Array, core: Array) -> None:

@@ -16,6 +16,7 @@ from nirc.certificate.certificate import reader_of
 from nirc.checker import loihi2, xylo
 from nirc.checker.bundle import Bundle
 from nirc.checker.compare import Chip, check
+from nirc.checker.values import Finding
 from nirc.library import compile
 from tests.corrupt import bundles, sealed
 from tests.models import chain, lif
@@ -125,6 +126,39 @@ def test_u_is_bounded_by_all_that_it_can_sum() -> None:
     assert bounded(2**17 - 1, du=4095) == [] and bounded(2**17 + 1, du=4095)
 
 
+def test_a_neuron_of_xylo_that_fires_31_times_is_left_below_its_threshold() -> None:
+    """v is bounded by a step's current while 31 spikes take all of it, and 32 would be one more."""
+    row = {"i_syn_decay": 2, "v_mem_decay": 6, "v_mem_bias": 0, "threshold": 100}
+    for gain, holds in ((1033, True), (1034, False)):  # v gains 3 * gain in a step, on top of 99
+        made, _ = pair(gain, 0)
+        found = unproved((made, xylo._xylo_cells(1, [row, row], [row])), inputs=1)
+        assert found[2][0] == (not holds)
+
+
+def test_the_first_run_is_for_the_neuron_with_the_most_open_states() -> None:
+    """Channel 0 excites both neurons, channel 1 the second one alone."""
+    rows: list[Any] = [(0, 2, 0, 0, 3000), (0, 3, 0, 0, 3000), (1, 3, 0, 0, 3000)]
+    synapses = [np.array(column) for column in zip(*rows, strict=True)]
+    row = {"i_syn_decay": 2, "v_mem_decay": 2, "v_mem_bias": 0, "threshold": 100}
+    one = np.ones(4)
+    chip = Chip(2, {"hidden": 2, "readout": 0}, {}, {}, synapses, one, one)
+    cells = xylo._xylo_cells(2, [row, row], [])
+    for most, channels in ((0, "[0]"), (1, "[0, 1]")):
+        states = np.zeros((3, 2), bool)
+        states[:, most] = True
+        said = xylo._xylo_leaving(chip, cells, states)
+        assert said.endswith(f"isyn of neuron 0 in step 0: 15 spikes on {channels}")
+
+
+def test_a_relay_of_xylo_repeats_one_neuron() -> None:
+    relay = {"i_syn2_decay": 1, **xylo.XYLO_RELAY}
+    del relay[...]
+    first, second = {**relay, "alias_target": 2}, {**relay, "alias_target": 2}
+    assert xylo._xylo_aliases([first, relay, relay]).tolist() == [2, -1, -1]
+    with pytest.raises(Finding, match="a relay repeats two neurons"):
+        xylo._xylo_aliases([first, second, relay])
+
+
 @pytest.mark.parametrize("into", [3000, -3000])
 def test_an_input_is_named_that_drives_a_state_out_of_its_range(into: int) -> None:
     made = bundle()
@@ -174,3 +208,15 @@ def test_events_that_saturate_a_membrane_of_speck_are_counted() -> None:
         assert [line.partition(" events that meet the weight")[0] for line in lines] == (
             [] if events is None else [str(events)]
         )
+
+
+@pytest.mark.parametrize("leaks", [False, True])
+def test_a_core_of_speck_leaks_if_any_of_its_biases_does(leaks: bool) -> None:
+    (files,) = [files for name, files in bundles("speck") if name == "camera on speck"]
+    config = json.loads(files["config.json"])
+    core = next(core for core in config["cnn_layers"] if core["weights"])
+    assert len(core["biases"]) > 1
+    core["biases"], core["leak_enable"] = [-1] + [0] * (len(core["biases"]) - 1), leaks
+    other = sealed({**files, "config.json": json.dumps(config).encode()})
+    places = [each.place for each in check(other.__getitem__, reader_of("speck"))]
+    assert any(place.endswith(".leak_enable") for place in places) == (not leaks)

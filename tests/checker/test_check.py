@@ -31,7 +31,7 @@ from tests.models import chain, graph, looped
 ROOT = Path(__file__).parents[2]
 # Fields that no chip reads, which the seal of the certificate alone holds.
 CLAIMS = re.compile(
-    r"network\.net:|certificate\.json: \('seal',|'(late_cores|reason)'|"
+    r"network\.net:|certificate\.json: \('seal',|"
     r"mapping\.json: \('slices', 0, 1\)|"  # the PE of an input, to which no packet goes
     r"\('(projections|convolutions)', \d+, 'name'"
 )

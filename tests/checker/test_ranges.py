@@ -6,17 +6,20 @@ import ast
 import copy
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from nirc.backends.loihi2.tables import network_file as loihi2_file
 from nirc.backends.speck.config import config_file as speck_file
+from nirc.backends.spinnaker2.tables import Model
 from nirc.backends.spinnaker2.tables import network_file as spinnaker2_file
 from nirc.backends.xylo.config import config_file as xylo_file
 from nirc.certificate.certificate import CHECKED, reader_of
+from nirc.checker import speck, spinnaker2
 from nirc.checker.compare import check
+from nirc.checker.values import Finding, fit
 from nirc.chip.registry import resolve
 from nirc.files.description import File
 from nirc.files.faults import Faults
@@ -50,6 +53,42 @@ OTHER: dict[str, dict[str, set[Any]]] = {
         "time_resolution_wrap": {5000},
     },
 }
+
+
+def test_the_models_of_spinnaker2_are_those_that_the_compiler_uses() -> None:
+    assert set(spinnaker2.SPIN_MODELS) == {*get_args(Model), "spike_list"}
+
+
+@pytest.mark.parametrize(
+    ("field", "low", "high"),
+    [("threshold_high", 1, 32767), ("threshold_low", -32768, -1)],
+)
+def test_thresholds_of_speck_are_words_of_16_bits(field: str, low: int, high: int) -> None:
+    pattern = speck.SPECK_USED[field]
+    assert [fit("f", value, pattern) for value in (low, high)] == [low, high]
+    for value in (low - 1, high + 1, float(low), True):
+        with pytest.raises(Finding):
+            fit("f", value, pattern)
+
+
+@pytest.mark.parametrize(
+    ("field", "low", "high", "axes"),
+    [
+        ("weights", -128, 127, 4),
+        ("biases", -32768, 32767, 1),
+        ("neurons_initial_value", -32768, 32767, 3),
+    ],
+)
+def test_numbers_of_a_core_of_speck_have_their_words(
+    field: str, low: int, high: int, axes: int
+) -> None:
+    pattern = speck.SPECK_USED[field]
+    shape = (1,) * (axes - 1)
+    for value in (low, high):
+        assert fit("f", np.full((*shape, 2), value).tolist(), pattern).shape == (*shape, 2)
+    for wrong in (np.full((*shape, 1), low - 1), np.full((*shape, 1), high + 1), np.ones(1)[0]):
+        with pytest.raises(Finding):
+            fit("f", wrong.tolist(), pattern)
 
 
 def described(chip: str, files: Files) -> File:

@@ -405,7 +405,6 @@ SPINNAKER2_MAPPING: Rows = [
     ("routes[0].cores[0]", RANGE, put("routes[0].cores", [153])),
     ("tick.seconds", RANGE, put("tick.seconds", 0)),
     ("the file", "NaN is not a number", put("tick.seconds", float("nan"))),
-    ("tick.reason", NAME, put("tick.reason", "")),
     ("tick.late_cores", INTEGER, put("tick.late_cores", None)),
     ("steps", RANGE, put("steps", -1)),
 ]
