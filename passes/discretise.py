@@ -91,6 +91,8 @@ def _refuse_overflow(
         if isinstance(p, Population)
     ]
     for source, target, p in edges:
+        if not p.ops and not p.biases:
+            continue
         factors = [_largest(vars(op).values()) for op in p.ops]
         most = _largest([*factors, float(np.prod(factors)), *(b.value for b in p.biases)])
         numbers.append((p.origins[0] if p.origins else f"edges/{source}/{target}", most))
@@ -118,6 +120,8 @@ def _largest(values: Iterable[object]) -> float:
 
 
 def _in_steps(projection: Projection, dt_s: float | None, log: Log) -> Projection:
+    if not projection.delay_s and not projection.biases and not projection.delay_steps:
+        return projection
     where = "/".join(projection.origins[:1])
     biases = tuple(
         replace(b, onset_steps=_steps(b.onset_s, dt_s, where, log)) for b in projection.biases

@@ -24,8 +24,12 @@ class FuseLinear:
 
     def run(self, program: Program, log: Log) -> Program:
         """Fuse. Never fails: operators that would grow stay a chain."""
-        fused = [(s, t, replace(p, ops=fuse(p.ops))) for s, t, p in program.edges()]
+        fused = [(s, t, _fused(p)) for s, t, p in program.edges()]
         return program.rebuilt(dict(program.graph.nodes(data="payload")), _parallel(fused))
+
+
+def _fused(p: Projection) -> Projection:
+    return replace(p, ops=fuse(p.ops)) if p.ops else p
 
 
 def fuse(ops: tuple[LinearOp, ...]) -> tuple[LinearOp, ...]:

@@ -36,7 +36,8 @@ class ToPopulations:
         nodes = {n: _node(n, p, program) for n, p in program.nodes(LayerNode).items()}
         linear_nodes = [n for n, node in nodes.items() if node is None]
         _refuse_linear_loops(program, linear_nodes, log)
-        arcs = _Arcs((s, t, Projection(origins=())) for s, t, _ in program.edges())
+        wire = Projection(origins=())
+        arcs = _Arcs((s, t, wire) for s, t, _ in program.edges())
         for name in _sources_first(program, linear_nodes):
             paths = arcs.paths_through(name, program[name])
             where = program[name].origins[0]
@@ -234,4 +235,6 @@ def _with_feedback(nodes: Mapping[str, object], arcs: list[Arc]) -> list[Arc]:
     back = feedback_edges(
         nodes, [n for n, node in nodes.items() if isinstance(node, Source)], instant
     )
-    return [(s, t, replace(p, feedback=i in back)) for i, (s, t, p) in enumerate(arcs)]
+    return [
+        (s, t, replace(p, feedback=True) if i in back else p) for i, (s, t, p) in enumerate(arcs)
+    ]

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from nirc.analysis.retiming import retimed
+from nirc.analysis.retiming import Timing, retimed
 from nirc.backends.loihi2 import differences
 from nirc.backends.loihi2.cores import DEFAULT_RATE, Chip, Placed, cores_of, place, problem_of
 from nirc.backends.loihi2.emulate import NEURONS, READOUT
@@ -91,12 +91,7 @@ def fit(
     ``discrete`` is legalised, ``program`` integer. ``regroups``: neurons may change their places.
     """
     timing = retimed(discrete)
-    for (s, t, p), steps in zip(discrete.edges(), timing.slow, strict=True):
-        if steps:
-            where = "/".join(p.origins[:1]) or discrete[t].origins[0]
-            rule = "one step for every synapse"
-            slow = LoopTakesLonger(source=s, target=t, steps=steps, rule=rule, delay_helps=True)
-            log.add(slow.placed(where))
+    _report_loops(discrete, timing, log)
     cut = _cut(program, target, search, log)
     if cut is None:
         return None
@@ -210,6 +205,17 @@ def _report_cores(cores: int, target: Target, reason: str, log: Log) -> None:
             roomier=next((t for t in VARIANTS if t.max("cores") >= cores), None),
         )
     )
+
+
+def _report_loops(discrete: Program, timing: Timing, log: Log) -> None:
+    loops = []
+    for (s, t, p), steps in zip(discrete.edges(), timing.slow, strict=True):
+        if steps:
+            where = "/".join(p.origins[:1]) or discrete[t].origins[0]
+            rule = "one step for every synapse"
+            slow = LoopTakesLonger(source=s, target=t, steps=steps, rule=rule, delay_helps=True)
+            loops.append(slow.placed(where))
+    log.add_all(LoopTakesLonger.some(loops))
 
 
 def _report_wraps(lowered: Lowered, program: Program, log: Log) -> None:

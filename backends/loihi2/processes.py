@@ -22,10 +22,7 @@ from nirc.files.chipfiles import ROOM, Labels
 from nirc.ir.arrays import Int
 from nirc.ir.linear import Conv
 from nirc.ir.populations import Population as Node
-from nirc.ir.program import Program
-
-MANY_PROJECTIONS = 1 << 12  # above it, small populations are joined
-SMALL_POPULATION = 64  # neurons of a population that may be joined
+from nirc.ir.program import SMALL_POPULATION, Program
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,7 @@ def processes(
 
 def _joined(program: Program) -> list[list[str]]:
     """Return groups of populations that are one process each, in program order."""
-    if sum(1 for _ in program.edges()) <= MANY_PROJECTIONS:
+    if not program.has_many_edges:
         return []
     mapped: set[str] = set()  # ends of kernels
     for source, target, projection in program.edges():

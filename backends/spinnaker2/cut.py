@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nirc.backends.spinnaker2.findings import UnknownPopulation
+from nirc.backends.spinnaker2.joined import Places, joined, joins
 from nirc.backends.spinnaker2.limits import STEPS, Prices
 from nirc.backends.spinnaker2.lower import labelled, lower
 from nirc.backends.spinnaker2.order import Order, regrouped
@@ -36,13 +37,14 @@ class Request:
 class Cut:
     """The tables, their slices and the order of neurons, the same for all variants of the chip.
 
-    ``order``: see ``fit.Chip``.
+    ``order`` and ``places``: see ``fit.Chip``.
     """
 
     labels: Mapping[str, str]
     tables: Tables
     parts: Split
     order: Order
+    places: Places
 
 
 # The last program, its options and slices: a board is tried after a chip, with the same slices.
@@ -60,14 +62,18 @@ def cut(program: Program, request: Request, log: Log) -> Cut | None:
             log.add(UnknownPopulation(population=name, known=labels))
     if log.errors:
         return None
-    memory = Memory(lower(program, labels), request.prices, request.steps)
     atoms = {labels[name]: n for name, n in request.atoms.items()}
+    places: Places = {}
+    tables = lower(program, labels)
+    if joins(program):
+        tables, places = joined(tables, atoms)
+    memory = Memory(tables, request.prices, request.steps, places)
     parts = split(memory, atoms, log)
     if parts is None:
         return None
     tables, order = memory.tables, Order()
     if request.regroups:
         tables, parts, order = regrouped(memory, parts, atoms, request.effort, request.seed)
-    slices = Cut(labels, tables, parts, order)
+    slices = Cut(labels, tables, parts, order, places)
     _last[:] = [(weakref.ref(program, lambda _: _last.clear()), request, slices)]
     return slices

@@ -223,16 +223,18 @@ def timed(program: Program, every: list[Drive], log: Log, *, relays: bool) -> Ti
         Edge(start, name, 0) for name, p in populations.items() if needs_clock(name, p, program)
     ]
     timing = retime([start, *program.graph], edges)
-    for edge, steps in zip(edges, timing.slow, strict=True):
-        if steps:
-            slow = LoopTakesLonger(
-                where=program[edge.target].origins[0],
-                source=edge.source,
-                target=edge.target,
-                steps=steps,
-                rule=f"every synapse takes a step; {SCRIPTS}",
-            )
-            log.add(slow)
+    loops = [
+        LoopTakesLonger(
+            where=program[edge.target].origins[0],
+            source=edge.source,
+            target=edge.target,
+            steps=steps,
+            rule=f"every synapse takes a step; {SCRIPTS}",
+        )
+        for edge, steps in zip(edges, timing.slow, strict=True)
+        if steps
+    ]
+    log.add_all(LoopTakesLonger.some(loops))
     delayed = [replace(d, extra=extra) for d, extra in zip(every, timing.delays, strict=False)]
     added = _Relays(program, timing.latency_steps)
     kept = [added.around(d, DELAY[1] if not relays and d.kernel is None else 0) for d in delayed]

@@ -20,6 +20,7 @@ from nirc.backends.spinnaker2.findings import (
     RoutingTableTooLong,
     TooManyProcessingElements,
 )
+from nirc.backends.spinnaker2.joined import Places, joins
 from nirc.backends.spinnaker2.limits import (
     EVENTS_PER_S,
     LINK_HOPS,
@@ -43,7 +44,7 @@ from nirc.chip.backend import Block, Mapped
 from nirc.chip.target import Target
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Discrete, Role, Sink, Source, populations_of
-from nirc.ir.program import Program
+from nirc.ir.program import SMALL_POPULATION, Program
 from nirc.mapping.effort import Effort
 from nirc.mapping.floorplan import Core, Floorplan, Part, loaded_links, report_placed
 from nirc.mapping.routing import Nets, Routes, UnreachableError
@@ -58,7 +59,7 @@ class Chip:
     """The emitted tables. ``labels``: names in the tables of inputs and populations, by name.
 
     ``order``: by such a name, (n,) the model's neuron at each place of the tables. A population
-    that is not there is in the model's order.
+    that is not there is in the model's order. ``places``: of populations that are joined.
     """
 
     tables: Tables
@@ -66,6 +67,18 @@ class Chip:
     floorplan: Floorplan
     labels: Names[str, str]
     order: Order
+    places: Places
+
+    def part(self, name: str, n: int) -> tuple[str, tuple[int, ...]]:
+        """Return the population of the tables with the ``n`` neurons of ``name``, and their places.
+
+        Raises ``KeyError`` for a name that is not in ``labels``.
+        """
+        label, first = self.places.get(self.labels[name], (self.labels[name], 0))
+        if label not in self.order:
+            return label, tuple(range(first, first + n))
+        place = np.argsort(self.order[label])
+        return label, tuple(place[first : first + n].tolist())
 
 
 def _report_early(program: Program, log: Log) -> None:
@@ -91,6 +104,10 @@ def cannot_fit(
     """Report N901 for all ``targets`` if each has fewer PEs than the neurons need."""
     sizes = {name: source.n for name, source in discrete.nodes(Source).items()}
     sizes |= {name: p.n for name, p in populations_of(discrete, Discrete).items()}
+    if joins(discrete, more=len(sizes)):
+        small = {name: n for name, n in sizes.items() if n <= SMALL_POPULATION}
+        sizes = {name: n for name, n in sizes.items() if name not in small}
+        sizes |= {name: sum(small.values()) for name in [*small][:1]}
     least = {name: -(-n // MAX_PIXELS) for name, n in sizes.items()}
     systems = [System(board=target.max("chips") > 1, faults=faults) for target in targets]
     if any(sum(least.values()) <= system.count for system in systems):
@@ -123,7 +140,8 @@ def fit(
     mapping = Mapping(_slices(parts, placed), placed.routing, time, request.steps)
     plan = _floorplan(parts, placed, system, request.prices, time.seconds, _most(tables))
     report_placed(plan, request.effort, log)
-    chip = Chip(_with_atoms(tables, parts.atoms), mapping, plan, slices.labels, slices.order)
+    sliced = _with_atoms(tables, parts.atoms)
+    chip = Chip(sliced, mapping, plan, slices.labels, slices.order, slices.places)
     return _mapped(program, target, chip, _utilisation(parts, placed, system, plan))
 
 
@@ -227,9 +245,7 @@ def _mapped(
     for name, population in neurons(program).items():
         neuron = population.dynamics
         scale = tuple(neuron.scale.tolist())
-        neurons_at = chip.order.get(chip.labels[name], np.arange(population.n))
-        index = tuple(np.argsort(neurons_at).tolist())
-        blocks[name] = Block(chip.labels[name], index, scale, neuron.latency_steps)
+        blocks[name] = Block(*chip.part(name, population.n), scale, neuron.latency_steps)
     columns: dict[str, range] = {}
     first = 0
     for source in outputs_of(program):

@@ -106,18 +106,18 @@ def _population(name: str, population: ir.Population[SpinNeuron]) -> Population:
         population.n,
         MAX_ATOMS,
         d.reset,
-        _short(d.threshold),
-        _short(d.alpha_decay),
-        _short(d.i_offset),
-        _short(d.v_init),
-        _short(d.v_reset),
-        None if d.exc_decay is None else _short(d.exc_decay),
-        None if d.inh_decay is None else _short(d.inh_decay),
+        short(d.threshold),
+        short(d.alpha_decay),
+        short(d.i_offset),
+        short(d.v_init),
+        short(d.v_reset),
+        None if d.exc_decay is None else short(d.exc_decay),
+        None if d.inh_decay is None else short(d.inh_decay),
         d.fires,
     )
 
 
-def _short(values: Float32) -> Float32:
+def short(values: Float32) -> Float32:
     """Return one value for all neurons if they are equal, else ``values``. -0 becomes 0."""
     values = values + np.float32(0)
     return values[:1] if (values == values[0]).all() else values

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.backends.spinnaker2.findings import SynapseMemory, TooManyAtoms
+from nirc.backends.spinnaker2.joined import Places, owner
 from nirc.backends.spinnaker2.limits import INPUT_RATE, Prices
 from nirc.backends.spinnaker2.tables import (
     DELAYED,
@@ -153,11 +154,14 @@ def _add_runs(total: Int, pair: Int) -> None:
 class Memory:
     """Memory of the slices of ``tables``, for any numbers of atoms.
 
-    Outputs record ``steps`` steps.
+    Outputs record ``steps`` steps. ``places``: of joined populations, for messages.
     """
 
-    def __init__(self, tables: Tables, prices: Prices, steps: int) -> None:
+    def __init__(
+        self, tables: Tables, prices: Prices, steps: int, places: Places | None = None
+    ) -> None:
         self.tables = tables
+        self.places = places or {}
         self.prices = prices
         self.steps = steps
         blocks: tuple[Input | Population, ...] = (*tables.inputs, *tables.populations)
@@ -312,11 +316,12 @@ def _too_large(
 ) -> SynapseMemory:
     terms = memory.terms(name, atoms, source_atoms)
     worst = int(np.argmax(np.sum(list(terms.values()), axis=0)))
+    population, neuron = owner(memory.places, name, worst * atoms)
     return SynapseMemory(
-        where=name,
-        population=name,
+        where=population,
+        population=population,
         atoms=atoms,
-        neuron=worst * atoms,
+        neuron=neuron,
         terms={term: int(terms[term][worst]) for term in TERMS},
         most=memory.prices.dyn_bytes,
     )

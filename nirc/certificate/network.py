@@ -29,8 +29,6 @@ CARRIERS = ("conv", "scale", "matrix")  # nodes that hold the weights of a proje
 # Entries of a matrix. A sparse projection above it is kept as lists: NIR has no sparse matrix.
 MOST_DENSE = 1 << 22
 LIST_BYTES = 12  # of a synapse in a list, about
-# Projections of a program above which all are one list: a node of each takes too long.
-MANY_PROJECTIONS = 1 << 12
 
 Array = NDArray[Any]
 
@@ -244,7 +242,7 @@ class _Listed:
     """
 
     def __init__(self, program: Program, names: Mapping[str, str]) -> None:
-        self.takes_all = sum(1 for _ in program.edges()) > MANY_PROJECTIONS
+        self.takes_all = program.has_many_edges
         self.parts: list[tuple[Array, Array, Array]] = []  # targets, sources, weights
         self.timing: list[tuple[int, int]] = []  # receptor and steps, by part
         self.coo: dict[int, tuple[Array, Array, Array]] = {}  # by the operator's id

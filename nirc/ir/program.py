@@ -13,6 +13,10 @@ import numpy as np
 from nirc.ir.rules import Reset
 
 P = TypeVar("P")
+# Edges above which a program is too large for a table, a node or a search for each: small
+# populations are joined, and synapses are listed (benchmarks/scale.py all-to-all-100).
+MANY_EDGES = 1 << 12
+SMALL_POPULATION = 64  # neurons of a population that may be joined
 
 
 class Form(Enum):
@@ -86,6 +90,11 @@ class Program:
             for target, parallel in targets.items():
                 for data in parallel.values():
                     yield source, target, data["payload"]
+
+    @property
+    def has_many_edges(self) -> bool:
+        """Return True if the program has more than ``MANY_EDGES`` edges."""
+        return sum(1 for _ in self.edges()) > MANY_EDGES
 
     def into(self, target: str) -> list[tuple[str, Any]]:
         """Return ``(source, payload)`` of the edges into ``target``, in program order."""

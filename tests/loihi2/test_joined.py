@@ -16,10 +16,10 @@ from nirc.backends.loihi2.lists import Lists
 from nirc.backends.loihi2.lower import Lowered, lower
 from nirc.backends.loihi2.processes import Piece, owners
 from nirc.backends.loihi2.tables import Tables, to_npz
-from nirc.certificate import network
 from nirc.certificate.certificate import reader_of
 from nirc.checker.compare import check
 from nirc.files.bundle import contents
+from nirc.ir import program
 from nirc.ir.linear import Dense
 from tests.models import DT, graph, lif
 
@@ -43,8 +43,7 @@ def all_to_all(n: int) -> nir.NIRGraph:
 @pytest.fixture
 def joins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Join populations in every network."""
-    monkeypatch.setattr(processes, "MANY_PROJECTIONS", 1)
-    monkeypatch.setattr(network, "MANY_PROJECTIONS", 1)
+    monkeypatch.setattr(program, "MANY_EDGES", 1)
 
 
 MODEL = all_to_all(6)
