@@ -48,6 +48,8 @@ class Discretise:
         edges = [(s, t, _in_steps(p, program.dt_s, log)) for s, t, p in program.edges()]
         _refuse_overflow(nodes, edges, log)
         log.raise_if_errors()
+        if all(p is new for (_, _, p), (_, _, new) in zip(program.edges(), edges, strict=True)):
+            return program.mapped(nodes, form=Form.DISCRETE, training=training)
         return program.rebuilt(nodes, edges, form=Form.DISCRETE, training=training)
 
 

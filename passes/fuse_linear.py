@@ -24,6 +24,8 @@ class FuseLinear:
 
     def run(self, program: Program, log: Log) -> Program:
         """Fuse. Never fails: operators that would grow stay a chain."""
+        if not any(p.ops for _, _, p in program.edges()):
+            return program
         fused = [(s, t, _fused(p)) for s, t, p in program.edges()]
         return program.rebuilt(dict(program.graph.nodes(data="payload")), _parallel(fused))
 

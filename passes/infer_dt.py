@@ -176,4 +176,4 @@ def _read_integrators(program: Program, log: Log) -> Program:
                 where = f"{population.origins[0]}/r"
                 log.add(GainPerStep(where=where, population=name, gain=float(np.median(d.r))))
             changed[name] = replace(population, dynamics=replace(d, per_step=per_step))
-    return program.mapped(changed)
+    return program.mapped(changed) if changed else program

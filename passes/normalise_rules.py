@@ -38,6 +38,8 @@ class NormaliseRules:
                 nodes[name] = replace(population, dynamics=normalised)
             if last is not d:
                 delayed.add(name)
+        if not delayed:
+            return program.mapped(nodes)
         shown = {n for n in program.nodes(Sink) if _shows_later(program.into(n), delayed)}
         for name in shown:
             nodes[name] = replace(program[name], delay_steps=program[name].delay_steps + 1)

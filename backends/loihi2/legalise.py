@@ -80,7 +80,7 @@ def _summed_outputs(program: Program) -> Program:
             nodes[reader] = Population((n,), sums, origins)
             edges.append((reader, target, Projection(origins=origins)))
         edges.append((source, readers[target], p))
-    return program.rebuilt(nodes, edges)
+    return program.rebuilt(nodes, edges) if readers else program
 
 
 def _is_wire(program: Program, source: str, target: str, p: Projection) -> bool:
@@ -100,7 +100,7 @@ def _copied(program: Program) -> Program:
             nodes[copy] = population
             edges = [(copy if (s, t) == (name, sink) else s, t, p) for s, t, p in edges]
             edges += [(s, copy, p) for s, t, p in edges if t == name]
-    return program.rebuilt(nodes, edges)
+    return program.rebuilt(nodes, edges) if len(nodes) > len(program.graph) else program
 
 
 def _one_filter_each(program: Program, log: Log) -> Program:
@@ -224,6 +224,8 @@ def _constants(program: Program) -> Program:
         direct = (1.0,) if d.decay_syn is None else (1.0, -float(d.decay_syn[0]))
         edges += _spread(clock.edge(name, d.drift - shift, 0, population.origins), direct)
         nodes[name] = replace(population, dynamics=replace(d, drift=frozen(shift)))
+    if not clock.nodes:
+        return program
     return program.rebuilt({**clock.nodes, **nodes}, edges)
 
 
@@ -263,7 +265,7 @@ def _short_delays(program: Program, log: Log) -> Program:
                 )
             )
         edges.append((name, target, rest))
-    return program.rebuilt(nodes, edges)
+    return program.rebuilt(nodes, edges) if relays else program
 
 
 def _one_operator_each(program: Program, log: Log) -> Program:
@@ -278,7 +280,9 @@ def _one_operator_each(program: Program, log: Log) -> Program:
         if chain not in known:
             known[chain] = one_operator(p.ops, program[source].n)
         op = known[chain]
-        if op is None:
+        if len(p.ops) == 1 and p.ops[0] is op:
+            edges.append((source, target, p))
+        elif op is None:
             where = "/".join(p.origins[:1]) or program[target].origins[0]
             log.add(TooManyEntries(where=where, most=MAX_ENTRIES, advice=ADVICE))
         else:

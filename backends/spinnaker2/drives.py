@@ -56,6 +56,7 @@ def drives(program: Program, log: Log, *, unroll: Collection[str] = ()) -> list[
     projection that is too large to list.
     """
     every = []
+    known: dict[tuple[int, ...], tuple[LinearOp, ...]] = {}  # lists of the same operators
     for name, population in populations_of(program, Discrete).items():
         into = [(s, p) for s, p in program.into(name) if all(_has_entries(op) for op in p.ops)]
         convolves = (
@@ -67,9 +68,12 @@ def drives(program: Program, log: Log, *, unroll: Collection[str] = ()) -> list[
             if convolves:
                 every.append(Drive(source, name, projection, projection.ops))
                 continue
-            op = unrolled(projection, program[source].n, log)
-            if op.entries:
-                every.append(Drive(source, name, projection, (op,)))
+            chain = (program[source].n, *map(id, projection.ops))
+            if chain not in known:
+                op = unrolled(projection, program[source].n, log)
+                known[chain] = (op,) if op.entries else ()
+            if known[chain]:
+                every.append(Drive(source, name, projection, known[chain]))
     return every
 
 

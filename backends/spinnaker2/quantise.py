@@ -141,6 +141,7 @@ class Quantised:
         self._report_bits()
         self.sums: list[Summed] = []
         self.arcs: list[Arc] = []
+        self._shared: dict[tuple[int, int, int], list[tuple[int, Sparse]]] = {}
         for drive in self.into:
             self._add_arcs(drive)
         self.neuron = self._neuron(biases)
@@ -210,26 +211,36 @@ class Quantised:
             biases=(),
             synapse=0,
         )
-        pools, op = self.stored(drive)
-        if isinstance(op, Conv):
+        if drive.kernel is not None:
+            pools, op = self.stored(drive)
             self.arcs.append((drive.source, self.name, replace(timing, ops=(*pools, op))))
             return
-        signs = (op.value > 0, op.value < 0) if self.filtered else (op.value != 0,)
-        for receptor, chosen in enumerate(signs):
-            if not chosen.any():
-                continue
-            part = replace(
-                op,
-                target=op.target[chosen],
-                source=op.source[chosen],
-                value=frozen(op.value[chosen]),
-            )
+        for receptor, part in self._parts(drive):
             arc = (drive.source, self.name, replace(timing, synapse=receptor, ops=(part,)))
             if self._times(drive) > 1:
                 summed = Summed.of(arc, part, self.limit)
                 self.sums.append(summed)
                 arc = summed.arc
             self.arcs.append(arc)
+
+    def _parts(self, drive: Drive) -> list[tuple[int, Sparse]]:
+        """Return the stored synapses by receptor. Drives of one operator share them."""
+        key = (id(drive.entries), drive.projection.synapse, self._times(drive))
+        if key in self._shared:
+            return self._shared[key]
+        _, op = self.stored(drive)
+        assert isinstance(op, Sparse)
+        signs = (op.value > 0, op.value < 0) if self.filtered else (op.value != 0,)
+        parts = []
+        for receptor, chosen in enumerate(signs):
+            if chosen.any():
+                at = op.target[chosen], op.source[chosen], frozen(op.value[chosen])
+                parts.append((receptor, Sparse(*at, op.n_in, op.n_out)))
+        # The rule of rounding may look at the source, and a loss is reported for each source.
+        lost = np.count_nonzero(op.value) < np.count_nonzero(drive.entries.value)
+        if self.rounding is KEEPING_SUMS and not lost:
+            self._shared[key] = parts
+        return parts
 
     def stored(self, drive: Drive) -> tuple[tuple[Pool, ...], Sparse | Conv]:
         """Return the operator with the weights that the chip stores, behind the pooling."""

@@ -126,9 +126,12 @@ class Program:
         return replace(program, **changes)
 
     def mapped(self, change: Mapping[str, object], **changes: Any) -> Program:
-        """Return the same graph with some payloads replaced."""
-        nodes = {n: change.get(n, d["payload"]) for n, d in self.graph.nodes(data=True)}
-        return self.rebuilt(nodes, self.edges(), **changes)
+        """Return the same graph with some payloads of nodes replaced. Both share their edges."""
+        graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
+        for name, payload in self.graph.nodes(data="payload"):
+            graph.add_node(name, payload=change.get(name, payload))
+        graph._adj, graph._pred = self.graph._adj, self.graph._pred  # frozen, as the graph is
+        return replace(self, graph=nx.freeze(graph), **changes)
 
 
 def _ends(neighbours: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> list[tuple[str, Any]]:

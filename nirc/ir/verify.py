@@ -46,15 +46,15 @@ def _populations(program: Program) -> list[str]:
             faults.append(f"{name} holds {type(payload).__name__}")
         elif isinstance(payload, Population):
             faults += [f"{name}: {fault}" for fault in _dynamics(payload, program.form)]
-            driven = bool(program.into(name))
+            driven = bool(program.graph.pred[name])
             faults += [f"{name}: {fault}" for fault in _role(payload, driven, program.form)]
-        if isinstance(payload, Source) and program.into(name):
+        if isinstance(payload, Source) and program.graph.pred[name]:
             faults.append(f"source {name} has an input")
-        if isinstance(payload, Sink) and program.out_of(name):
+        if isinstance(payload, Sink) and program.graph.succ[name]:
             faults.append(f"sink {name} has an output")
+    sizes = {name: getattr(program[name], "n", None) for name in program.graph}
     for source, target, projection in program.edges():
-        n_source = getattr(program[source], "n", None)
-        n_target = getattr(program[target], "n", None)
+        n_source, n_target = sizes[source], sizes[target]
         if n_source is not None and n_target is not None:  # else one of them has been named above
             found = _projection(projection, n_source, n_target)
             faults += [f"{source} -> {target}: {fault}" for fault in found]
