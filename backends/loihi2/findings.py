@@ -10,7 +10,7 @@ from nirc.backends.loihi2.limits import (
     SYNAPSE_WORD_BYTES,
 )
 from nirc.chip.target import Limit, Target
-from nirc.diagnostics.finding import Finding, Grade, Stated, Words
+from nirc.diagnostics.finding import Finding, Grade, Repeated, Stated, Words
 from nirc.diagnostics.numbers import ValueClipped
 
 FEWER_INPUTS = "give the neuron fewer inputs: all synapses of a neuron lie on one core"
@@ -161,7 +161,7 @@ class TooMuchMemory(CoreLimit):
 CORE_LIMITS = {each.code: each for each in CoreLimit.__subclasses__()}
 
 
-class DelayTooLong(Finding):
+class DelayTooLong(Repeated):
     code = "L809"
     title = "a delay is longer than a synapse holds a spike"
     severity = "note"
@@ -188,7 +188,7 @@ class DelayTooLong(Finding):
     def words(self) -> Words:
         return Words(
             f"spikes from `{self.sender}` to `{self.receiver}` wait in {self.relays} relay "
-            "neuron(s) on their way",
+            f"neuron(s) on their way{self.and_others('projections')}",
             found=f"{self.steps} steps",
             limit=f"{self.most} steps in a synapse",
             source=DENSE_MODELS,

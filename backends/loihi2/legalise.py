@@ -236,6 +236,7 @@ def _short_delays(program: Program, log: Log) -> Program:
     nodes, edges = dict(program.graph.nodes(data="payload")), []
     # by source, lag that is behind and number of relays so far
     relays: dict[tuple[str, int, int], str] = {}
+    notes: list[DelayTooLong] = []
     for (source, target, p), delay in zip(program.edges(), timing.delays, strict=True):
         origins = p.origins or nodes[source].origins
         name, lag, left, hops = source, p.lag, delay, 0
@@ -254,7 +255,7 @@ def _short_delays(program: Program, log: Log) -> Program:
         rest = p
         if hops:
             rest = replace(p, delay_steps=lag, feedback=False)
-            log.add(
+            notes.append(
                 DelayTooLong(
                     where="/".join(p.origins[:1]) or program[target].origins[0],
                     sender=source,
@@ -265,6 +266,7 @@ def _short_delays(program: Program, log: Log) -> Program:
                 )
             )
         edges.append((name, target, rest))
+    log.add_all(DelayTooLong.some(notes))
     return program.rebuilt(nodes, edges) if relays else program
 
 

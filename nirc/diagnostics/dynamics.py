@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
-from nirc.diagnostics.finding import Finding, Grade, Words
+from nirc.diagnostics.finding import Finding, Grade, Repeated, Words
 
 XYLOSIM = "xylosim 0.1.3, measured"
-MOST_LOOPS = 100  # that are reported one by one
 
 
 class RuleDiffers(Finding):
@@ -188,7 +187,7 @@ class NoIntegrator(Finding):
         )
 
 
-class LoopTakesLonger(Finding):
+class LoopTakesLonger(Repeated):
     code = "D406"
     title = "a loop through several populations takes more steps on the chip"
     severity = "differs"
@@ -218,22 +217,12 @@ class LoopTakesLonger(Finding):
     steps: int  # more than in the model
     rule: str  # of the chip, that takes them
     delay_helps: bool = False  # a delay in the model makes both alike
-    others: int = 0  # other edges with such a path, which no finding names
-
-    @staticmethod
-    def some(every: Sequence[LoopTakesLonger]) -> list[LoopTakesLonger]:
-        """Return the first ``MOST_LOOPS``. The last tells the number of all others."""
-        some = list(every[:MOST_LOOPS])
-        if len(every) > MOST_LOOPS:
-            some[-1] = some[-1].with_fields(others=len(every) - MOST_LOOPS)
-        return some
 
     def words(self) -> Words:
         delay = ", or give it a delay of that many steps" if self.delay_helps else ""
-        others = f"; so does each of {self.others} other paths" if self.others else ""
         return Words(
             f"the path back from `{self.source}` to `{self.target}` takes {self.steps} step(s) "
-            f"more on the chip than in the model{others}",
+            f"more on the chip than in the model{self.and_others('paths')}",
             found=f"{self.steps} extra step(s)",
             source=self.rule,
             help=f"make the loop one population with a recurrent weight{delay}",

@@ -18,6 +18,7 @@ returns its words:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from inspect import cleandoc, get_annotations
 from types import ModuleType
@@ -26,6 +27,7 @@ from typing import Any, ClassVar, Literal, Self, dataclass_transform
 from nirc.diagnostics.errors import CompileError, Diagnostic, NircError, Severity
 
 Grade = Literal["error", "warning", "note", "differs"]  # differs: an error under --strict
+MOST_OF_A_CODE = 100  # findings of one code that are reported one by one
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,27 @@ class Finding(_Record):
         }
         texts = [f"**{title}** {cleandoc(text)}" for title, text in parts.items()]
         return "\n\n".join([f"# {cls.code}: {cls.title}", *texts]) + "\n"
+
+
+class Repeated(Finding):
+    """A base for codes that a network may have very often.
+
+    ``others``: findings of the code that are not reported one by one.
+    """
+
+    others: int = 0
+
+    @classmethod
+    def some(cls, every: Sequence[Self]) -> list[Self]:
+        """Return the first ``MOST_OF_A_CODE``. The last has the number of all others."""
+        some = list(every[:MOST_OF_A_CODE])
+        if len(every) > MOST_OF_A_CODE:
+            some[-1] = some[-1].with_fields(others=len(every) - MOST_OF_A_CODE)
+        return some
+
+    def and_others(self, noun: str) -> str:
+        """Return a clause about the others, "" if there are none."""
+        return f"; so do {self.others} other {noun}" if self.others else ""
 
 
 class Stated(Finding):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from nirc.diagnostics.dynamics import LoopTakesLonger
 from nirc.diagnostics.errors import InputError
 from nirc.diagnostics.file import DamagedFile, FileFinding
-from nirc.diagnostics.finding import Finding, Words
+from nirc.diagnostics.finding import MOST_OF_A_CODE, Finding, Words
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.numbers import WeightsVanish
 from nirc.diagnostics.passes import NothingToCompile
@@ -75,3 +76,17 @@ def test_a_refusal_is_of_the_class_that_the_finding_names() -> None:
 
     Refused.code = "F104"
     assert isinstance(Refused().refusal(), InputError)
+
+
+def loops(n: int) -> list[LoopTakesLonger]:
+    return [LoopTakesLonger(source=f"a{i}", target="b", steps=1, rule="") for i in range(n)]
+
+
+def test_of_very_many_findings_the_first_are_reported_and_the_others_counted() -> None:
+    few = loops(MOST_OF_A_CODE)
+    assert LoopTakesLonger.some(few) == few
+    some = LoopTakesLonger.some(loops(MOST_OF_A_CODE + 7))
+    assert len(some) == MOST_OF_A_CODE
+    assert "other" not in some[-2].words().message
+    assert some[-1].source == f"a{MOST_OF_A_CODE - 1}"
+    assert some[-1].words().message.endswith("than in the model; so do 7 other paths")

@@ -5,6 +5,11 @@ from __future__ import annotations
 import gc
 import weakref
 
+import networkx as nx
+import pytest
+
+from nirc.ir import program as module
+from nirc.ir.program import Form, Program
 from tests.build import affine, graph, inp, lif, linear, lowered, out
 
 NET = graph(
@@ -41,3 +46,21 @@ def test_large_matrices_are_freed_with_their_program() -> None:
         assert freed() is None
     finally:
         gc.enable()
+
+
+def test_a_program_with_other_payloads_shares_the_edges() -> None:
+    before = Program.of(Form.LAYERS, {"a": 1, "b": 2}, [("a", "b", "x"), ("b", "a", "y")])
+    after = before.mapped({"b": 3}, dt_s=0.5)
+    assert (after["a"], after["b"], after.dt_s) == (1, 3, 0.5)
+    assert (before["b"], before.dt_s) == (2, None)
+    assert [*after.edges()] == [*before.edges()] == [("a", "b", "x"), ("b", "a", "y")]
+    assert after.into("a") == [("b", "y")] and after.out_of("a") == [("b", "x")]
+    with pytest.raises(nx.NetworkXError, match="Frozen"):
+        after.graph.add_edge("a", "b")
+
+
+def test_a_program_has_many_edges_above_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MANY_EDGES", 2)
+    pair = [("a", "b"), ("b", "a")]
+    assert not Program.of(Form.LAYERS, {"a": 1, "b": 2}, pair).has_many_edges
+    assert Program.of(Form.LAYERS, {"a": 1, "b": 2}, [*pair, ("a", "b")]).has_many_edges
