@@ -91,7 +91,7 @@ def _receptors(
 ) -> list[Filter | None] | None:
     """Return the distinct filters of the inputs of ``name``, unfiltered first. None: over two."""
     distinct = {filters.get(source) for source, _ in program.into(name)}
-    ordered = sorted(distinct, key=lambda f: (f is not None, f or (0.0, 0.0)))
+    ordered = sorted(distinct, key=lambda f: (f is not None, f or ()))
     return ordered if len(ordered) <= 2 else None
 
 

@@ -132,6 +132,7 @@ ROOMS = {
         "differences",
         "emulate",
         "fit",
+        "fit_parts",
         "legal_parts",
         "legalise",
         "lower",

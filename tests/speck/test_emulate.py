@@ -173,3 +173,17 @@ def test_a_block_has_so_many_steps_that_its_arrays_fill_the_budget() -> None:
         assert emulation.Synchronous.rows(chip, raster) == (1 << 25) // step
     chip.input_channels = 1 << 30
     assert emulation.Synchronous.rows(chip, raster) == 1
+
+
+@pytest.mark.parametrize("seed", range(40, 48))
+def test_without_the_library_in_c_frames_are_those_of_the_slow_definition(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(emulation, "library", lambda: None)
+    rng = np.random.default_rng(seed)
+    configuration = random_configuration(rng)
+    raster = random_raster(rng, configuration, samples=2, steps=3)
+    answer = emulate(configuration, raster, record=True)
+    expected = [reference.run_synchronous(configuration, sample) for sample in raster]
+    np.testing.assert_array_equal(answer.outputs, [trace.output for trace in expected])
+    np.testing.assert_array_equal(answer.v["neurons"], [trace.v for trace in expected])

@@ -225,3 +225,16 @@ def test_a_block_has_so_many_steps_as_its_events_and_its_values_allow(
     layers = (SimpleNamespace(neurons=2), SimpleNamespace(neurons=3))
     chip: Any = SimpleNamespace(layers=layers, input_channels=channels)
     assert events.EventByEvent.rows(chip, raster) == rows
+
+
+@pytest.mark.parametrize("seed", range(60, 72))
+def test_without_the_library_in_c_events_are_those_of_the_slow_definition(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(events, "library", lambda: None)
+    rng = np.random.default_rng(seed)
+    configuration = random_configuration(rng)
+    raster = random_raster(rng, configuration, samples=2, steps=3)
+    answer = emulate(configuration, raster, mode="events")
+    expected = [reference.run_events(configuration, sample) for sample in raster]
+    np.testing.assert_array_equal(answer.outputs, [trace.output for trace in expected])

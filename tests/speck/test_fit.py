@@ -346,3 +346,29 @@ def test_inputs_that_no_route_takes_to_a_core_have_no_channel() -> None:
     routes = [SimpleNamespace(first=1, shape=(1, 1, 2)), SimpleNamespace(first=4, shape=(1, 2, 1))]
     chip: Any = SimpleNamespace(inputs=routes)
     assert fit._input_map(chip, 7) == (None, 1, 2, None, 4, 5, None)
+
+
+@pytest.mark.parametrize(
+    ("code", "fields", "others"),
+    [
+        ("S701", {"kernel": np.ones((2, 1, 17, 3), np.int64)}, {"kernel": np.ones((2, 1, 16, 16))}),
+        ("S701", {"kernel": np.ones((2, 1, 3, 17), np.int64)}, {}),
+        ("S703", {"padding": (8, 0)}, {"padding": (7, 7)}),
+        ("S703", {"padding": (0, 8)}, {}),
+        ("S704", {"shape_in": (1, 129, 4)}, {"shape_in": (1, 128, 128)}),
+        ("S704", {"shape_in": (1, 4, 129)}, {}),
+        ("S704", {"shape_out": (2, 65, 4)}, {"shape_out": (2, 64, 64)}),
+        ("S704", {"shape_out": (2, 4, 65)}, {}),
+        ("S705", {"shape_in": (1025, 4, 4)}, {"shape_in": (1024, 4, 4)}),
+    ],
+)
+def test_each_side_of_a_layer_is_measured(
+    code: str, fields: dict[str, Any], others: dict[str, Any]
+) -> None:
+    """The last number is one above the limit. ``others`` are at the limit."""
+    log = Log()
+    fit._report_limits(network(layer("a", "in"), replace(layer("b", "a"), **fields)), TARGET, log)
+    assert [(d.code, d.where) for d in log.diagnostics] == [(code, "nodes/b")]
+    log = Log()
+    fit._report_limits(network(replace(layer("b", "in"), **others)), TARGET, log)
+    assert not log.diagnostics
