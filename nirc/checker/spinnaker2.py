@@ -150,25 +150,23 @@ def _spinnaker2_mapping(
         "format": "nirc-spinnaker2-mapping/2", "steps": int(options["steps"]),
         "routes": [{"links": [(0, 5), ...], "cores": [(1, 152), ...]}, ...],
         "slices": (*word, 2), "entries": (*word, 2), "tick": dict})
-    cuts: list[Any] = []  # the population of each slice, its first neuron and that behind its last
-    owner = np.zeros(sum(map(len, ids.values())), int)
+    owner, count = np.zeros(sum(map(len, ids.values())), int), 0  # the slice of each neuron
     for block in tree["nodes"]:
-        name, n = block["name"], block["n"]
-        most = min(n, SPIN_ATOMS[models[name] == "lif_conv2d"])
-        atoms = fit(NETWORK, block["atoms"], (1, most), block["place"])
-        owner[ids[name]] = len(cuts) + np.arange(n) // atoms
-        cuts += [(name, k, min(k + atoms, n)) for k in range(0, n, atoms)]
+        n, most = block["n"], SPIN_ATOMS[models[block["name"]] == "lif_conv2d"]
+        atoms = fit(NETWORK, block["atoms"], (1, min(n, most)), block["place"])
+        owner[ids[block["name"]]] = count + np.arange(n) // atoms
+        count += -(-n // atoms)
     with understood(MAPPING):
-        chip, core, key, mask = root["slices"].reshape(len(cuts), 4).T
+        chip, core, key, mask = root["slices"].reshape(count, 4).T
     _spinnaker2_places(bundle, options["bad"], chip, core)
     order, room = np.argsort(key), 2**32 - mask
     apart = not (key & ~mask | room & (room - 1)).any() and (np.bincount(owner) <= room).all()
     apart = apart and (np.diff(key[order]) >= room[order[:-1]]).all()
     demand(apart, MAPPING, "slices", "blocks of keys overlap")
-    pairs = [np.unique(owner[w["from"]] * len(cuts) + owner[w["to"]]) for w in wires]
+    pairs = [np.unique(owner[w["from"]] * count + owner[w["to"]]) for w in wires]
     every = np.unique(np.concatenate([[], *pairs])).astype(int)
     _spinnaker2_walk(bundle, root, root["slices"].reshape(-1, 4), every)
-    use, events, most = _spinnaker2_usage(options, tree, models, owner, wires, pairs, cuts)
+    use, events, most = _spinnaker2_usage(options, tree, ids, owner, wires, pairs)
     for i, number in enumerate(use.tolist()):
         bundle.most(MAPPING, f"slices[{i}]: bytes", number, most)
     tick = max(1e-3, round(1e-4 * math.ceil(events.max(initial=0) / SPIN_EVENTS / 1e-4), 4))
@@ -191,30 +189,30 @@ def _spinnaker2_places(bundle: Bundle, bad: str, chip: Array, core: Array) -> No
         bundle.most(MAPPING, f"PEs of chip {at}", number, SPIN_PES)
 
 
-def _spinnaker2_usage(options: Any, tree: Any, models: Any, owner: Array, wires: list[Block],
-                      pairs: list[Array], cuts: list[Any]) -> Any:
+def _spinnaker2_usage(options: Any, tree: Any, ids: Any, owner: Array, wires: list[Block],
+                      pairs: list[Array]) -> Any:
     """Return the bytes and the events in a step of each slice, and the bytes of a PE."""
-    price = {**SPIN_PRICES, "dyn_bytes": int(options["memory"])}
     asked = [each.split(":") for each in options["prices"].split(",") if ":" in each]
-    for name, value in asked:
-        if price["dyn_bytes"] == SPIN_PRICES["dyn_bytes"] or "dyn" not in name:
-            price[name.strip()] = int(value)
-    use, events = np.zeros(len(cuts), int), np.zeros(len(cuts))
-    spikes = {block["name"]: block["spikes"] for block in tree["populations"]}
+    price = {**SPIN_PRICES, **{name.strip(): int(value) for name, value in asked}}
+    if int(options["memory"]) != SPIN_PRICES["dyn_bytes"]:
+        price["dyn_bytes"] = int(options["memory"])
+    sizes = np.bincount(owner)  # neurons of the slices
+    use, events = np.zeros(len(sizes), int), np.zeros(len(sizes))
     read, steps = {block["population"] for block in tree["outputs"]}, int(options["steps"])
-    for i, (name, start, end) in enumerate(cuts):
-        model, n = models[name], end - start
-        if model == "spike_list":
-            use[i] = math.ceil(n * steps * SPIN_RATE) * price["spike_bytes"]
+    for block in tree["nodes"]:
+        model, mine = block.get("model"), np.unique(owner[ids[block["name"]]])
+        n = sizes[mine]
+        if model is None:  # an input
+            use[mine] = np.ceil(n * steps * SPIN_RATE) * price["spike_bytes"]
             continue
         slots = price["slots"] if SPIN_MODELS[model][1] else 1
         state = 4 * price["state_words_exp" if "curr" in model else "state_words"]
-        words = -(-n // 32) if spikes[name] else n  # of a step that is recorded
-        use[i] = n * (slots * price["signs"] * price["slot_bytes"] + state)
-        use[i] += steps * 4 * words * (name in read)
+        words = -(-n // 32) if block["spikes"] else n  # of a step that is recorded
+        use[mine] = n * (slots * price["signs"] * price["slot_bytes"] + state)
+        use[mine] += steps * 4 * words * (block["name"] in read)
     for w, pair in zip(wires, pairs):
-        to, sources = owner[w["to"]], np.bincount(pair % len(cuts), minlength=len(cuts))
-        events += np.bincount(to, minlength=len(cuts))
+        to, sources = owner[w["to"]], np.bincount(pair % len(sizes), minlength=len(sizes))
+        events += np.bincount(to, minlength=len(sizes))
         use += sources * price["mpt_words"] * 4 * price["mpt_factor"]
         if w["kernel"]:
             mine, count = np.unique(owner[w["ends"][1]], return_counts=True)

@@ -238,139 +238,108 @@ def test_each_fault_of_a_network_is_found_at_its_place(
 # mapping.json.
 
 
-def cut(
-    population: str, begin: int, end: int, core: int, key: int, chip: int = 0
-) -> dict[str, Any]:
-    place = {"population": population, "from": begin, "to": end, "chip": chip, "core": core}
-    return place | {"key": key, "mask": 0xFFFFFFFC}
-
-
-def slices() -> list[dict[str, Any]]:
-    return [cut("in", 0, 2, 1, 0), cut("in", 2, 3, 2, 4), cut("a", 0, 2, 3, 8, chip=1)]
-
-
+MASK = 0xFFFFFFFC  # of four keys
+NUMBERS = {"neurons": 4, "entries": 2, "chips": 64, "cores": 152}
 TREE = {"inputs": [port()], "populations": [population()]}
-CUTS = ("slices", "neurons are missing, double or cut otherwise")
+CHIP, CORE, KEY = range(3)
+
+
+def slices() -> list[list[int]]:
+    """Return chip, PE, key and mask of neurons 0, 1 and 2 of the input, and of the population."""
+    return [[0, 1, 0, MASK], [0, 2, 4, MASK], [1, 3, 8, MASK]]
+
+
+def test_populations_are_cut_as_the_vendor_cuts_them() -> None:
+    assert checks.cuts_of(TREE) == [("in", 0, 2), ("in", 2, 3), ("a", 0, 2)]
 
 
 @pytest.mark.parametrize(
     ("change", "faults"),
     [
         (lambda s: None, []),
-        (lambda s: s.reverse(), []),
-        (put(0, "population", value="x"),
-         [("slices[0].population", "a population is unknown"), CUTS]),
-        (put(1, "to", value=4), [CUTS]),
-        (put(1, "from", value=1), [CUTS]),
-        (put(0, "to", value=1), [CUTS]),
-        (lambda s: s.pop(1), [CUTS]),
-        (lambda s: s.pop(2), [CUTS]),
-        (lambda s: s.append(cut("in", 3, 4, 5, 12)), [CUTS]),
-        (put(1, "core", value=1), [("slices", "a core has two slices")]),
-        (put(2, "core", value=1), []),  # of another chip
+        (lambda s: s.pop(1), [("slices", "there is not one for all neurons of a PE")]),
+        (lambda s: s.append([0, 9, 12, MASK]),
+         [("slices", "there is not one for all neurons of a PE")]),
+        (put(1, CORE, value=1), [("slices", "a core has two slices")]),
+        (put(2, CORE, value=1), []),  # of another chip
+        (put(2, CHIP, value=63), []),
+        (put(2, CHIP, value=64), [("slices[2][0]", "a value is outside the chip's range")]),
+        (put(2, CORE, value=152), []),
+        (put(2, CORE, value=153), [("slices[2][1]", "a value is outside the chip's range")]),
+        (put(2, CORE, value=0), [("slices[2][1]", "a value is outside the chip's range")]),
     ],
 )  # fmt: skip
-def test_slices_hold_each_neuron_once(change: Any, faults: list[tuple[str, str]]) -> None:
+def test_each_slice_has_a_pe_of_its_own(change: Any, faults: list[tuple[str, str]]) -> None:
     given = slices()
     change(given)
-    assert found(checks.check_slices, given, TREE) == faults
+    assert found(checks.check_slices, given, TREE, NUMBERS) == faults
 
 
 NO_BLOCK = "the keys of a slice are no block"
-OVERLAP = "keys overlap or are out of order"
+OVERLAP = ("slices", "keys overlap")
 
 
 @pytest.mark.parametrize(
     ("change", "faults"),
     [
         (lambda s: None, []),
-        (put(1, "key", value=5), [("slices[1]", NO_BLOCK), ("slices[2].key", OVERLAP)]),
-        (put(1, "mask", value=0xFFFFFFFA), [("slices[1]", NO_BLOCK), ("slices[2].key", OVERLAP)]),
-        (put(1, "mask", value=0xFFFFFFFD), [("slices[1]", NO_BLOCK)]),
-        (put(1, "to", value=2), [("slices[1]", NO_BLOCK)]),
-        (put(1, "to", value=6), []),
-        (put(1, "to", value=7), [("slices[1]", NO_BLOCK)]),  # five neurons for four keys
-        (put(1, "key", value=0), [("slices[1].key", OVERLAP)]),
-        (put(2, "key", value=4), [("slices[2].key", OVERLAP)]),
-        (put(2, "key", value=0xFFFFFFFC), []),
-        (put(0, "mask", value=0xFFFFFFFF), [("slices[0]", NO_BLOCK)]),
+        (lambda s: s[0].__setitem__(KEY, 12), []),  # in any order
+        (put(1, KEY, value=5), [("slices[1]", NO_BLOCK), OVERLAP]),
+        (put(1, 3, value=0xFFFFFFFA), [("slices[1]", NO_BLOCK), OVERLAP]),
+        (put(1, 3, value=0xFFFFFFFD), [("slices[1]", NO_BLOCK)]),
+        (put(1, KEY, value=0), [OVERLAP]),
+        (put(2, KEY, value=4), [OVERLAP]),
+        (put(2, KEY, value=0xFFFFFFFC), []),
+        (put(0, 3, value=0xFFFFFFFF), [("slices[0]", NO_BLOCK)]),
     ],
 )
-def test_keys_are_blocks_in_rising_order(change: Any, faults: list[tuple[str, str]]) -> None:
+def test_keys_are_blocks_that_do_not_overlap(change: Any, faults: list[tuple[str, str]]) -> None:
     given = slices()
     change(given)
-    assert found(checks.check_keys, given, 4) == faults
+    assert found(checks.check_keys, given, checks.cuts_of(TREE), 4) == faults
 
 
-def test_a_slice_has_as_many_neurons_as_its_core_takes() -> None:
-    given = [cut("a", 0, 4, 1, 0)]
-    assert found(checks.check_keys, given, 4) == []
-    assert found(checks.check_keys, given, 3) == [("slices[0]", NO_BLOCK)]
+def test_a_slice_has_as_many_neurons_as_its_core_takes_and_as_it_has_keys() -> None:
+    for neurons, most, faults in ((4, 4, []), (4, 3, [("slices[0]", NO_BLOCK)])):
+        cuts = [("a", 0, neurons)]
+        assert found(checks.check_keys, [[0, 1, 0, MASK]], cuts, most) == faults
+    cuts = [("a", 0, 5)]  # five neurons for four keys
+    assert found(checks.check_keys, [[0, 1, 0, MASK]], cuts, 9) == [("slices[0]", NO_BLOCK)]
 
 
 def routing() -> dict[str, Any]:
-    entries = [[0, 0xFFFFFFFC, 1], [4, 0xFFFFFFFC, 0]]
-    return {
-        "routes": [{}, {}],
-        "routers": [{"chip": 0, "entries": entries}, {"chip": 2, "entries": []}],
-    }
+    return {"routes": [{}, {}], "entries": [[0, 0, MASK, 1], [2, 0, MASK, 1], [2, 4, MASK, 0]]}
 
 
 @pytest.mark.parametrize(
     ("change", "path"),
     [
         (lambda t: None, None),
-        (put("routers", 0, "chip", value=2), "routers[1].chip"),
-        (put("routers", 0, "chip", value=3), "routers[1].chip"),
-        (put("routers", 0, "chip", value=-1), "routers[0].chip"),
-        (put("routers", 0, "entries", 1, value=[5, 0xFFFFFFFC, 0]), "routers[0].entries[1]"),
-        (put("routers", 0, "entries", 0, value=[0, 0xFFFFFFFC, 2]), "routers[0].entries[0]"),
+        (put("entries", 0, CHIP, value=2), "entries[2]"),  # the third of a table of two
+        (put("entries", 0, CHIP, value=3), "entries[1]"),
+        (put("entries", 2, CHIP, value=63), None),
+        (put("entries", 2, CHIP, value=64), "entries[2]"),
+        (put("entries", 1, value=[2, 5, MASK, 0]), "entries[1]"),
+        (put("entries", 0, value=[0, 0, MASK, 2]), "entries[0]"),
     ],
 )
 def test_entries_select_keys_and_lead_to_a_route(change: Any, path: str | None) -> None:
     tree = routing()
     change(tree)
-    assert [p for p, _ in found(checks.check_routes, tree)] == ([path] if path else [])
-
-
-def planned() -> dict[str, Any]:
-    cores = [
-        {
-            "chip": s["chip"],
-            "parts": [{"population": s["population"], "box": [[s["from"], s["to"]]]}],
-        }
-        for s in reversed(slices())
-    ]
-    return {"slices": slices(), "floorplan": {"cores": cores}}
-
-
-@pytest.mark.parametrize(
-    ("change", "same"),
-    [
-        (lambda t: None, True),
-        (put("floorplan", "cores", 0, "chip", value=0), False),
-        (put("floorplan", "cores", 0, "parts", 0, "population", value="x"), False),
-        (put("floorplan", "cores", 0, "parts", 0, "box", value=[[0, 1]]), False),
-        (lambda t: t["floorplan"]["cores"].pop(), False),
-        (lambda t: t["slices"].pop(), False),
-    ],
-)
-def test_the_floorplan_has_the_slices(change: Any, same: bool) -> None:
-    tree = planned()
-    change(tree)
-    wanted = [] if same else [("floorplan", "slices and floorplan differ")]
-    assert found(checks.check_floorplan, tree) == wanted
+    faults = [p for p, _ in found(checks.check_entries, tree, NUMBERS)]
+    assert faults[:1] == ([path] if path else [])
 
 
 def test_a_mapping_is_checked_as_a_whole_unless_its_slices_are_wrong() -> None:
-    tree = planned() | routing()
-    file: Any = type("File", (), {"numbers": {"neurons": 4}})
+    tree = {"slices": slices()} | routing()
+    file: Any = type("File", (), {"numbers": NUMBERS})
     trees = {"network.npz": TREE}
     assert found(checks.check_mapping, tree, file, trees) == []
-    tree["floorplan"]["cores"].pop()
-    tree["routers"][0]["chip"] = 2
-    tree["slices"][1]["key"] = 0
+    tree["slices"][1][KEY] = 0
+    tree["entries"][0][CHIP] = 64
     paths = [path for path, _ in found(checks.check_mapping, tree, file, trees)]
-    assert paths == ["slices[1].key", "routers[1].chip", "floorplan"]
-    tree["slices"][1]["to"] = 9
-    assert [path for path, _ in found(checks.check_mapping, tree, file, trees)] == ["slices"]
+    assert paths[:2] == ["slices", "entries[0]"]
+    tree["slices"].pop()
+    assert found(checks.check_mapping, tree, file, trees) == [
+        ("slices", "there is not one for all neurons of a PE")
+    ]
