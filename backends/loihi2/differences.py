@@ -9,7 +9,7 @@ import numpy as np
 from nirc.analysis import rule_differences
 from nirc.analysis.retiming import retimed
 from nirc.backends.loihi2.legalise import LoihiLegalise
-from nirc.backends.loihi2.limits import LIF_MODELS, STATE, STATE_SHIFT, WRAP
+from nirc.backends.loihi2.limits import DELAY, LIF_MODELS, STATE, STATE_SHIFT, WRAP
 from nirc.backends.loihi2.neuron import LoihiNeuron, shifted
 from nirc.backends.loihi2.quantise import LoihiQuantise
 from nirc.backends.loihi2.rule import DECAY_UNITY, effective_bias
@@ -193,7 +193,7 @@ def approximations(
     ]
     if any(reset_to_zero(legal, name) for name in legal.nodes(Population)):
         programs.insert(0, ("reset: to zero", with_chip_rule(legal, chip_rule, reset=True)))
-    if slow := {i: extra for i, extra in enumerate(retimed(legal).slow) if extra}:
+    if slow := {i: extra for i, extra in enumerate(retimed(legal, DELAY[1]).slow) if extra}:
         programs.append(("delays: a step for every synapse", later(legal, slow)))
     return programs
 
@@ -235,7 +235,7 @@ def _with_weights(legal: Program, integer: Program) -> Program:
     edges = [(s, t, p) for s, t, p in legal.edges() if not isinstance(legal[t], Population)]
     originals = {
         (s, t, p.delay_steps + extra): p
-        for (s, t, p), extra in zip(legal.edges(), retimed(legal).slow, strict=True)
+        for (s, t, p), extra in zip(legal.edges(), retimed(legal, DELAY[1]).slow, strict=True)
     }
     for name, population in populations_of(legal, Discrete).items():
         d = population.dynamics

@@ -15,7 +15,7 @@ from nirc.backends.loihi2 import differences
 from nirc.backends.loihi2.cores import DEFAULT_RATE, Chip, Placed, cores_of, place, problem_of
 from nirc.backends.loihi2.emulate import NEURONS, READOUT
 from nirc.backends.loihi2.findings import CORE_LIMITS, NoNetxFile, PopulationSplit, TooManyCores
-from nirc.backends.loihi2.limits import VARIANTS, WRAP
+from nirc.backends.loihi2.limits import DELAY, VARIANTS, WRAP
 from nirc.backends.loihi2.lower import Lowered, lower, wraps_after
 from nirc.backends.loihi2.netx import why_no_net
 from nirc.backends.loihi2.neuron import LoihiNeuron
@@ -90,7 +90,7 @@ def fit(
 
     ``discrete`` is legalised, ``program`` integer. ``regroups``: neurons may change their places.
     """
-    timing = retimed(discrete)
+    timing = retimed(discrete, DELAY[1])
     _report_loops(discrete, timing, log)
     cut = _cut(program, target, search, log)
     if cut is None:

@@ -213,7 +213,7 @@ def _constants(program: Program) -> Program:
     start value makes up for that, unless it would be out of range.
     """
     nodes, edges = dict(program.graph.nodes(data="payload")), list(program.edges())
-    clock, latency_steps = Clock(program), retimed(program).latency_steps
+    clock, latency_steps = Clock(program), retimed(program, DELAY[1]).latency_steps
     for name, population in populations_of(program, Discrete).items():
         d = population.dynamics
         if population.role is Role.CLOCK or not start_up_fails(d, latency_steps[name]):
@@ -231,8 +231,7 @@ def _constants(program: Program) -> Program:
 
 def _short_delays(program: Program, log: Log) -> Program:
     """Relay spikes that wait for longer than a synapse can hold them, exactly."""
-    timing = retimed(program)
-    latency_steps = dict(timing.latency_steps)
+    timing = retimed(program, DELAY[1])
     nodes, edges = dict(program.graph.nodes(data="payload")), []
     # by source, lag that is behind and number of relays so far
     relays: dict[tuple[str, int, int], str] = {}
@@ -246,11 +245,9 @@ def _short_delays(program: Program, log: Log) -> Program:
             key = (source, behind, hops)
             if key not in relays:
                 relays[key] = new = program.fresh_name(f"{source}.delayed{behind}.{hops}", nodes)
-                latency_steps[new] = max(0, latency_steps[name] + 1 - part)
                 nodes[new] = relay(nodes[source].n, nodes[source].origins)
                 edges.append((name, new, Projection(delay_steps=part, origins=origins)))
-            # the steps that the route to the relay takes
-            left -= latency_steps[relays[key]] - latency_steps[name] + part
+            left -= DELAY[1] + 1  # the relay is so much later, see ``retimed``
             name, lag = relays[key], lag - part
         rest = p
         if hops:

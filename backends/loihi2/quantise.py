@@ -12,7 +12,7 @@ from nirc.backends.loihi2 import rule
 from nirc.backends.loihi2.drive import TINY, Sums, magnitude
 from nirc.backends.loihi2.findings import PaperConstantsWrap, WeightsClipped, WeightsReduced
 from nirc.backends.loihi2.kernels import storable
-from nirc.backends.loihi2.limits import LIF_MODELS, STATE, VTH, WRAP
+from nirc.backends.loihi2.limits import DELAY, LIF_MODELS, STATE, VTH, WRAP
 from nirc.backends.loihi2.netx import is_line, netx_holds
 from nirc.backends.loihi2.neuron import BinaryInput, LoihiNeuron, run_without_input, start_value
 from nirc.backends.loihi2.plan import SLOWEST_READ, UNIT, Plan
@@ -74,7 +74,7 @@ class LoihiQuantise:
 
     def _quantised(self, program: Program, log: Log, *, for_netx: bool) -> Program | None:
         """Return None if netx' weights leave a population less than ``LEAST_UNITS``."""
-        timing = retimed(program)
+        timing = retimed(program, DELAY[1])
         program = storable(program, timing, log, listed=self.twice)
         log.raise_if_errors()
         nodes, edges, senders = _with_binary_inputs(program)

@@ -12,6 +12,7 @@ The edges that close a cycle are those that act one step later in the model (``f
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -19,7 +20,7 @@ from typing import TypeVar
 import numpy as np
 
 from nirc.ir.arrays import Int
-from nirc.ir.populations import Sink
+from nirc.ir.populations import Population, Role, Sink
 from nirc.ir.program import Program
 
 Key = TypeVar("Key", bound=Hashable)
@@ -72,12 +73,62 @@ def retime(nodes: Iterable[str], edges: Sequence[Edge]) -> Timing:
     return Timing(latency_steps, tuple(max(0, s) for s in slack), tuple(max(0, -s) for s in slack))
 
 
-def retimed(program: Program) -> Timing:
-    """Return the timing of a program with a step per projection, and none per wire to an output."""
+def retimed(program: Program, held: int) -> Timing:
+    """Return the timing of a program with a step per projection, and none per wire to an output.
+
+    ``held``: steps that a synapse can hold a spike. A relay is as late as that allows, if its
+    spikes had to wait for longer behind it. So few relays make a long delay.
+    """
     edges = [
         Edge(s, t, p.lag, hop=int(not isinstance(program[t], Sink))) for s, t, p in program.edges()
     ]
-    return retime(program.graph, edges)
+    timing = retime(program.graph, edges)
+    roles = {name: p.role for name, p in program.nodes(Population).items()}
+    inputs = Counter(e.target for e in edges if roles.get(e.target) is Role.RELAY)
+    relays = {name for name, number in inputs.items() if number == 1}
+    if not relays or max(timing.delays) <= held:
+        return timing
+    steps = _with_late_relays(relays, edges, timing, held)
+    slack = [steps[e.target] - steps[e.source] - e.hop + e.lag for e in edges]
+    return Timing(steps, tuple(max(0, s) for s in slack), timing.slow)
+
+
+def _with_late_relays(
+    relays: set[str], edges: Sequence[Edge], timing: Timing, held: int
+) -> dict[str, int]:
+    """Return latencies with relays as late as ``retimed`` says. Each has one input."""
+    steps = dict(timing.latency_steps)
+    into = {e.target: e for e in edges if e.target in relays}
+    behind: dict[str, list[Edge]] = {name: [] for name in relays}
+    for e in edges:
+        if e.source in relays:
+            behind[e.source].append(e)
+    order = _by_depth({name: e.source for name, e in into.items()})
+    waits, latest = dict.fromkeys(relays, 0), dict(steps)
+    for name in reversed(order):
+        for e in behind[name]:
+            slack = steps[e.target] - steps[name] - e.hop + e.lag
+            waits[name] = max(waits[name], slack + waits.get(e.target, 0))
+        latest[name] = min((latest[e.target] - e.hop + e.lag for e in behind[name]), default=0)
+    for name in order:
+        e = into[name]
+        first = steps[e.source] + e.hop - e.lag
+        wanted = first + held if waits[name] > held else first
+        steps[name] = max(steps[name], min(latest[name], wanted))
+    return steps
+
+
+def _by_depth(source: Mapping[str, str]) -> list[str]:
+    """Return relays by their distance from a population. ``source``: of each relay."""
+    depth: dict[str, int] = {}
+    for name in source:
+        way, at = [], name
+        while at in source and at not in depth:
+            way.append(at)
+            at = source[at]
+        for i, each in enumerate(reversed(way)):
+            depth[each] = depth.get(at, 0) + 1 + i
+    return sorted(depth, key=lambda name: (depth[name], name))
 
 
 def _ranks(names: Sequence[str], edges: Sequence[Edge]) -> dict[str, int]:

@@ -111,8 +111,10 @@ def shaped(fields: Fields, shape: Shape) -> Fields:
 def hdf5_names(program: Program) -> dict[str, str]:
     """Return names as HDF5 can hold them: a slash would be a group inside a group."""
     names: dict[str, str] = {}
+    taken: set[str] = set()
     for name in program.graph:
-        names[name] = free_name(name.replace("/", ".").strip(".") or "node", set(names.values()))
+        names[name] = free_name(name.replace("/", ".").strip(".") or "node", taken)
+        taken.add(names[name])
     return names
 
 

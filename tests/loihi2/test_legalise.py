@@ -4,6 +4,8 @@ the spike.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import nir
 import numpy as np
 import pytest
@@ -194,9 +196,25 @@ def test_long_delays_pass_through_relays(steps: int) -> None:
     made = assert_same_meaning(model, steps=260)
     relays = [n for n in made.nodes(Population) if ".delayed" in n]
     assert len(relays) == -(-steps // 63) - 1 - (steps == 127) or steps < 128
-    assert all(0 <= d <= 63 for d in retimed(made).delays)
+    assert all(0 <= d <= 63 for d in retimed(made, 63).delays)
     notes = [d for d in legal(model)[2].diagnostics if d.code == "L809"]
     assert [str(3 * len(relays)) in d.message for d in notes] == [True] * bool(relays)
+
+
+def test_a_short_path_beside_a_very_long_one_takes_few_relays() -> None:
+    """A relay is 64 steps behind its source: a synapse takes a step and holds a spike for 63."""
+    depth = 150
+    nodes = {"in": nir.Input(ONE.shape), "out": nir.Output(ONE.shape)}
+    nodes |= {f"p{i:03}": lif(3, threshold=0.5) for i in range(depth)}
+    path = ["in", *(f"p{i:03}" for i in range(depth)), "out"]
+    ways = [("p000", f"p{depth - 1}"), ("p000", f"p{depth - 20}")]
+    made = assert_same_meaning(graph(nodes, [*pairwise(path), *ways]), steps=200)
+    assert [n for n in made.nodes(Population) if ".delayed" in n] == [
+        "p000.delayed0.1",
+        "p000.delayed0.2",
+    ]
+    found = retimed(made, 63)
+    assert max(found.delays) == 63 and found.latency_steps["p000.delayed0.2"] == 1 + 2 * 64
 
 
 def test_ways_of_different_length_are_aligned_by_delays() -> None:
@@ -215,7 +233,7 @@ def test_ways_of_different_length_are_aligned_by_delays() -> None:
         ("p2", "out"),
     ]
     _, made, log = legal(graph(nodes, [*edges, ("in", "short"), ("short", "p2")]))
-    found = retimed(made)
+    found = retimed(made, 63)
     delays = dict(zip([(s, t) for s, t, _ in made.edges()], found.delays, strict=True))
     assert found.latency_steps["p2"] == 3 and delays["in", "p2"] == 2 and not any(found.slow)
     assert not log.diagnostics
@@ -231,10 +249,10 @@ def test_a_loop_of_one_population_is_exact_and_one_of_two_takes_longer() -> None
     }
     nodes |= {"rec": linear(rng, 3, 3)}
     edges = [("in", "w"), ("w", "a"), ("a", "rec"), ("a", "out")]
-    alone = retimed(legal(graph(nodes, [*edges, ("rec", "a")]))[1])
+    alone = retimed(legal(graph(nodes, [*edges, ("rec", "a")]))[1], 63)
     assert not any(alone.slow) and not any(alone.delays)
     nodes |= {"b": lif(3), "back": linear(rng, 3, 3)}
-    both = retimed(legal(graph(nodes, [*edges, ("rec", "b"), ("b", "back"), ("back", "a")]))[1])
+    both = retimed(legal(graph(nodes, [*edges, ("rec", "b"), ("b", "back"), ("back", "a")]))[1], 63)
     assert sum(both.slow) == 1
     looped = graph(nodes, [*edges, ("rec", "b"), ("b", "back"), ("back", "a")])
     said = compile_model(looped, "loihi2", Options()).bundle.diagnostics
@@ -244,7 +262,8 @@ def test_a_loop_of_one_population_is_exact_and_one_of_two_takes_longer() -> None
     slow = retimed(
         legal(graph(nodes, [*edges, ("rec", "b"), ("b", "wait"), ("wait", "back"), ("back", "a")]))[
             1
-        ]
+        ],
+        63,
     )
     assert not any(slow.slow)  # the loop's own delay pays for both synapses
 
