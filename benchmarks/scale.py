@@ -3,9 +3,10 @@
     python benchmarks/scale.py [NAME ...] [--target TARGET] [--against DIR] [--profile] [--json]
 
 NAME: a case, such as ``chain-500``. Without names all cases run. The file is
-written by another process, so the memory is that of the compilation. ``answer`` is the digest of
-the chip's files, or the codes of the refusal. ``--against DIR``: another checkout beside this
-one. ``--profile``: the functions that take the time, of each case.
+written by another process, so the memory is that of the compilation. Networks of ``IN_MEMORY`` are
+objects of ``nir``, since ``nir.write`` takes ten minutes for a million edges. ``answer`` is the
+digest of the chip's files, or the codes of the refusal. ``--against DIR``: another checkout beside
+this one. ``--profile``: the functions that take the time, of each case.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ GOALS: dict[str, tuple[float, float | None]] = {
     "chain-4000": (30, None),
     "all-to-all-1000": (30, None),
 }
+IN_MEMORY = ("all_to_all",)
 REFUSED_SECONDS = 2.0
 CHILD = """
 import json, resource, sys, time
@@ -60,6 +62,12 @@ from nirc.api import Options, compile_model
 from nirc.diagnostics.errors import NircError
 from nirc.files.bundle import contents, sha256
 path, target, profiled = sys.argv[1:]
+model = path
+if path.startswith("built:"):
+    sys.path.insert(0, "benchmarks")
+    from scale import built
+    _, kind, size = path.split(":")
+    model = built(kind, int(size))
 begin = time.process_time()
 profile = None
 if profiled == "yes":
@@ -67,7 +75,7 @@ if profiled == "yes":
     profile = cProfile.Profile()
     profile.enable()
 try:
-    bundle = compile_model(path, target, Options(dt_s=1e-3)).bundle
+    bundle = compile_model(model, target, Options(dt_s=1e-3)).bundle
     chip = [name for name in bundle.files if name.endswith((".npz", ".net", "config.json"))]
     answer = sha256("".join(sha256(bundle.files[name]) for name in sorted(chip)).encode())[:12]
     whole = contents(bundle.manifest, bundle.files)
@@ -147,7 +155,7 @@ def built(kind: str, size: int) -> object:
         nodes["output"] = nir.Output({"output": np.array([1])})
         edges = [("input", "lif0"), (f"lif{size - 1}", "output")]
         edges += [(f"lif{j}", f"lif{i}") for i in range(size) for j in range(size)]
-    return nir.NIRGraph(nodes, edges)
+    return nir.NIRGraph(nodes, edges, type_check=kind not in IN_MEMORY)
 
 
 def write(kind: str, size: int, path: Path) -> None:
@@ -160,8 +168,11 @@ def capped() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (CAP_BYTES, CAP_BYTES))
 
 
-def compiled(checkout: Path, path: Path, target: str, *, profile: bool) -> dict[str, object]:
-    """Seconds, peak memory and answer of a compilation in ``checkout``."""
+def compiled(checkout: Path, path: Path | str, target: str, *, profile: bool) -> dict[str, object]:
+    """Seconds, peak memory and answer of a compilation in ``checkout``.
+
+    ``path``: of a file, or ``built:KIND:SIZE``.
+    """
     python = checkout / ".venv" / "bin" / "python"
     command = [str(python if python.exists() else sys.executable), "-c", CHILD]
     command += [str(path), target, "yes" if profile else "no"]
@@ -217,8 +228,10 @@ def main() -> None:
         for name, (kind, size, targets) in CASES.items():
             if options.names and name not in options.names:
                 continue
-            path = folder / f"{name}.nir"
-            if not path.exists():
+            path: Path | str = folder / f"{name}.nir"
+            if kind in IN_MEMORY:
+                path = f"built:{kind}:{size}"
+            elif not Path(path).exists():
                 command = [sys.executable, __file__, "--write", kind, str(size), str(path)]
                 subprocess.run(command, check=True)
             for target in [options.target] if options.target else targets:
@@ -228,7 +241,7 @@ def main() -> None:
                     said = sys.stderr if options.json else sys.stdout
                     print(row(name, target, found) + mark, flush=True, file=said)
                     rows += page_rows(name, target, found)
-            if options.keep is None:
+            if options.keep is None and isinstance(path, Path):
                 path.unlink()
     if options.json:
         show(rows, as_json=True)
