@@ -21,6 +21,7 @@ from nirc.checker.compare import check
 from nirc.files.bundle import contents
 from nirc.ir import program
 from nirc.ir.linear import Dense
+from nirc.neurobench.network import network_of
 from tests.models import DT, graph, lif
 
 POPS = [f"pop{i}" for i in range(6)]
@@ -105,6 +106,26 @@ def test_a_joined_network_is_checked_synapse_by_synapse(joins: None) -> None:
     later = with_change(tables, delays=lambda p: np.full(p.weights.size, 9))
     for wrong in (weaker, later):
         assert "network" in kinds(together, wrong)
+
+
+def matrices(made: Compiled) -> dict[tuple[str, str, int], list[list[float]]]:
+    """Return the weights that NeuroBench counts, by source, target and steps."""
+    chip = network_of(made.bundle)
+    found: dict[tuple[str, str, int], list[list[float]]] = {}
+    for p in chip.projections:
+        (op,) = p.operators
+        matrix = np.zeros((1, 1))
+        if op.type == "synapses":
+            np.add.at(matrix, (op.fields["target"], op.fields["source"]), op.fields["weight"])
+        else:
+            matrix += op.fields["weight" if op.type == "Linear" else "scale"]
+        found[p.source, p.target, p.lag] = matrix.tolist()
+    return found
+
+
+def test_the_list_holds_the_projections_of_the_nodes(joins: None) -> None:
+    together = matrices(joined())
+    assert len(together) > 40 and together == matrices(ALONE)
 
 
 def test_neurons_of_a_joined_process_may_be_regrouped(joins: None) -> None:
