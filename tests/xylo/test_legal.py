@@ -11,6 +11,7 @@ import pytest
 from nirc.backends.xylo.approximations import _floored, _leak, _timed
 from nirc.backends.xylo.differences import report, report_timing, retimed
 from nirc.backends.xylo.legalise import XyloLegalise, _shows_alone, readouts
+from nirc.backends.xylo.lower import lower
 from nirc.backends.xylo.quantise import _connections, planned
 from nirc.diagnostics.log import Log
 from nirc.ir.linear import Dense, LinearOp
@@ -261,3 +262,42 @@ def test_integer_leaks_are_made_up_for_by_the_bias() -> None:
     scale = plan.scale(shifts)
     np.testing.assert_allclose(fixed.neuron.drift, -plan.kept(scale) / scale)
     np.testing.assert_allclose(fixed.unit, 1 / scale)
+
+
+# One reservoir.
+
+
+def test_a_program_is_inputs_hidden_and_readout_neurons_with_their_synapses() -> None:
+    """The readout neurons lie in the order of the outputs."""
+    edges = [
+        *(("in", "a", weights()), ("in", "a", weights(synapse=1)), ("a", "h", weights(2.0))),
+        *(("a", "b", weights(3.0)), ("h", "c", weights(4.0)), ("h", "c", weights(1.0))),
+        *(("c", "out", WIRE), ("b", "out2", WIRE)),
+    ]
+    model = program(edges, a=dynamics(), b=dynamics(), c=dynamics(), h=dynamics())
+    made = lower(model, Log())
+    blocks = [[(b.name, b.start, b.stop) for b in part] for part in
+              (made.inputs, made.hidden, made.readout)]  # fmt: skip
+    assert blocks == [
+        [("in", 0, 2)],
+        [("a", 0, 2), ("h", 2, 4)],
+        [("c", 0, 2), ("b", 2, 4)],
+    ]
+    assert made.sinks == ("out", "out2")
+
+    def entries(synapses: Any) -> dict[tuple[int, int], list[float]]:
+        pairs = zip(synapses.target.tolist(), synapses.source.tolist(), strict=True)
+        return dict(zip(pairs, synapses.value.tolist(), strict=True))
+
+    assert entries(made.from_input) == {
+        **{(0, 0): [1, 1], (0, 1): [0.5, 0.5], (1, 0): [0.25, 0.25], (1, 1): [2, 2]}
+    }
+    assert entries(made.recurrent) == {
+        **{(2, 0): [2, 0], (2, 1): [1, 0], (3, 0): [0.5, 0], (3, 1): [4, 0]}
+    }
+    assert entries(made.to_readout) == {
+        **{(0, 2): [5, 0], (0, 3): [2.5, 0], (1, 2): [1.25, 0], (1, 3): [10, 0]},
+        **{(2, 0): [3, 0], (2, 1): [1.5, 0], (3, 0): [0.75, 0], (3, 1): [6, 0]},
+    }
+    without = lower(model, Log(), synapses=False)
+    assert without.hidden == made.hidden and not without.recurrent.target.size

@@ -251,3 +251,35 @@ def test_the_slowest_decay_is_that_of_an_integrator() -> None:
     fast, slow = np.array([0.5]), np.array([1 - 2.0**-15])
     assert _peak(fast, np.ones(1)) == _peak(fast, slow)
     assert _peak(np.ones(1), fast) == _peak(slow, fast)
+
+
+@pytest.mark.parametrize(
+    ("alias", "on", "found"),
+    [
+        (None, False, []),
+        (None, True, []),
+        (0, True, []),
+        (2, True, []),
+        (0, False, ["hidden.neurons[1].alias_target"]),
+        (1, True, ["hidden.neurons[1].alias_target"]),
+        (3, True, ["hidden.neurons[1].alias_target"]),
+    ],
+)
+def test_an_alias_is_another_hidden_neuron(alias: int | None, on: bool, found: list[str]) -> None:
+    neurons = [{"alias_target": None}, {"alias_target": alias}, {"alias_target": None}]
+    faults = Faults()
+    checks.check_aliases({"neurons": neurons, "aliasing": on}, "hidden.neurons", faults)
+    assert [fault.path for fault in faults.all] == found
+
+
+@pytest.mark.parametrize(("first", "last"), [(4, 6), (6, 4)])
+def test_windows_are_no_wider_than_the_network(first: int, last: int) -> None:
+    tree = {"hidden": {"neurons": [{}] * 5}, "input": {"weights": [[0]] * 3}}
+    tree["readout"] = {"neurons": [{}] * 2}
+    assert checks.sizes_of(tree, {"block": "hidden", "first": first, "last": last}) == {
+        "input channels": 3,
+        "hidden neurons": 5,
+        "output neurons": 2,
+        "neurons that inputs reach": min(5, first),
+        "neurons that outputs leave from": min(5, last),
+    }
