@@ -18,14 +18,7 @@ from nirc.backends.loihi2.processes import Piece
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Discrete, Population, Projection, Sink
 from nirc.ir.program import Form, Program
-
-
-class Reports:
-    """What was reported, with its fields."""
-
-    def __init__(self) -> None:
-        self.found: list[Any] = []
-        self.add = self.found.append
+from tests.reports import Reports
 
 
 def neuron(n: int, *, latency: int = 0, spikes: bool = True, rate: Any = None) -> LoihiNeuron:

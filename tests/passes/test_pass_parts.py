@@ -33,16 +33,9 @@ from nirc.passes.infer_shapes import (
 )
 from nirc.passes.legality import refuse_without_neurons
 from nirc.passes.normalise_rules import _fires_at_start, _resets_at_once
+from tests.reports import Reports
 
 NOTHING = ((0, 0), (0, 0))
-
-
-class Reports:
-    """What was reported, with its fields."""
-
-    def __init__(self) -> None:
-        self.found: list[Any] = []
-        self.add = self.found.append
 
 
 def program(**layers: Any) -> Program:

@@ -23,17 +23,10 @@ from nirc.ir.populations import Bias, Discrete, Population, Projection, Source
 from nirc.ir.program import Form, Program
 from nirc.ir.rules import parse
 from nirc.rounding.rule import KEEPING_SUMS, Rounding, Weights
+from tests.reports import Reports
 
 SUBTRACTS = "decay v, add x->v, fire > 1, subtract, emit"
 SINABS = "decay v, add x->v, fire >= many, subtract, emit"
-
-
-class Log:
-    """What was reported, with its fields."""
-
-    def __init__(self) -> None:
-        self.found: list[Any] = []
-        self.add = self.found.append
 
 
 def program(
@@ -129,7 +122,7 @@ def test_only_rounded_numbers_of_sinabs_are_of_single_precision(
 def test_a_threshold_that_16_bits_do_not_hold_at_the_scale_of_sinabs_makes_it_coarser() -> None:
     one = layer(program([[0.5, 0.0123]], threshold=200.0, rule=SINABS))
     assert one.as_sinabs
-    assert one.neuron(Measured(), Log(), bounded=False).threshold_high == 32640
+    assert one.neuron(Measured(), Reports(), bounded=False).threshold_high == 32640
 
 
 @pytest.mark.parametrize(
@@ -208,7 +201,7 @@ def test_the_lower_bound_is_the_models_unless_neurons_leak(
         name="a",
         _units=lambda x: x,
     )
-    log = Log()
+    log = Reports()
     assert _Layer._lowest(one, 9, log, bounded=bounded) == low
     expected = {"where": "nodes/a", "population": "a", "least": clipped}
     assert [vars(f) for f in log.found] == [expected] * (clipped is not None)
@@ -235,15 +228,15 @@ def test_a_bias_may_not_make_a_neuron_fire_before_its_first_input(
 ) -> None:
     """All numbers are integers at a scale of 31, as the largest weight is 4."""
     one = layer(program([[4.0, 1.0]], threshold=4.0, bias=bias, rule=rule), lead=lead)
-    made = one.neuron(Measured(), Log(), bounded=False)
+    made = one.neuron(Measured(), Reports(), bounded=False)
     assert made.threshold_high == 124 and made.bias.tolist() == [expected]
     assert not made.bias.flags.writeable
 
 
 def test_events_of_a_layer_are_those_measured_or_a_tenth_of_the_inputs() -> None:
     one = layer(program([[1.0, 2.0, 3.0]]))
-    assert one.neuron(Measured(), Log(), bounded=False).events == pytest.approx(0.3)
-    assert one.neuron(Measured(events={"in": 7.0}), Log(), bounded=False).events == 7.0
+    assert one.neuron(Measured(), Reports(), bounded=False).events == pytest.approx(0.3)
+    assert one.neuron(Measured(events={"in": 7.0}), Reports(), bounded=False).events == 7.0
 
 
 # Leaks.
@@ -263,7 +256,7 @@ def test_the_report_of_a_leak_tells_how_far_it_is_from_the_models(
     """A quarter of the membrane is lost in a step, up to 1. The second channel loses nothing."""
     model = program([[2.0, 0.7]] * 2, threshold=4.0, decay=(0.75, 1.0), bias=(0.0, 0.25))
     measured = Measured() if membrane is None else Measured({"in": 1.0}, {"a": membrane})
-    log = Log()
+    log = Reports()
     made = layer(model).neuron(measured, log, bounded=False)
     (found,) = log.found
     assert vars(found) == {
@@ -285,7 +278,7 @@ def test_the_report_of_a_leak_tells_how_far_it_is_from_the_models(
 
 def test_weights_that_vanish_are_reported_where_they_are_written() -> None:
     for origins, where in ((("nodes/w",), "nodes/w"), ((), "nodes/a")):
-        log = Log()
+        log = Reports()
         one = layer(program([[1.0, 1e-4, 0.0, -1e-4]], origins=origins), bits=4)
         one.neuron(Measured(), log, bounded=False)
         ((source, made),) = one.projections(log)
@@ -308,8 +301,8 @@ def test_a_pool_stays_before_its_kernel_and_the_rounding_knows_of_it() -> None:
 
     model = program([[1.0, 0.3]], pool=True)
     one = layer(model, rounding=Recorder())
-    one.neuron(Measured(), Log(), bounded=False)
-    ((_, made),) = one.projections(Log())
+    one.neuron(Measured(), Reports(), bounded=False)
+    ((_, made),) = one.projections(Reports())
     before = model.into("a")[0][1].ops[0]
     assert made.ops[0] is before and len(made.ops) == 2
     (weights,) = asked
@@ -317,6 +310,6 @@ def test_a_pool_stays_before_its_kernel_and_the_rounding_knows_of_it() -> None:
 
 
 def test_the_quantised_program_is_in_the_integer_form() -> None:
-    made = SpeckQuantise().run(program([[1.0, 0.3]], bias=0.5), Log())  # type: ignore[arg-type]
+    made = SpeckQuantise().run(program([[1.0, 0.3]], bias=0.5), Reports())  # type: ignore[arg-type]
     assert made.form is Form.INTEGER and SpeckQuantise.name == "speck-quantise"
     assert made.into("a")[0][1].biases == ()

@@ -24,16 +24,9 @@ from nirc.diagnostics.log import Log
 from nirc.ir.linear import Conv, Dense, Diagonal, LinearOp, Pool, Sparse, sparse
 from nirc.ir.populations import Bias, Discrete, Population, Projection, Role, Sink, Source
 from nirc.ir.program import Form, Program
+from tests.reports import Reports
 
 NOTHING = ((0, 0), (0, 0))
-
-
-class Reports:
-    """What was reported, with its fields."""
-
-    def __init__(self) -> None:
-        self.found: list[Any] = []
-        self.add = self.found.append
 
 
 def dynamics(n: int = 1, **fields: Any) -> Discrete:

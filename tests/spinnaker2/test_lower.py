@@ -40,9 +40,9 @@ def test_a_matrix_that_is_half_full_needs_no_sort(
 
 def test_a_value_that_all_neurons_share_stands_once() -> None:
     same, zeros, some = (np.array(v, np.float32) for v in ([2, 2], [0.0, -0.0], [1, 2]))
-    assert module._short(same).tolist() == [2]
-    assert module._short(some).tolist() == [1, 2]
-    assert module._short(zeros).tolist() == [0] and not np.signbit(module._short(zeros)).any()
+    assert module.short(same).tolist() == [2]
+    assert module.short(some).tolist() == [1, 2]
+    assert module.short(zeros).tolist() == [0] and not np.signbit(module.short(zeros)).any()
 
 
 def part(weights: list[tuple[int, int, float]], steps: int = 0) -> ir.Projection:

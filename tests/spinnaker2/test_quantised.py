@@ -33,16 +33,9 @@ from nirc.ir.linear import Dense, sparse
 from nirc.ir.populations import Bias, Discrete, Population, Projection, Role, Sink, Source
 from nirc.ir.program import Form, Program
 from nirc.ir.rules import parse
+from tests.reports import Reports
 
 SUBTRACTS = parse("decay v, add x->v, fire > 1, subtract, emit")
-
-
-class Reports:
-    """What was reported, with its fields."""
-
-    def __init__(self) -> None:
-        self.found: list[Any] = []
-        self.add = self.found.append
 
 
 # Constants as integers of clocks.

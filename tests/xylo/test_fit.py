@@ -23,14 +23,7 @@ from nirc.diagnostics.log import Log
 from nirc.ir.populations import Population
 from nirc.ir.program import Form, Program
 from tests.models import DT, cuba, graph, li
-
-
-class Reports:
-    """What was reported, with its fields."""
-
-    def __init__(self) -> None:
-        self.found: list[Any] = []
-        self.add = self.found.append
+from tests.reports import Reports
 
 
 def neuron(*, first: int, n: int = 1, **fields: Any) -> XyloNeuron:

@@ -18,17 +18,10 @@ from nirc.ir.linear import Dense, LinearOp
 from nirc.ir.populations import Bias, Discrete, Population, Projection, Role, Sink, Source
 from nirc.ir.program import Form, Program
 from nirc.ir.rules import parse, plain
+from tests.reports import Reports
 
 ONE = np.ones(2)
 FIRES = plain("subtract", synapse=True, at=">=", most=31)
-
-
-class Reports:
-    """What was reported, with its fields."""
-
-    def __init__(self) -> None:
-        self.found: list[Any] = []
-        self.add = self.found.append
 
 
 def dynamics(*, decay: float = 0.875, synapse: float | None = 0.75, fires: bool = True) -> Discrete:
