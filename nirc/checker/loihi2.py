@@ -53,7 +53,8 @@ def loihi2(bundle: Bundle) -> Chip:
     given = number[:len(number) - neurons].tolist()
     demand(given == list(range(chip.channels)), NETWORK, "inputs", "channels are not 0, 1, 2, ...")
     cells = _loihi2_cells(tree, ids, len(number))
-    wires = [_loihi2_wire(block, ids) for block in tree["projections"]]
+    names = {*ids}
+    wires = [_loihi2_wire(block, ids, names) for block in tree["projections"]]
     chip.synapses = joined([
         (number[w["from"]], number[w["to"]], 0, w["delay"], w["weight"]) for w in wires])
     cells_of = np.zeros((6, len(chip.idle)), int)
@@ -92,10 +93,10 @@ def _loihi2_cells(tree: Any, ids: dict[str, Array], n: int) -> Array:
     return cells
 
 
-def _loihi2_wire(block: Block, ids: dict[str, Array]) -> Block:
+def _loihi2_wire(block: Block, ids: dict[str, Array], names: set[str]) -> Block:
     """Return the synapses of a projection, those of weight 0, too, in the order of the file."""
     kind, place = block["kind"], block["place"]
-    ends = [ids[fit(NETWORK, block[end], {*ids}, place)] for end in ("source", "target")]
+    ends = [ids[fit(NETWORK, block[end], names, place)] for end in ("source", "target")]
     exp = fit(NETWORK, block["weight_exp"], 0 if kind == "conv" else int, place)
     g = fit(NETWORK, block["geometry"], LOIHI2_GEOMETRY if kind == "conv" else None, place)
     many, extra = {"dense": (2, []), "sparse": (1, ["rows", "cols"]), "conv": (4, [])}[kind]
@@ -147,8 +148,11 @@ def _loihi2_mapping(bundle: Bundle, tree: Any, ids: dict[str, Array], wires: lis
 
     # The part of each neuron, and the length of a part along its first axis.
     owner, wide = np.full(sum(map(len, ids.values())), -1), np.ones(len(parts), int)
+    boxes_of: dict[str, Any] = {block["name"]: {} for block in tree["populations"]}
+    for i, row in enumerate(parts):
+        boxes_of[row["population"]][i] = row["box"]
     for block in tree["populations"]:
-        boxes = {i: row["box"] for i, row in enumerate(parts) if row["population"] == block["name"]}
+        boxes = boxes_of[block["name"]]
         with understood(MAPPING):
             grid = ids[block["name"]].reshape(np.max([*boxes.values()], 0)[:, 1])
             for i, box in boxes.items():

@@ -70,8 +70,9 @@ def spinnaker2(bundle: Bundle) -> Chip:
     for block in tree["populations"]:
         _spinnaker2_neurons(bundle, block, chip, number[ids[block["name"]]])
     models = {block["name"]: block.get("model", "spike_list") for block in tree["nodes"]}
-    wires = [_spinnaker2_wire(block, models, ids) for block in tree["projections"]]
-    wires += [_spinnaker2_kernel(block, models, ids) for block in tree["convolutions"]]
+    names = {*ids}
+    wires = [_spinnaker2_wire(block, models, ids, names) for block in tree["projections"]]
+    wires += [_spinnaker2_kernel(block, models, ids, names) for block in tree["convolutions"]]
     chip.synapses = joined([(number[w["from"]], number[w["to"]], w["receptor"], w["delay"] + 1,
                              w["weight"]) for w in wires])
     # A ring buffer sums the weights of a sign that act in a step. States are float32, which neither
@@ -104,10 +105,10 @@ def _spinnaker2_neurons(bundle: Bundle, block: Block, chip: Chip, at: Array) -> 
     add_neurons(chip, at, bundle.dt, decay, drift, syn[:1] if same else syn, 1.0, last, others)
 
 
-def _spinnaker2_wire(block: Block, models: dict[str, str], ids: dict[str, Array]) -> Block:
+def _spinnaker2_wire(block: Block, models: Any, ids: dict[str, Array], names: set[str]) -> Block:
     """Return the synapses of a projection."""
     place, pre, post = block["place"], block["pre"], block["post"]
-    ends = [ids[fit(NETWORK, block[end], {*ids}, place)] for end in ("source", "target")]
+    ends = [ids[fit(NETWORK, block[end], names, place)] for end in ("source", "target")]
     model, weight, delay = models[block["target"]], block["weight"], block["delay"]
     sound = pre.shape == post.shape == weight.shape == delay.shape and model != "lif_conv2d"
     sound = sound and pre.max(initial=0) < len(ends[0]) and post.max(initial=0) < len(ends[1])
@@ -122,10 +123,10 @@ def _spinnaker2_wire(block: Block, models: dict[str, str], ids: dict[str, Array]
             "receptor": receptor, "ends": ends, "kernel": 0}
 
 
-def _spinnaker2_kernel(block: Block, models: dict[str, str], ids: dict[str, Array]) -> Block:
+def _spinnaker2_kernel(block: Block, models: Any, ids: dict[str, Array], names: set[str]) -> Block:
     """Return the synapses of a convolution, which sums over windows of its source first."""
     place, w = block["place"], block["weight"].swapaxes(0, 1)  # out, in, y, x
-    ends = [ids[fit(NETWORK, block[end], {*ids}, place)] for end in ("source", "target")]
+    ends = [ids[fit(NETWORK, block[end], names, place)] for end in ("source", "target")]
     height, width, *stride, py, px = (block[name] for name in SPIN_WINDOW)
     before, pads = (w.shape[1], height // py, width // px), [block[name] for name in SPIN_PADS]
     shape, post, middle, tap = windows(w != 0, before, stride, pads, (1, 1))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 State = Literal["i", "v"]
@@ -222,7 +223,8 @@ def _operation(text: str) -> Operation:
     return Fire(">=" if match[1] == ">=" else ">", most)
 
 
-def faults(rule: Rule, *, synapse: bool, fires: bool) -> list[str]:
+@lru_cache  # large networks have many populations and few rules
+def faults(rule: Rule, *, synapse: bool, fires: bool) -> tuple[str, ...]:
     """Return contradictions inside ``rule``, and with a population's synapse and threshold."""
     ops = rule.operations
     found = []
@@ -242,7 +244,7 @@ def faults(rule: Rule, *, synapse: bool, fires: bool) -> list[str]:
         found.append("the rule does not decay the membrane exactly once")
     once = (Decay("i"), Add("i", "v"), SET, RESTORE, BOUND, EMIT)
     found += [f"`{op.text}` comes {ops.count(op)} times" for op in once if ops.count(op) > 1]
-    return found + _unsupported(ops)
+    return (*found, *_unsupported(ops))
 
 
 def _unsupported(ops: Iterable[Operation]) -> list[str]:

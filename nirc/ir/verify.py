@@ -109,7 +109,7 @@ def _projection(projection: object, n_source: int, n_target: int) -> list[str]:
 def _rule(d: Discrete) -> list[str]:
     """Return contradictions between an update rule and its coefficients."""
     synapse = d.decay_syn is not None or d.decay_syn_2 is not None
-    found = rule_faults(d.rule, synapse=synapse, fires=d.fires)
+    found = [*rule_faults(d.rule, synapse=synapse, fires=d.fires)]
     if d.rule.bounded != (d.v_least is not None):
         found.append("the rule and the parameters do not agree on a lower bound")
     return found

@@ -31,7 +31,7 @@ def neuron(rule: str, **fields: object) -> Discrete:
     }  # type: ignore[arg-type]
     d = Discrete(**numbers, rule=parsed, grain=grain)  # type: ignore[arg-type]
     synapse = d.decay_syn is not None or d.decay_syn_2 is not None
-    assert faults(parsed, synapse=synapse, fires=d.fires) == []
+    assert faults(parsed, synapse=synapse, fires=d.fires) == ()
     return d
 
 

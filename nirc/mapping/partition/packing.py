@@ -237,6 +237,11 @@ def _room(filling: Filling, subject: Subject) -> Ints:
 def _copies(left: Ints, cost: Ints) -> Ints:
     """Return (rooms, costs): as many copies of a cost (k, resources) fit a room (m, resources)."""
     most = np.iinfo(np.int64).max
+    if len(cost) == 1:  # all resources at once
+        needed = np.flatnonzero(cost[0] > 0)
+        fitting = left[:, needed] // cost[0, needed]
+        fewest: Ints = fitting.min(axis=1, keepdims=True, initial=most)
+        return fewest
     copies = np.full((len(left), len(cost)), most)
     for r in range(left.shape[1]):
         taken = cost[:, r]

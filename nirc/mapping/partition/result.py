@@ -39,6 +39,7 @@ class Partition:
     core: Ints  # (parts,)
     usage: Ints  # (cores, resources)
     bound: int  # no partition has fewer cores
+    known: tuple[Problem, Hyperedges] | None = None  # the search's hyperedges, of this problem
 
     @property
     def count(self) -> int:
@@ -58,6 +59,8 @@ class Partition:
     @cached_property
     def hyperedges(self) -> Hyperedges:
         """The spikes and the parts that they reach."""
+        if self.known is not None and self.known[0] is self.problem:
+            return self.known[1]
         return hyperedges(self.problem, self.population, self.boxes)
 
     @cached_property
@@ -229,6 +232,9 @@ class _AxisClasses:
 
 
 def _classes_along(cuts: Ints, hits: Sequence[Hits]) -> _AxisClasses:
+    if cuts.size == 2 and all(hit.first.size == 2 for hit in hits):  # all in one class
+        whole = tuple(Hits(np.arange(1), hit.first, hit.ids) for hit in hits)
+        return _AxisClasses(np.zeros(int(cuts[1]), np.int64), 1, np.zeros(1, np.int64), whole)
     of = np.repeat(np.arange(cuts.size - 1), np.diff(cuts))
     for hit in hits:
         of = of * (hit.first.size - 1) + hit.of

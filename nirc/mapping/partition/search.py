@@ -20,7 +20,7 @@ from nirc.mapping.partition.problem import (
     Problem,
     TooManyCoresError,
 )
-from nirc.mapping.partition.result import Partition, hyperedges, taken, usage
+from nirc.mapping.partition.result import Hyperedges, Partition, hyperedges, taken, usage
 from nirc.mapping.partition.tiling import Subject, fewest_parts
 
 CHUNK = 1 << 18  # boxes that are measured at a time
@@ -63,15 +63,21 @@ def partition(
     core = np.concatenate([*core_of.values()])
     kept = np.array([*pins], dtype=np.int64)
     population, boxes, core = joined(population, boxes, core, kept)
+    known = None
     if effort != "quick" and core.size > core.max() + 1 > 1:
-        core = _renumbered(_less_traffic(cores, problem, population, boxes, core, seed))
+        edges = hyperedges(problem, population, boxes)
+        core = _renumbered(_less_traffic(cores, edges, population, boxes, core, seed))
+        parts_before = len(boxes)
         population, boxes, core = joined(population, boxes, core, kept)
+        known = (
+            (problem, edges) if len(boxes) == parts_before else None
+        )  # joining makes parts fewer
     core = _renumbered(core)
     count = int(core.max()) + 1
     if count > cores.count:
         raise TooManyCoresError(count, cores.count, bound)
     used = usage(cores, population, boxes, core)
-    return Partition(problem, cores, population, boxes, core, used, bound)
+    return Partition(problem, cores, population, boxes, core, used, bound, known)
 
 
 def _alone(subjects: list[Subject], pins: Mapping[int, Boxes], slack: float) -> dict[int, Boxes]:
@@ -126,13 +132,12 @@ def _packed(
 
 def _less_traffic(
     cores: Cores,
-    problem: Problem,
+    edges: Hyperedges,
     population: Ints,
     boxes: Boxes,
     core: Ints,
     seed: int,
 ) -> Ints:
-    edges = hyperedges(problem, population, boxes)
     needs = taken(cores, population, boxes)
     free = cores.local_is_free
     if small(edges, core.size):
