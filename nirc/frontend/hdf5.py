@@ -60,6 +60,7 @@ from nirc.frontend.raw import (
     recorded_text,
 )
 
+NO_FIELDS = ("type", "metadata")
 GRAPH = ("nodes", "edges", "type")  # the members of a NIRGraph, as nir 1.0.8 writes them
 
 
@@ -230,6 +231,10 @@ class _Reader:
             for name in self.hdf5.names(group):
                 with self.reporting(_join(path, name)):
                     self._count_node(lead + name)
+                    plain = self._plain_node(group, name, _join(path, name))
+                    if plain is not None:
+                        nodes[lead + name] = plain
+                        continue
                     self._child(self.hdf5.open(group, name), _join(path, name), lead + name, nodes)
 
     def _count_node(self, name: str) -> None:
@@ -271,6 +276,29 @@ class _Reader:
             found = ", ".join(map(printable, members[:8])) or found
             raise RefusalError(NoNodeType(members=found))
 
+    def _plain_node(self, group: Any, name: str, path: str) -> RawNode | None:
+        """Return a node whose fields are all of the usual layout, None if it is another."""
+        plain, members = self.hdf5.plain, self.hdf5.plain_members(group, name)
+        if plain is None or members is None or "type" not in members:
+            return None
+        reference = plain.reference(members["type"])
+        numbers = {key: plain.array(at) for key, at in members.items() if key not in NO_FIELDS}
+        if reference is None:
+            return None
+        fields = {}
+        for key, array in numbers.items():
+            if array is None or (self.outline and is_large(array.shape)):
+                return None
+            fields[printable(key)] = array
+        total = sum(array.nbytes for array in fields.values())
+        with suppress(RefusalError):
+            kind = printable(self.texts.at(reference))
+            if kind != "NIRGraph" and total <= MAX_TOTAL_BYTES - self.bytes:
+                self._count_fields(len(members))
+                self.bytes += total
+                return RawNode(path, kind, fields)
+        return None
+
     def _node(
         self, group: Any, members: list[str], path: str, name: str, nodes: dict[str, RawNode]
     ) -> RawNode:
@@ -282,7 +310,7 @@ class _Reader:
         fields: dict[str, Field] = {}
         with self._inside(group):
             for field in members:
-                if field in ("type", "metadata"):
+                if field in NO_FIELDS:
                     continue
                 with self.reporting(_join(path, field)):
                     item = self.hdf5.open(group, field)

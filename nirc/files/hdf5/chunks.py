@@ -149,7 +149,7 @@ def _filled(
         if one.packing != (GZIP,):
             _check_length(unpacked_length(one, size, budget), size)
             continue
-        data, ended = _inflated(one.raw, size + CHECKSUM_BYTES)
+        data, ended = inflated(one.raw, size + CHECKSUM_BYTES)
         _check_length(len(data), size)
         if ended and one.offset in missing:
             missing.remove(one.offset)
@@ -259,10 +259,10 @@ def unpacked_length(chunk: Chunk, size: int, budget: Budget) -> int:
 
 def inflate(raw: bytes, most: int) -> bytes:
     """Unpack gzip data of HDF5, at most ``most`` bytes."""
-    return _inflated(raw, most)[0]
+    return inflated(raw, most)[0]
 
 
-def _inflated(raw: bytes, most: int) -> tuple[bytes, bool]:
+def inflated(raw: bytes, most: int) -> tuple[bytes, bool]:
     """Return the unpacked data, and False if its end or its checksum is cut off."""
     stream = zlib.decompressobj()
     try:

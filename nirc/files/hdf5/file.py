@@ -49,6 +49,7 @@ from nirc.files.bounds import (
 )
 from nirc.files.foreign import signature_offset
 from nirc.files.hdf5.chunks import Budget, check_size, check_storage
+from nirc.files.hdf5.plain import Plain
 
 MAX_NAME_BYTES = 4 * MAX_NAME  # UTF-8
 LONGEST = 128  # bytes that hold all that is read of any superblock
@@ -76,6 +77,10 @@ class Hdf5:
         except RefusalError as refusal:
             raise _explained(refusal, path) from refusal
         self.stored: BinaryIO = path.open("rb")  # the bytes, for texts
+        block = _superblock(path)
+        usual = block is not None and (block.base, block.address_bytes, block.length_bytes)
+        # Reads most of a file that nir.write has written.
+        self.plain = Plain(self.stored.fileno()) if usual == (0, 8, 8) else None
 
     def __enter__(self) -> Hdf5:
         return self
@@ -125,6 +130,14 @@ class Hdf5:
             raise refused(StoredElsewhere, problem, limit="hard links", help=help_)
         with damage():
             return h5py.h5o.open(group, key)
+
+    def plain_members(self, group: Any, name: str) -> dict[str, int] | None:
+        """Return the members of a group of the usual layout, see :mod:`nirc.files.hdf5.plain`."""
+        if self.plain is None:
+            return None
+        with damage():
+            link = group.links.get_info(name.encode())
+            return self.plain.members(link.u) if link.type == h5py.h5l.TYPE_HARD else None
 
     @staticmethod
     def is_group(item: Any) -> bool:

@@ -63,6 +63,10 @@ class Texts:
         )
         return [as_text(text) for text in raw]
 
+    def at(self, reference: tuple[int, int, int]) -> str:
+        """Return the text with this length, at this address of a collection, with this index."""
+        return as_text(self._one(self.hdf5.stored, *reference))
+
     def one(self, dataset: Any) -> str:
         """Return the only text of a dataset of shape () or (1,)."""
         if not is_text(dataset):
@@ -221,10 +225,13 @@ def _unpack(raw: bytes, active: Sequence[int], size: int, itemsize: int) -> byte
 
 
 def _bytes(file: BinaryIO, at: int, count: int) -> bytes:
-    if at + count > os.fstat(file.fileno()).st_size:
+    try:
+        raw = os.pread(file.fileno(), count, at)
+    except (OSError, OverflowError):  # a place that no file has
+        raw = b""
+    if len(raw) != count:
         raise _damaged("a text lies outside the file")
-    file.seek(at)
-    return file.read(count)
+    return raw
 
 
 def _damaged(message: str) -> RefusalError:

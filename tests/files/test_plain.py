@@ -1,0 +1,117 @@
+"""Small datasets of the usual layout are read without the HDF5 library, to the same numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import nir
+import numpy as np
+import pytest
+
+from nirc.diagnostics.errors import InputError
+from nirc.diagnostics.log import Log
+from nirc.files.hdf5.file import Hdf5
+from nirc.frontend.hdf5 import read_raw
+from nirc.frontend.raw import RawGraph
+from tests.models import chain, cuba, linear
+
+Contents = dict[str, object]
+
+
+def written(path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    nir.write(path, chain(5, linear(rng, 4, 5), cuba(4), n_out=4))
+    return path
+
+
+def contents(graph: RawGraph) -> Contents:
+    """Return types and values by place."""
+    found: Contents = {}
+    for name, node in graph.nodes.items():
+        found[name] = node.type
+        for key, value in node.fields.items():
+            array = np.asarray(value)
+            found[f"{name}/{key}"] = (array.dtype.str, array.shape, array.tobytes())
+    return found
+
+
+def by_library(path: Path, monkeypatch: pytest.MonkeyPatch) -> Contents:
+    with monkeypatch.context() as patched:
+        patched.setattr(Hdf5, "plain_members", lambda *_: None)
+        return contents(read_raw(path, Log()))
+
+
+def test_a_file_of_nir_write_is_read_without_the_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "m.nir")
+    wanted = by_library(path, monkeypatch)
+    monkeypatch.setattr(Hdf5, "numbers", lambda *_: pytest.fail("the library was asked"))
+    assert contents(read_raw(path, Log())) == wanted
+
+
+@pytest.mark.parametrize("kind", ["<f2", ">f4", "<f8", ">i2", "<i8", "|u1", "|i1", "bool"])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {},
+        {"chunks": (3, 4)},
+        {"chunks": (2, 3), "compression": "gzip"},
+        {"chunks": (8, 8), "maxshape": (None, 9), "compression": "gzip"},
+        {"chunks": (3, 4), "compression": "gzip", "shuffle": True},
+        {"chunks": (3, 4), "compression": "gzip", "fletcher32": True},
+        {"fillvalue": 7, "chunks": (3, 4), "compression": "lzf"},
+    ],
+)
+def test_numbers_of_any_layout_are_those_of_the_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, layout: dict[str, object]
+) -> None:
+    path = written(tmp_path / "m.nir")
+    with h5py.File(path, "r+") as file:
+        del file["node/nodes/linear0/weight"]
+        values = np.arange(12).reshape(3, 4).astype(kind)
+        file["node/nodes/linear0"].create_dataset("weight", data=values, **layout)
+    assert contents(read_raw(path, Log())) == by_library(path, monkeypatch)
+
+
+@pytest.mark.parametrize("written_part", [None, slice(0, 1)])
+def test_values_that_were_never_written_are_those_of_the_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written_part: slice | None
+) -> None:
+    path = written(tmp_path / "m.nir")
+    with h5py.File(path, "r+") as file:
+        del file["node/nodes/linear0/weight"]
+        made = file["node/nodes/linear0"].create_dataset(
+            "weight", (2, 2), "f4", fillvalue=3, chunks=(1, 2), compression="gzip"
+        )
+        if written_part is not None:
+            made[written_part] = 1
+    assert contents(read_raw(path, Log())) == by_library(path, monkeypatch)
+
+
+def test_a_flipped_byte_changes_no_number_without_the_library_seeing_it_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte of the weights' header and chunk is flipped. Faults are those of the library."""
+    path = written(tmp_path / "m.nir")
+    good = contents(read_raw(path, Log()))
+    with h5py.File(path) as file:
+        group = file["node/nodes/linear0"].id
+        header = group.links.get_info(b"weight").u
+        chunk = h5py.h5d.open(group, b"weight").get_chunk_info(0)
+    data = path.read_bytes()
+    places = [*range(header, header + 160)]
+    places += range(chunk.byte_offset, chunk.byte_offset + chunk.size)
+    for place in places:
+        spoilt = bytearray(data)
+        spoilt[place] ^= 1 << place % 8
+        path.write_bytes(spoilt)
+        try:
+            found = contents(read_raw(path, Log()))
+        except InputError:
+            continue
+        try:
+            assert found == by_library(path, monkeypatch), place
+        except InputError:  # the library minds a part that bears no value
+            assert found == good, place
