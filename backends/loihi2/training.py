@@ -114,6 +114,10 @@ class LoihiTraining:
         """Return nothing: all numbers of a neuron have slopes."""
         return ()
 
+    def variants(self, program: Program) -> Sequence[Program]:
+        """Return nothing: the decays are the model's."""
+        return ()
+
     def changed(self, program: Program, values: Mapping[str, Mapping[str, Float]]) -> Program:
         """Return the program with other numbers, and the starts of neurons that follow."""
         nodes = {}

@@ -69,6 +69,10 @@ class SpeckTraining:
         others = sorted({int(bound) for bound in bounds} - {n.threshold_low})
         return [population.with_dynamics(replace(n, threshold_low=each)) for each in others]
 
+    def variants(self, program: Program) -> Sequence[Program]:
+        """Return nothing: membranes have a constant leak, which has slopes."""
+        return ()
+
     def changed(self, program: Program, values: Mapping[str, Mapping[str, Float]]) -> Program:
         """Return the program with other thresholds and biases."""
         nodes = {}

@@ -38,6 +38,7 @@ from nirc.rounding.rule import OWN_BITS, narrowed
 ONE = np.ones(1)
 MEMBRANE_DECAY = Trainable(ShiftDecays(*DASH), ONE)
 SYNAPSE_DECAY = Trainable(ShiftDecays(1, DASH[1]), ONE)
+FASTER = (1, 2)  # places by which membranes of a variant decay faster
 DECAYS = {"dash_mem": "decay_mem", "dash_syn": "decay_syn", "dash_syn_2": "decay_syn_2"}
 
 
@@ -110,6 +111,14 @@ class XyloTraining:
         """Return nothing: calibration has set the decays, and other numbers have slopes."""
         return ()
 
+    def variants(self, program: Program) -> Sequence[Program]:
+        """Return the program with membranes that decay twice and four times as fast.
+
+        Calibration sets decays before weights learn. There slow membranes are best, which keep what
+        a spike leaves. When weights learn, faster ones come nearer to a model that is reset to 0.
+        """
+        return [self.changed(program, _faster(program, fewer)) for fewer in FASTER]
+
     def changed(self, program: Program, values: Mapping[str, Mapping[str, Float]]) -> Program:
         """Return the program with other numbers, and the states at which it begins."""
         nodes = {}
@@ -123,6 +132,16 @@ class XyloTraining:
             )
         program = program.mapped(nodes)
         return begun(program, latencies(program))
+
+
+def _faster(program: Program, fewer: int) -> dict[str, dict[str, Float]]:
+    """Return decays of membranes whose dashes are ``fewer`` places smaller, where any memory is."""
+    decays = {}
+    for name, population in _trained(program).items():
+        dash = population.dynamics.dash_mem
+        if not population.dynamics.silent:
+            decays[name] = {"decay_mem": chip_decay(np.maximum(dash - fewer, np.minimum(dash, 1)))}
+    return decays
 
 
 def _synapse(state: str, source: str, decay: str) -> list[Step]:

@@ -125,13 +125,18 @@ def rate_distance(model: Array, chip: Array) -> float:
     return float(np.abs(np.sort(model) - np.sort(chip)).mean())
 
 
+def has_other_rates(distance: float, rate: float) -> bool:
+    """Return True if a ``rate_distance`` is large for the model's mean ``rate``."""
+    return distance > OTHER_RATES * max(rate, 1e-12)
+
+
 def is_other_network(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the populations that do something else on the chip. ``rows``: of the populations."""
     names = []
     for row in rows:
         changed = row["silent"] + row["always"]
         if (
-            row["rate_distance"] > OTHER_RATES * max(row["rate"], 1e-12)
+            has_other_rates(row["rate_distance"], row["rate"])
             or changed > OTHER_NEURONS * row["neurons"]
         ):
             names.append(row["name"])

@@ -134,6 +134,13 @@ class Training(Protocol):
         Empty for a chip, or a population, that has none. Nothing else of a program changes with it.
         """
 
+    def variants(self, program: Program) -> Sequence[Program]:
+        """Return the program with other decays of its neurons. Empty where decays have slopes.
+
+        Weights suit the decays that they were found with. So a variant is judged after some
+        learning.
+        """
+
     def changed(self, program: Program, values: Mapping[str, Mapping[str, Float]]) -> Program:
         """Return the program with other values by population and parameter, on their grids.
 

@@ -2,9 +2,10 @@
 
 1. The model is compiled for the chip and calibrated on the given samples.
 2. The given samples are parted: to learn, to stop by, and to judge by (``lessons``).
-3. The chip's integers learn in two courses, with a large and with a small rate (``learning``).
+3. A chip whose neurons may have other decays learns a little with each (``auditions``).
+4. The chip's integers learn in two courses, with a large and with a small rate (``learning``).
    Examinations on the second part choose one candidate of all courses.
-4. The guard compares this candidate with the calibrated chip on the third part, which nothing has
+5. The guard compares this candidate with the calibrated chip on the third part, which nothing has
    seen. A candidate that is worse is dropped, and so is one that does not fit the chip.
 """
 
@@ -12,12 +13,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from nirc.analysis.judging import lost_answers
+from nirc.analysis.judging import has_other_rates, lost_answers, rate_distance
 from nirc.api import Compiled, recompiled
 from nirc.calibration.objective import FEW
 from nirc.calibration.settings import with_best_settings
@@ -39,6 +40,7 @@ from nirc.finetuning.learning import (
 from nirc.finetuning.lessons import Exam, Lessons, exam, lessons, parts_of
 from nirc.finetuning.twin import Twin
 from nirc.ir.arrays import Float, Int
+from nirc.ir.populations import Discrete, populations_of
 from nirc.ir.program import Program
 from nirc.semantics.raster import Progress
 from nirc.semantics.run import run
@@ -49,6 +51,8 @@ PREPARED = 4  # percent done after the lessons are made
 LEARNT = 98
 CALIBRATED = "calibrated"
 SETTINGS = "settings"
+DECAYS = "decays"  # with the number of a variant, 0 for none
+AUDITION = 8  # share of a course's rounds, as its inverse, in which a variant learns
 NOISE = 1.0  # standard errors that a difference may have by chance
 
 
@@ -97,10 +101,16 @@ def fit(task: Task, log: Log) -> Fitted:
         tried.append(Candidate(SETTINGS, 0, varied, examined(varied, stop)))
     outputs = output_populations(model)
     rounds = rounds_of(start, task.inputs.shape[1], task.epochs, len(to_learn.inputs))
+
+    def course(program: Program) -> Course:
+        return Course(Twin(program, training, model), to_learn, outputs, rng)
+
+    heard = auditions(course, tried[-1].program, training, rounds, stop)
+    first = min(heard, key=lambda each: each.grade.nearness, default=tried[-1])
+    tried += heard
     for number, rate in enumerate(RATES):
-        first = tried[-1] if number == 0 else _best(tried)
-        course = Course(Twin(first.program, training, model), to_learn, outputs, rng)
-        tried += course.candidates(rate, rounds, stop, _part(notify, number))
+        tried += course(first.program).candidates(rate, rounds, stop, _part(notify, number))
+        first = _best(tried)
     best = _best(tried)
     done, judged = _guarded(task, best, guard, log)
     notify(100)
@@ -112,11 +122,30 @@ def best_settings(start: Program, training: Training, exam: Exam) -> Program:
 
     def loss(program: Program) -> float:  # large distances count by their logarithm
         grade = examined(program, exam)
-        return float(np.log1p(grade.distance).mean() + grade.wrong.mean())
+        return grade.nearness + float(grade.wrong.mean())
 
     cost = len(exam.inputs) * cost_of(start, exam.inputs.shape[1])
     tries = max(1, int(WORK // cost))
     return with_best_settings(start, lambda _, p: training.settings(p), loss, tries)
+
+
+def auditions(
+    course: Callable[[Program], Course],
+    start: Program,
+    training: Training,
+    rounds: int,
+    exam: Exam,
+) -> list[Candidate]:
+    """Return what ``start`` and its variants become in a short course. Empty without variants."""
+    variants = training.variants(start)
+    if not variants:
+        return []
+    short = max(1, rounds // AUDITION)
+    heard = []
+    for number, program in enumerate((start, *variants)):
+        *_, last = course(program).candidates(RATES[0], short, exam, lambda _: None, exams=2)
+        heard.append(replace(last, name=f"{DECAYS} {number}"))
+    return heard
 
 
 def _best(tried: list[Candidate]) -> Candidate:
@@ -137,6 +166,8 @@ def _guarded(
         reason = "the best candidate was no better on samples that it had not seen"
     elif guard.given < FEW and not _evident(task, best.program, before.wrong - after.wrong):
         reason = "too few given samples are left to judge by, and the gain is not evident on all"
+    elif others := _newly_other(start, best.program, guard):
+        reason = f"the best candidate's rates of {', '.join(others)} are no longer the model's"
     else:
         try:
             return recompiled(start, best.program), (before, after)
@@ -144,6 +175,29 @@ def _guarded(
             reason = f"the fitted network does not fit: {refused.diagnostics[0].message}"
     log.add(NothingGained(reason=reason, samples=guard.given))
     return start, (before, after)
+
+
+def _newly_other(start: Compiled, program: Program, guard: Exam) -> list[str]:
+    """Return populations with rates of another network, which the calibrated chip's are not."""
+    before, after = (other_rates(start.legal, p, guard.inputs) for p in (start.integer, program))
+    return [name for name in after if name not in before]
+
+
+def other_rates(model: Program, program: Program, inputs: Int) -> list[str]:
+    """Return the populations whose neurons' rates are those of another network.
+
+    By the earth mover's distance, as in ``nirc verify``. Right answers may come from such a
+    network on samples like ``inputs``, and wrong ones on others.
+    """
+    neurons = populations_of(model, Discrete).items()
+    names = [name for name, p in neurons if name in program.graph and p.dynamics.fires]
+    wanted, found = (run(each, inputs, record=names).spikes for each in (model, program))
+    others = []
+    for name in names:
+        rates = [spikes[name].mean(axis=(0, 1)) for spikes in (wanted, found)]
+        if has_other_rates(rate_distance(*rates), float(rates[0].mean())):
+            others.append(name)
+    return others
 
 
 def _evident(task: Task, program: Program, won: Float) -> bool:

@@ -57,6 +57,10 @@ class ReferenceTraining:
         """Return nothing: all numbers of a neuron have slopes."""
         return ()
 
+    def variants(self, program: Program) -> Sequence[Program]:
+        """Return nothing: decays have slopes."""
+        return ()
+
     def changed(self, program: Program, values: Mapping[str, Mapping[str, Float]]) -> Program:
         """Return the program with other values."""
         return program.mapped(

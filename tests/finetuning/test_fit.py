@@ -22,6 +22,7 @@ from nirc.finetuning import fit as fitting
 from nirc.finetuning import learning, lessons
 from nirc.finetuning.learning import Grade
 from nirc.finetuning.measured import Request, Result, fit_and_measure, nir_of
+from nirc.ir.populations import Population
 from nirc.ir.text import digest
 from nirc.semantics.run import run
 from tests.commands import nirc as command
@@ -48,6 +49,7 @@ def last_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     order = count()
     monkeypatch.setattr(learning.Grade, "score", property(lambda _: -next(order)))
     monkeypatch.setattr(fitting, "better", lambda *_: True)
+    monkeypatch.setattr(fitting, "other_rates", lambda *_: [])
     monkeypatch.setattr(fitting, "FEW", 0)
 
 
@@ -99,6 +101,33 @@ def test_a_fit_that_is_no_better_changes_nothing(
     assert done.tree["fit"]["kept"] == "calibrated"
     (warning,) = [d for d in log.diagnostics if d.code == "P329"]
     assert warning.severity == "warning" and "no better on samples" in warning.message
+
+
+@pytest.mark.usefixtures("few_lessons", "last_is_kept")
+def test_right_answers_of_another_network_inside_are_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The hidden neurons of the candidate have rates that the model's and the start's do not."""
+    assert fitted("xylo", Log()).tree["fit"]["kept"] != "calibrated"
+    order = count()
+    monkeypatch.setattr(fitting, "other_rates", lambda *_: ["hidden"] if next(order) else [])
+    log = Log()
+    assert fitted("xylo", log).tree["fit"]["kept"] == "calibrated"
+    (warning,) = [d for d in log.diagnostics if d.code == "P329"]
+    assert "rates of hidden are no longer the model's" in warning.message
+    order = count(1)  # the calibrated chip has these rates, too
+    assert fitted("xylo", Log()).tree["fit"]["kept"] != "calibrated"
+
+
+def test_rates_of_another_network_are_seen_by_their_distribution() -> None:
+    compiled = compile_model(network("spinnaker2"), "spinnaker2", OPTIONS, log=Log())
+    model, inputs = compiled.legal, samples(8, seed=2)
+    assert fitting.other_rates(model, compiled.integer, inputs) == []
+    first, *_ = model.nodes(Population)
+    neuron = compiled.integer[first].dynamics
+    easy = replace(neuron, threshold=neuron.threshold / 3)
+    eager = compiled.integer.mapped({first: compiled.integer[first].with_dynamics(easy)})
+    assert first in fitting.other_rates(model, eager, inputs)
 
 
 def test_leaky_neurons_learn_the_constant_leak_of_speck(monkeypatch: pytest.MonkeyPatch) -> None:

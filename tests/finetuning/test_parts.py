@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import nir
@@ -183,3 +184,44 @@ def test_slopes_of_a_membrane_are_its_differences() -> None:
             moved = run(twin.program(), inputs).outputs.sum() - outputs.sum()
             assert moved == pytest.approx(step * slopes.weights[place][k], rel=1e-3, abs=1e-6)
             number.value = before
+
+
+def test_membranes_of_xylo_are_heard_at_faster_decays_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These membranes decay a fourth as fast as the model's. Weights alone cannot mend that."""
+    monkeypatch.setattr(fit, "AUDITION", 1)
+    rng = np.random.default_rng(2)
+    model = chain(6, linear(rng, 8, 6, 2.0), cuba(8), linear(rng, 3, 8), cuba(3), n_out=3)
+    compiled = compiled_for("xylo", model)
+    training = compiled.backend.training()
+    assert training is not None
+    nodes = compiled.integer.nodes(Population)
+    slow = {n: replace(p.dynamics, dash_mem=p.dynamics.dash_mem + 2) for n, p in nodes.items()}
+    start = compiled.integer.mapped({n: nodes[n].with_dynamics(d) for n, d in slow.items()})
+    inputs = (rng.random((40, 30, 6)) < 0.3).astype(np.int64)
+    to_learn = lessons(compiled.legal, inputs, None, rng, 0.1)
+    asked = Exam(inputs, run(compiled.legal, inputs).outputs, 40)
+
+    def course(program: Program) -> learning.Course:
+        twin = Twin(program, training, compiled.legal)
+        outputs = learning.output_populations(compiled.legal)
+        return learning.Course(twin, to_learn, outputs, np.random.default_rng(1))
+
+    heard = fit.auditions(course, start, training, 32, asked)
+    for faster, each in enumerate(heard):
+        for name, population in each.program.nodes(Population).items():
+            assert np.array_equal(population.dynamics.dash_mem, slow[name].dash_mem - faster)
+    same, _, four_times = (each.grade.nearness for each in heard)
+    assert four_times < 0.9 * same
+
+
+def test_a_chip_with_the_models_decays_has_no_auditions() -> None:
+    model = chain(4, linear(np.random.default_rng(6), 5, 4, 1.0), lif(5), n_out=5)
+    compiled = compiled_for("spinnaker2", model)
+    training = compiled.backend.training()
+    assert training is not None
+    asked = Exam(np.ones((2, 6, 4), np.int64), np.ones((2, 6, 5)), 2)
+
+    def course(_: Program) -> learning.Course:
+        raise AssertionError
+
+    assert fit.auditions(course, compiled.integer, training, 8, asked) == []
