@@ -108,6 +108,7 @@ ROOMS = {
         "speck",
         "convolve",
         "conflict",
+        "assemble",
         "fit",
         "fitted",
         "layer",
@@ -151,6 +152,7 @@ ROOMS = {
     ),
     "spinnaker2": _chip(
         "spinnaker2",
+        "approximations",
         "checks",
         "drives",
         "quantised",
