@@ -154,6 +154,7 @@ def test_with_little_work_a_membrane_that_still_moves_counts_as_one_that_fires(
         ({}, True),
         ({"drift": 0.1}, False),
         ({"v_least": -1.0}, True),
+        ({"v_least": 0.0}, True),
         ({"v_least": 0.5}, False),
         ({"v_start": 0.5}, False),
         ({"threshold": 0.0}, False),
