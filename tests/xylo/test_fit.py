@@ -20,7 +20,8 @@ from nirc.backends.xylo.neuron import XyloNeuron
 from nirc.backends.xylo.place import Placement, PlaceProblem, _conflict
 from nirc.chip.backend import Search
 from nirc.diagnostics.log import Log
-from nirc.ir.populations import Population
+from nirc.ir.linear import Dense
+from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Form, Program
 from tests.models import DT, cuba, graph, li
 from tests.reports import Reports
@@ -218,3 +219,36 @@ def test_a_network_has_its_outputs_a_step_later(read: bool) -> None:
         "a": ("hidden", (0, 1, 2)),
         "b": ("readout", (0, 1)),
     }
+
+
+def test_a_network_is_refused_early_if_no_variant_has_the_neurons() -> None:
+    """Audio 2 has 1,000 hidden neurons, Audio 3 has 992."""
+
+    def network(n: int) -> Program:
+        one = np.ones(n)
+        d = Discrete(one / 2, one, 0 * one, threshold=one, v_reset=0 * one)
+        nodes = {
+            "in": Source((1,), ("nodes/in",)),
+            "a": Population((n,), d, ("nodes/a",)),
+            "b": Population((1,), neuron_of_one(), ("nodes/b",)),
+            "out": Sink((1,), ("nodes/out",)),
+        }
+        into, out = np.zeros((n, 1)), np.zeros((1, n))
+        into[0] = out[0, 0] = 1
+        edges = [("in", "a", Projection((Dense(into),))), ("a", "b", Projection((Dense(out),)))]
+        return Program.of(Form.DISCRETE, nodes, [*edges, ("b", "out", Projection())])
+
+    for n, targets, codes in (
+        (992, [AUDIO3], []),
+        (993, [AUDIO3], ["X502"]),
+        (993, [AUDIO2, AUDIO3], []),
+        (1001, [AUDIO2, AUDIO3], ["X502", "X502"]),
+    ):
+        log = Log()
+        assert fit.cannot_fit(network(n), targets, log) == bool(codes)
+        assert [d.code for d in log.diagnostics] == codes
+
+
+def neuron_of_one() -> Discrete:
+    one = np.ones(1)
+    return Discrete(one / 2, one, 0 * one, threshold=one, v_reset=0 * one)
