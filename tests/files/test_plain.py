@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import h5py
@@ -115,3 +116,19 @@ def test_a_flipped_byte_changes_no_number_without_the_library_seeing_it_too(
             assert found == by_library(path, monkeypatch), place
         except InputError:  # the library minds a part that bears no value
             assert found == good, place
+
+
+def test_a_type_of_one_byte_is_refused_by_the_library(tmp_path: Path) -> None:
+    """The header is sound for its length, and the text's type is cut off."""
+    path = written(tmp_path / "m.nir")
+    with h5py.File(path) as file:
+        group = file["node/nodes/linear0"].id
+        header = group.links.get_info(b"type").u
+    data = bytearray(path.read_bytes())
+    bodies = {1: bytes([1, *[0] * 7]), 3: b"\x19", 8: bytes([3, 1, *[0] * 22])}
+    messages = b"".join(struct.pack("<HH4x", k, len(body)) + body for k, body in bodies.items())
+    messages += struct.pack("<HH4x", 0, 256 - len(messages) - 8)
+    data[header : header + 16 + len(messages)] = struct.pack("<BxHII4x", 1, 4, 1, 256) + messages
+    path.write_bytes(data)
+    with pytest.raises(InputError):
+        read_raw(path, Log())

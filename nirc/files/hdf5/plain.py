@@ -41,6 +41,7 @@ NODE = struct.Struct("<4sBBHQQ")  # of a B-tree: signature, type, level, entries
 OF_GROUPS, OF_CHUNKS = 0, 1
 ENTRY = struct.Struct("<QQI20x")  # of a symbol table: place of the name, address, what is cached
 SOFT = 2  # cached: a soft link
+ODD = (struct.error, ValueError, IndexError, OSError, OverflowError, RefusalError)
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,14 @@ class Plain:
         """Return the header's address of each member of a small group at ``at``, sorted by name."""
         try:
             return self._members(at)
-        except (struct.error, ValueError, OSError, OverflowError):
+        except ODD:
             return None
 
     def array(self, at: int) -> NDArray[np.generic] | None:
         """Return the numbers of the dataset at ``at``, in native byte order."""
         try:
             return self._array(at)
-        except (struct.error, ValueError, OSError, OverflowError, RefusalError):
+        except ODD:
             return None
 
     def reference(self, at: int) -> tuple[int, int, int] | None:
@@ -84,7 +85,7 @@ class Plain:
                 return None
             length, address, index = struct.unpack("<IQI", raw)
             return length, address, index
-        except (struct.error, ValueError, OSError, OverflowError):
+        except ODD:
             return None
 
     def _bytes(self, at: int, count: int) -> bytes:
