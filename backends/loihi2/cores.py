@@ -318,8 +318,8 @@ def cores_of(problem: Problem, target: Target, *, weight_bits: int | Sequence[in
         none = np.zeros_like(neurons)
         axons, words, maps, out_axons = none, none, none, none
         for k in into[population]:
-            axons = axons + _axons(problem.projections[k], boxes)
-            words = words + _words(problem.projections[k], boxes, bits[k])
+            more = _axons_and_words(problem.projections[k], boxes, bits[k])
+            axons, words = axons + more[0], words + more[1]
         kinds = [problem.projections[k].reach.kind for k in out_of[population]]
         for kind in kinds or ["output"]:
             maps = maps + (KERNEL_MAPS * places if kind == "window" else neurons)
@@ -339,21 +339,20 @@ def row_words(synapses: Ints) -> Ints:
     return np.where(synapses > 0, -(-(synapses * SYNAPSE_BITS + AXON_HEADER_BITS) // WORD_BITS), 0)
 
 
-def _axons(projection: parts_.Projection, boxes: Boxes) -> Ints:
-    if projection.reach.kind == "window":
-        return np.full(len(boxes), KERNEL_AXONS)
-    return projection.reach.axons(boxes)
-
-
-def _words(projection: parts_.Projection, boxes: Boxes, bits: int) -> Ints:
+def _axons_and_words(projection: parts_.Projection, boxes: Boxes, bits: int) -> tuple[Ints, Ints]:
+    """Return (k,) input axons and (k,) words of synapse memory that each box takes."""
     reach = projection.reach
     if isinstance(reach, Explicit):
-        return np.array([row_words(reach.fans(box)).sum() for box in boxes], dtype=np.int64)
+        fans = [reach.fans(box) for box in boxes]
+        sizes = np.array([fan.size for fan in fans], dtype=np.int64)
+        return sizes, np.array([row_words(fan).sum() for fan in fans], dtype=np.int64)
+    axons = reach.axons(boxes)
     if reach.kind == "dense":
-        return reach.axons(boxes) * row_words(volume(boxes))
+        return axons, axons * row_words(volume(boxes))
     if reach.kind == "one-to-one":
-        return reach.axons(boxes) * row_words(np.ones(len(boxes), dtype=np.int64))
+        return axons, axons * row_words(np.ones(len(boxes), dtype=np.int64))
     channels, *space = reach.axes
     taps = int(np.prod([axis.kernel for axis in space if isinstance(axis, Window)]))
     per_channel = channels.n_in // (channels.groups if isinstance(channels, Blocks) else 1)
-    return -(-lengths(boxes)[:, 0] * per_channel * taps * bits // WORD_BITS)
+    words = -(-lengths(boxes)[:, 0] * per_channel * taps * bits // WORD_BITS)
+    return np.full(len(boxes), KERNEL_AXONS), words
