@@ -54,6 +54,7 @@ class Inference:
         self.program = reading.program
         self.signals = signals
         self.layers = {n: p.layer for n, p in self.program.nodes(LayerNode).items()}
+        self.demands = {n: requirement(layer) for n, layer in self.layers.items()}
         self.fits: dict[str, Fit] = {}
         self.readings: list[Misfit] = []
         self.misfits: list[Misfit] = []
@@ -154,7 +155,8 @@ class Inference:
         return [t for t, _ in self.program.out_of(node)]
 
     def _wanted(self, node: str) -> set[Shape]:
-        return {r for t in self._successors(node) if (r := requirement(self.layers[t])) is not None}
+        behind = {self.demands[t] for t in self.program.graph.succ[node]}
+        return {demand for demand in behind if demand is not None}
 
     def _fit(self, node: str, arriving: Shape | None) -> Fit:
         """Return ``fit``. Only a sole port with one incoming signal may be overruled."""

@@ -94,6 +94,8 @@ def _role(population: Population[Any], driven: bool, form: Form) -> list[str]:
 def _projection(projection: object, n_source: int, n_target: int) -> list[str]:
     if not isinstance(projection, Projection):
         return [f"holds {type(projection).__name__}"]
+    if n_source == n_target and not projection.ops and not projection.biases:
+        return []
     faults = []
     n = n_source
     for op in projection.ops:
