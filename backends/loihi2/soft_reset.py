@@ -66,59 +66,61 @@ def with_subtraction(program: Program, log: Log, names: Collection[str] | None =
             where, synapses = program[name].origins[0], _synapses(program, name)
             log.add(FilterByDelays(where=where, population=name, delays=taps, synapses=synapses))
         rule_differences.report_replaced(program, name, chip_rule, LIF_MODELS, log)
-        program = _with_self_inhibition(program, name)
-    return program
+    return _with_self_inhibition(program, list(names)) if names else program
 
 
-def _with_self_inhibition(program: Program, name: str) -> Program:
-    """Return the same network with the membrane of ``name`` in u, and with self-inhibition."""
-    program = _without_filter(program, name)
+def _with_self_inhibition(program: Program, names: Sequence[str]) -> Program:
+    """Return the same network with the membranes of ``names`` in u, and with self-inhibition."""
     nodes = dict(program.graph.nodes(data="payload"))
-    edges = list(program.edges())
+    edges = _without_filters(program, names)
     clock = Clock(program)
-    population: Population[Discrete] = program[name]
-    d = population.dynamics
-    assert d.threshold is not None
-    if d.drift.any():
-        edges.append(clock.edge(name, d.drift, 0, population.origins))
-    zeros = frozen(np.zeros(population.n))
-    in_u = replace(
-        d,
-        decay_mem=zeros,
-        decay_syn=d.decay_mem,
-        gain_syn=frozen(np.ones(population.n)),
-        drift=zeros,
-        rule=d.rule.at_once("none").with_synapse(),  # v forgets everything in each step
-        v_least=None,
-    )
-    nodes[name] = replace(population, dynamics=in_u)
-    taken = d.threshold if d.rule.reset_is_delayed else d.decay_mem * d.threshold
-    op = replace(identity(population.n), value=frozen(-taken))
-    edges.append((name, name, Projection(ops=(op,), feedback=True, origins=population.origins)))
+    for name in names:
+        population: Population[Discrete] = program[name]
+        d = population.dynamics
+        assert d.threshold is not None
+        if d.drift.any():
+            edges.append(clock.edge(name, d.drift, 0, population.origins))
+        zeros = frozen(np.zeros(population.n))
+        unfiltered = d.rule if d.decay_syn is None else d.rule.without_synapse()
+        in_u = replace(
+            d,
+            decay_mem=zeros,
+            decay_syn=d.decay_mem,
+            gain_syn=frozen(np.ones(population.n)),
+            drift=zeros,
+            rule=unfiltered.at_once("none").with_synapse(),  # v forgets everything in each step
+            v_least=None,
+        )
+        nodes[name] = replace(population, dynamics=in_u)
+        taken = d.threshold if unfiltered.reset_is_delayed else d.decay_mem * d.threshold
+        op = replace(identity(population.n), value=frozen(-taken))
+        edges.append((name, name, Projection(ops=(op,), feedback=True, origins=population.origins)))
     return program.rebuilt({**clock.nodes, **nodes}, edges)
 
 
-def _without_filter(program: Program, name: str) -> Program:
-    """Replace the synaptic filter by synapses with delays."""
-    population: Population[Discrete] = program[name]
-    d = population.dynamics
-    if d.decay_syn is None:
-        return program
-    shares = [d.decay_syn**k for k in range(_taps(program, name))]
-    shares[-1] = shares[-1] / (1 - d.decay_syn)
-    edges = []
+def _without_filters(program: Program, names: Sequence[str]) -> list[Arc]:
+    """Return the projections, with synapses of several delays for the filters of ``names``."""
+    shares = {name: _shares(program, name) for name in names}
+    edges: list[Arc] = []
     for source, target, p in program.edges():
-        if target != name:
+        if not shares.get(target):
             edges.append((source, target, p))
             continue
-        for k, share in enumerate(shares):
+        for k, share in enumerate(shares[target]):
             op = one_operator((*p.ops, Diagonal(frozen(share))), program[source].n)
             assert op is not None  # they are not so many
             edges.append((source, target, replace(p, ops=(op,), delay_steps=p.delay_steps + k)))
-    nodes = dict(program.graph.nodes(data="payload"))
-    unfiltered = replace(d, decay_syn=None, gain_syn=None, rule=d.rule.without_synapse())
-    nodes[name] = replace(population, dynamics=unfiltered)
-    return program.rebuilt(nodes, edges)
+    return edges
+
+
+def _shares(program: Program, name: str) -> list[Float]:
+    """Return what a spike brings in each step behind the synaptic filter, [] without a filter."""
+    decay = program[name].dynamics.decay_syn
+    if decay is None:
+        return []
+    shares = [decay**k for k in range(_taps(program, name))]
+    shares[-1] = shares[-1] / (1 - decay)
+    return shares
 
 
 def _taps(program: Program, name: str) -> int:
@@ -189,7 +191,9 @@ def why_not(program: Program, name: str) -> str:
         return f"its synaptic filter is too slow to be made of {MOST_TAPS} delays"
     if taps > 1 and (synapses := taps * _synapses(program, name)) > MOST_SYNAPSES:
         return f"its synaptic filter would take {synapses} synapses, more than {MOST_SYNAPSES}"
-    tried = _with_self_inhibition(program, name)
+    into = [(source, name, p) for source, p in program.into(name)]
+    alone = {each: program[each] for each in (*(source for source, _, _ in into), name)}
+    tried = _with_self_inhibition(program.rebuilt(alone, into), [name])
     ops = [p.ops[0] for _, p in tried.into(name)]
     plan = Plan(tried[name], ops, 0, self_inhibition=self_inhibition_of(tried, name))
     if plan.has_room:
