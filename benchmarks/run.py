@@ -66,7 +66,7 @@ class Part:
 # Cases of scale.py with a goal, and networks of profile_stages.py.
 SCALED = (
     *("dense-10000", "dense-4000", "convolution-1M", "recurrent-8000"),
-    *("chain-4000", "chain-2100", "all-to-all-1000"),
+    *("chain-4000", "chain-2100", "all-to-all-300", "all-to-all-1000"),
 )
 PROFILED = (
     *("dense 250", "dense 1000", "dense 4000"),

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,7 @@ from rows import Row, show
 
 ROOT = Path(__file__).resolve().parent.parent
 CAP_BYTES = 14 << 30  # of address space
+CAP_SECONDS = 600  # of the processor: the goals are 60 at most
 EVERY = ("loihi2:halapoint", "spinnaker2", "speck", "xylo")
 MANY_CORES = ("loihi2", "spinnaker2")
 # By case: builder, size, targets.
@@ -166,6 +168,7 @@ def write(kind: str, size: int, path: Path) -> None:
 
 def capped() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (CAP_BYTES, CAP_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (CAP_SECONDS, CAP_SECONDS))
 
 
 def compiled(checkout: Path, path: Path | str, target: str, *, profile: bool) -> dict[str, object]:
@@ -179,6 +182,9 @@ def compiled(checkout: Path, path: Path | str, target: str, *, profile: bool) ->
     done = subprocess.run(
         command, cwd=checkout, preexec_fn=capped, stdout=subprocess.PIPE, text=True, check=False
     )
+    if -done.returncode in (signal.SIGXCPU, signal.SIGKILL):
+        answer = f"stopped after {CAP_SECONDS} s"
+        return {"seconds": float(CAP_SECONDS), "peak": 0, "answer": answer, "size": {}}
     if done.returncode:
         return {"seconds": float("nan"), "peak": 0, "answer": f"exit {done.returncode}", "size": {}}
     found: dict[str, object] = json.loads(done.stdout)
@@ -202,10 +208,10 @@ def page_rows(name: str, target: str, found: dict[str, object]) -> Iterator[Row]
     too_large_a_file = answer.startswith("refused F")  # the network was not looked at
     if answer.startswith("refused") and not too_large_a_file:
         goal, most_memory = REFUSED_SECONDS, None
-    note = answer if answer.startswith(("refused", "exit", "out")) else ""
+    note = answer if answer.startswith(("refused", "exit", "out", "stopped")) else ""
     seconds = float(str(found["seconds"]))
     value = None if np.isnan(seconds) or too_large_a_file else seconds
-    yield Row(f"{name} on {target}", value, "CPU s", goal, note=note, memory_gb=peak)
+    yield Row(f"{name} on {target}", value, "CPU s", goal, note=note, memory_gb=peak or None)
     if most_memory is not None:
         yield Row(f"{name} on {target}, peak memory", peak, "GB", most_memory)
 
