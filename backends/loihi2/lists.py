@@ -18,6 +18,7 @@ from nirc.ir.linear import Dense, Sparse, Weighted, weights_of
 Key = tuple[str, str, int, SignMode, int, bool]
 Weights = NDArray[np.int16]
 Synapses = tuple[Int, Int, Weights]  # target, source, weight
+Stored = tuple[SignMode, int, Synapses]  # sign mode, exponent, synapses
 
 
 class Lists:
@@ -28,16 +29,14 @@ class Lists:
 
     def __init__(self) -> None:
         self._lists: dict[Key, list[Synapses]] = {}
-        self._known: dict[int, tuple[SignMode, int, Synapses]] = {}  # by the operator's id
+        # By the operator's id. The operator lives here, so that no other one gets its id.
+        self._known: dict[int, tuple[Weighted, Stored]] = {}
 
     def add(self, source: Piece, target: Piece, op: Weighted, delay: int, *, itself: bool) -> None:
-        """Add the synapses of ``op`` that are not zero. ``itself``: to the same population.
-
-        ``op`` must live as long as these lists.
-        """
+        """Add the synapses of ``op`` that are not zero. ``itself``: to the same population."""
         if id(op) not in self._known:
-            self._known[id(op)] = _synapses(op)
-        mode, exponent, (rows, cols, weights) = self._known[id(op)]
+            self._known[id(op)] = op, _synapses(op)
+        _, (mode, exponent, (rows, cols, weights)) = self._known[id(op)]
         if not weights.size:
             return
         alone = itself and not delay and mode == "inhibitory" and bool((rows == cols).all())
@@ -75,7 +74,7 @@ class Lists:
                 order = order[again]
 
 
-def _synapses(op: Weighted) -> tuple[SignMode, int, Synapses]:
+def _synapses(op: Weighted) -> Stored:
     assert isinstance(op, Dense | Sparse), "neurons with kernels are not joined"
     value = weights_of(op)
     if not value.any():

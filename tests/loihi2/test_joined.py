@@ -177,6 +177,17 @@ def test_a_second_synapse_between_two_neurons_goes_to_a_second_list() -> None:
     ]
 
 
+def test_an_operator_that_is_made_for_one_projection_keeps_its_synapses() -> None:
+    """Python gives the id of an operator that is gone to the next one."""
+    lists = Lists()
+    for weight in range(1, 20):
+        lists.add(
+            piece(0, 1), piece(weight, 1), Dense(np.full((1, 1), 1.0 * weight)), 0, itself=False
+        )
+    (found,) = lists.projections(0)
+    assert found.weights.tolist() == [*range(1, 20)]
+
+
 def test_synapses_of_another_delay_are_another_list() -> None:
     assert gathered((ONE, 0, False), (ONE, 2, False)) == [
         ([3, 4], 0, "excitatory"),
