@@ -27,6 +27,7 @@ from nirc.backends.speck.place import (
     Demand,
     PlaceProblem,
     capacity,
+    fewest_cores,
     holds_together,
 )
 from nirc.diagnostics.finding import Finding
@@ -94,14 +95,7 @@ def _one_layer(
 
 
 def _fewest_cores(demand: Demand, cores: Sequence[Core], limits: set[str]) -> str:
-    """Return the cores that a layer takes if it is alone on the chip. Only ``limits`` count."""
-    channels = 0
-    caps = (capacity(demand, core, limits) for core in cores)
-    for number, cap in enumerate(sorted(caps, reverse=True), start=1):
-        channels += cap
-        if channels >= demand.channels:
-            return str(number)
-    return "more than there are"
+    return str(fewest_cores(demand, cores, limits) or "more than there are")
 
 
 def _words(demand: Demand) -> dict[str, int]:

@@ -17,7 +17,7 @@ from nirc.backends.speck.limits import (
 )
 from nirc.chip.target import Limit
 from nirc.diagnostics import numbers
-from nirc.diagnostics.finding import Finding, Stated, Words
+from nirc.diagnostics.finding import Finding, Repeated, Stated, Words
 
 
 class CoreLimit(Finding):
@@ -568,7 +568,7 @@ class DiffersWithinChannel(Finding):
         )
 
 
-class Recurrence(Finding):
+class Recurrence(Repeated):
     code = "S714"
     title = "recurrence"
     meaning = """
@@ -589,7 +589,8 @@ class Recurrence(Finding):
 
     def words(self) -> Words:
         return Words(
-            f"`{self.target}` feeds back on itself through `{self.source}`",
+            f"`{self.target}` feeds back on itself through `{self.source}`"
+            f"{self.and_others('edges')}",
             limit="feed-forward networks",
             source="sinabs docs; sheet section 1.4",
             help="a spike acts at once on the chip, a step later in the model, and loops can block "

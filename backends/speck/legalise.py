@@ -342,18 +342,20 @@ def _refuse_foreign(program: Program, log: Log) -> None:
     for name, population in populations_of(program, Discrete).items():
         refuse_foreign(name, population, log)
     into_neurons = [e for e in program.edges() if not isinstance(program[e[1]], Sink)]
-    loops = [
-        (s, t)
-        for s, t, p in into_neurons
-        if p.feedback or s == t or nx.has_path(program.graph, t, s)
-    ]
+    component: dict[str, int] = {}
+    for number, members in enumerate(nx.strongly_connected_components(program.graph)):
+        component |= dict.fromkeys(members, number)
+    loops = {(s, t): 0 for s, t, p in into_neurons if p.feedback or component[s] == component[t]}
     early = not (loops or log.errors) and _only_early(program)
     refuse_outputs(program, replace(OUTPUTS, delays=early), log)
+    log.add_all(
+        Recurrence.some(
+            [Recurrence(where=program[t].origins[0], source=s, target=t) for s, t in loops]
+        )
+    )
     for source, target, p in into_neurons:
         node = program[target]
-        if (source, target) in loops:
-            log.add(Recurrence(where=node.origins[0], source=source, target=target))
-        elif p.delay_steps and not early:
+        if p.delay_steps and not early and (source, target) not in loops:
             log.add(
                 Delays(
                     where=(p.origins or node.origins)[0],

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING
 
 from nirc.backends.speck.geometry import Map, Pair, bits, kernel_words
@@ -95,6 +96,19 @@ def capacity(demand: Demand, core: Core, memories: Iterable[str] = MEMORIES) -> 
     return min(most, bias, demand.channels)
 
 
+def fewest_cores(
+    demand: Demand, cores: Iterable[Core], memories: Iterable[str] = MEMORIES
+) -> int | None:
+    """Return the cores that a layer takes if it is alone on the chip, None if all are too few.
+
+    Only ``memories`` count.
+    """
+    memories = {*memories}
+    caps = sorted((capacity(demand, core, memories) for core in cores), reverse=True)
+    held = enumerate(accumulate(caps), start=1)
+    return next((number for number, channels in held if channels >= demand.channels), None)
+
+
 def most_channels(
     channels_in: int, kernel: Pair, shape_out: Map, kernel_memory: int, neuron_memory: int
 ) -> int:
@@ -118,9 +132,10 @@ def place(
     Raises ``UsageError`` (U607) if the work is too little for either.
     """
     search = _Search(problem, cores, seed, work, seconds)
-    fewest = search.known(search.solve(search.model.parts))
-    if fewest.found:
-        return search.best(fewest)
+    if len(problem.demands) <= len(cores):
+        fewest = search.known(search.solve(search.model.parts))
+        if fewest.found:
+            return search.best(fewest)
     conflicts = search.conflicts()
     # Several sets of ten layers have one cause: there are nine cores.
     too_many = [c for c in conflicts if all(limit == PLACED for _, limit in c)]
@@ -134,6 +149,8 @@ def holds_together(
 
     Rules that the problem does not have do not count.
     """
+    if members is None and len(problem.demands) > len(cores):
+        return False
     search = _Search(problem, cores, 0, 10.0, None)
     rules = None if members is None else [m for m in members if m in search.model.rules]
     return search.solve(None, rules).found
@@ -340,20 +357,43 @@ class _Search:
         conflicts: list[Conflict] = []
         for group in (*self._groups(), None):
             members = [m for m in rules if group is None or m in group]
-            while (conflict := self._conflict(members)) is not None:
+            if (counted := self._by_count(members, around_source=group is not None)) is not None:
+                conflicts.append(counted)  # what else conflicts among so many helps nobody
+                members = []
+            while members and (conflict := self._conflict(members)) is not None:
                 conflicts.append(conflict)
                 members = [m for m in members if m not in conflict]
-                rules = {m: r for m, r in rules.items() if m not in conflict}
+            found = {*chain.from_iterable(conflicts)}
+            rules = {m: r for m, r in rules.items() if m not in found}
         return conflicts
 
-    def _groups(self) -> list[set[Member]]:
-        demands = self.problem.demands
-        rules = [m for m in self.model.rules if m[1] != DESTINATIONS]
-        groups = [{m for m in rules if m[0] == d.name} for d in demands]
-        for source in self.problem.destinations:
-            fed = {d.name for d in demands if source in d.sources}
-            groups.append({m for m in rules if m[0] in fed} | {(source, DESTINATIONS)})
-        return groups
+    def _by_count(self, members: list[Member], *, around_source: bool) -> Conflict | None:
+        """Return a conflict of more layers than cores, as each takes one, without a search."""
+        placed = [m for m in members if m[1] == PLACED]
+        if len(placed) <= len(self.cores):
+            return None
+        limits = [m for m in members if m[1] == DESTINATIONS] if around_source else []
+        most = min((self.problem.destinations[m[0]] for m in limits), default=len(self.cores))
+        return (*placed[: most + 1], *limits)
+
+    def _groups(self) -> Iterator[set[Member]]:
+        """Yield the rules of each layer, and those around each source, if they may conflict."""
+        rules: dict[str, set[Member]] = {d.name: set() for d in self.problem.demands}
+        for member in self.model.rules:
+            if member[1] != DESTINATIONS:
+                rules[member[0]].add(member)
+        alone = {}
+        fed: dict[str, list[str]] = {source: [] for source in self.problem.destinations}
+        for demand in self.problem.demands:
+            cores = fewest_cores(demand, self.cores)
+            alone[demand.name] = None if demand.one_core and cores != 1 else cores
+            for source in fed.keys() & {*demand.sources}:
+                fed[source] += [demand.name] * demand.sources.count(source)
+        yield from (rules[name] for name, cores in alone.items() if cores is None)
+        for source, names in fed.items():
+            least = alone[names[0]] if len(names) == 1 else None
+            if names and (least is None or least > self.problem.destinations[source]):
+                yield {(source, DESTINATIONS)}.union(*(rules[name] for name in names))
 
     def _conflict(self, members: list[Member]) -> Conflict | None:
         solution = self.known(self.solve(None, members))

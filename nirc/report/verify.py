@@ -111,15 +111,19 @@ def verdict(result: Mapping[str, Any]) -> list[str]:
     found = result["judgement"]
     points = 100 * found["difference"]
     low, high = (100 * bound for bound in found["interval"])
-    sure = f"between {low:.2f} and {high:.2f}, each with {found['confidence']:.0%} confidence"
     state, more = _state(found, "the model"), found["more_samples"]
     tail = f"; about {more} more samples would show it" if more else ""
-    lines = [f"{state}: {points:.2f} points of accuracy lost ({sure}){tail}."]
+    kind = "agreement" if result["stages"][-1]["accuracy"] is None else "accuracy"
+    change = f"{points:.2f} points of {kind} lost" if points >= 0 else f"{-points:.2f} points won"
+    if points < 0:  # the interval is of what is won, too
+        low, high = -high, -low
+    sure = f"between {low:.2f} and {high:.2f}, each with {found['confidence']:.0%} confidence"
+    lines = [f"{state}: {change} ({sure}){tail}."]
     if result["other_inside"] and found["difference"] <= found["margin"]:
         names = ", ".join(f"`{name}`" for name in result["other_inside"])
         lines.append(
-            f"The share of right answers hides another network: the rates of {names} are not "
-            "those of the model."
+            f"The answers hide another network inside: the rates of {names} are not those of the "
+            "model."
         )
     return lines
 

@@ -68,14 +68,23 @@ def test_the_sentence_says_what_the_samples_show_of_the_answers() -> None:
         (1000, 60, 10, "Worse than the model by more than 1 point: 5.00 points of accuracy lost"),
         (3000, 15, 0, "Worse than the model, but by less than 1 point: 0.50 points"),
         (3000, 3, 3, "Not worse than the model by more than 1 point: 0.00 points"),
-        (3000, 0, 40, "Better than the model: -1.33 points of accuracy lost (between -1."),
+        (3000, 0, 40, "Better than the model: 1.33 points won (between 0."),
     ],
 )
-def test_the_verdict_says_what_is_certain(samples: int, lost: int, won: int, begins: str) -> None:
+@pytest.mark.parametrize("labels", [True, False])
+def test_the_verdict_says_what_is_certain(
+    samples: int, lost: int, won: int, begins: str, labels: bool
+) -> None:
     each = np.zeros(samples)
     each[:lost], each[lost : lost + won] = 1, -1
-    (said,) = verdict({"judgement": lost_answers(each).as_tree(), "other_inside": []})
-    assert said.startswith(begins)
+    (said,) = verdict(
+        {
+            "judgement": lost_answers(each).as_tree(),
+            "other_inside": [],
+            "stages": [{"accuracy": 0.5 if labels else None}],
+        }
+    )
+    assert said.startswith(begins if labels else begins.replace("accuracy", "agreement"))
 
 
 def test_a_start_that_was_kept_is_said_so() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 import nir
@@ -320,6 +321,16 @@ def test_recurrence_is_refused() -> None:
     }
     loop = graph(nodes, [("in", "w"), ("w", "pop"), ("pop", "rec"), ("rec", "pop"), ("pop", "out")])
     assert refusals(loop) == ["S714"]
+
+
+def test_a_hundred_edges_of_loops_are_named_and_the_others_counted() -> None:
+    names = [f"p{i}" for i in range(12)]
+    nodes = {"in": nir.Input(np.array([1])), **{name: fire(1) for name in names}}
+    edges = [("in", "p0"), *permutations(names, 2), ("p0", "out")]
+    with pytest.raises(CompileError) as refusal:
+        legal(graph(nodes | {"out": nir.Output(np.array([1]))}, edges))
+    found = [d.message for d in refusal.value.diagnostics if d.code == "S714"]
+    assert len(found) == 100 and found[-1].endswith("; so do 32 other edges")
 
 
 def delayed(*, skip: bool = False, bias: float = 0.0) -> nir.NIRGraph:

@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 
 from nirc.backends.speck.conflict import _changes, explain
 from nirc.backends.speck.limits import CORES, Core
-from nirc.backends.speck.place import Conflict, Demand, Member, Placement, PlaceProblem, place
+from nirc.backends.speck.place import (
+    DESTINATIONS,
+    PLACED,
+    Conflict,
+    Demand,
+    Member,
+    Placement,
+    PlaceProblem,
+    _Search,
+    place,
+)
 from nirc.diagnostics.errors import Diagnostic, UsageError
 
 Map = tuple[int, int, int]
@@ -533,3 +543,24 @@ def test_a_layer_that_is_in_no_conflict_is_not_proposed_to_change() -> None:
     (conflict,) = refused(question)
     assert {name for name, _ in conflict} == {"big"}
     assert "`small`" not in explained(conflict, question).help
+
+
+def test_more_layers_than_cores_are_counted_and_not_searched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ten layers of a long chain name the cause. A source of thirteen reaches two of them."""
+    monkeypatch.setattr(_Search, "solve", None)
+    long = chain(*(layer(f"l{i}", 4, 1, (4, 1, 1)) for i in range(300)))
+    (conflict,) = refused(problem(*long))
+    assert conflict == tuple((f"l{i}", PLACED) for i in range(10))
+    fan = [layer(f"l{i}", 4, 1, (4, 1, 1), "in") for i in range(13)]
+    around, every = refused(problem(*fan, destinations={"in": 2}))
+    assert around == (("l0", PLACED), ("l1", PLACED), ("l2", PLACED), ("in", DESTINATIONS))
+    assert every == tuple((f"l{i}", PLACED) for i in range(3, 13))
+
+
+def test_a_layer_that_no_core_holds_is_named_among_many() -> None:
+    long = [*chain(*(layer(f"l{i}", 4, 1, (4, 1, 1)) for i in range(30)))]
+    long[20] = layer("wide", 1024, 16, (1024, 1, 1), "l19")
+    found = refused(problem(*long))
+    assert {name for name, _ in found[0]} == {"wide"} and len(found) == 2
