@@ -5,17 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from nirc.backends.speck.findings import (
-    BiasMemory,
-    CannotPlace,
-    CannotReach,
-    KernelMemory,
-    NeuronMemory,
-    TooManyDestinations,
-)
-from nirc.backends.speck.geometry import Pair, kernel_words, neuron_words
-from nirc.backends.speck.limits import Core
-from nirc.backends.speck.place import (
+from nirc.backends.speck.demand import (
     BIAS,
     DESTINATIONS,
     KERNEL,
@@ -28,8 +18,18 @@ from nirc.backends.speck.place import (
     PlaceProblem,
     capacity,
     fewest_cores,
-    holds_together,
 )
+from nirc.backends.speck.findings import (
+    BiasMemory,
+    CannotPlace,
+    CannotReach,
+    KernelMemory,
+    NeuronMemory,
+    TooManyDestinations,
+)
+from nirc.backends.speck.geometry import Pair, kernel_words, neuron_words
+from nirc.backends.speck.limits import Core
+from nirc.backends.speck.place import holds_together
 from nirc.diagnostics.finding import Finding
 
 

@@ -14,6 +14,7 @@ from nirc.backends.speck.config import MAX_RASTER
 from nirc.backends.speck.configuration import Configuration, Dvs
 from nirc.backends.speck.conflict import explain, kernel_memory_too_small
 from nirc.backends.speck.convolve import planes
+from nirc.backends.speck.demand import Demand, PlaceProblem
 from nirc.backends.speck.findings import (
     ClockTooSlow,
     CoreLimit,
@@ -37,7 +38,7 @@ from nirc.backends.speck.limits import (
 )
 from nirc.backends.speck.network import Network, lower
 from nirc.backends.speck.neuron import SpeckNeuron, chip_rule, fires_many
-from nirc.backends.speck.place import Demand, Part, Placement, PlaceProblem, place
+from nirc.backends.speck.place import Part, Placement, place
 from nirc.chip.backend import Block, Mapped, Search
 from nirc.chip.target import Limit, Target, excesses
 from nirc.diagnostics.dynamics import ConstantByTicks, FiresPerEvent

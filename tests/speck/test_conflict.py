@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nirc.backends.speck.conflict import _cure, _fewest_cores, explain, kernel_memory_too_small
+from nirc.backends.speck.demand import Conflict, Demand, PlaceProblem
 from nirc.backends.speck.findings import (
     CannotPlace,
     CannotReach,
@@ -15,7 +16,6 @@ from nirc.backends.speck.findings import (
     TooManyDestinations,
 )
 from nirc.backends.speck.limits import Core
-from nirc.backends.speck.place import Conflict, Demand, PlaceProblem
 
 # Words of kernel, neuron and bias memory. The second core is the larger.
 TWO = (Core(0, 64, 64, 8, 1), Core(1, 256, 128, 16, 1))

@@ -12,9 +12,10 @@ import pytest
 from nirc.backends.speck import fit
 from nirc.backends.speck.config import MAX_RASTER
 from nirc.backends.speck.configuration import Dvs
+from nirc.backends.speck.demand import Demand, PlaceProblem
 from nirc.backends.speck.limits import VARIANTS
 from nirc.backends.speck.network import Arrow, Layer, Network
-from nirc.backends.speck.place import Demand, Part, Placement, PlaceProblem
+from nirc.backends.speck.place import Part, Placement
 from nirc.chip.backend import Search
 from nirc.diagnostics.log import Log
 from nirc.ir.linear import Dense, LinearOp, sparse

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from nirc.api import Options, compile_model
 from nirc.backends.speck.config import read_config
 from nirc.backends.speck.configuration import Configuration, CoreLayer, Destination, InputRoute
+from nirc.backends.speck.demand import most_channels
 from nirc.backends.speck.emulate import emulate
 from nirc.backends.speck.geometry import Map, kernel_words, neuron_words, output_size
 from nirc.backends.speck.limits import CORES
-from nirc.backends.speck.place import most_channels
 from nirc.ir.arrays import size
 from tests.speck.oracle import (
     Discretised,

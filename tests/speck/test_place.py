@@ -13,18 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nirc.backends.speck.conflict import _changes, explain
+from nirc.backends.speck.demand import DESTINATIONS, PLACED, Conflict, Demand, Member, PlaceProblem
 from nirc.backends.speck.limits import CORES, Core
-from nirc.backends.speck.place import (
-    DESTINATIONS,
-    PLACED,
-    Conflict,
-    Demand,
-    Member,
-    Placement,
-    PlaceProblem,
-    _Search,
-    place,
-)
+from nirc.backends.speck.place import Placement, _Search, place
 from nirc.diagnostics.errors import Diagnostic, UsageError
 
 Map = tuple[int, int, int]
