@@ -47,7 +47,7 @@ def joined(tables: Tables, alone: Collection[str]) -> tuple[Tables, Places]:
     groups: dict[object, list[Population]] = {}
     for p in tables.populations:
         small = p.spikes and p.n <= SMALL_POPULATION and p.name not in apart
-        key = (p.model, p.reset, p.exc_decay is None) if small else p.name
+        key = (p.model, p.reset, *_form(p)) if small else p.name
         groups.setdefault(key, []).append(p)
     labels = Labels(tables.sizes())
     places: Places = {}
@@ -70,6 +70,17 @@ def joined(tables: Tables, alone: Collection[str]) -> tuple[Tables, Places]:
         ),
         places,
     )
+
+
+def _form(p: Population) -> tuple[bool, bool, bool | None]:
+    """Return the facts of all neurons that decide which fields NIR has for a population.
+
+    Facts: some membranes keep all, all do, and both currents decay alike, None without currents.
+    The checker rebuilds the fields of joined neurons together.
+    """
+    keeps = p.alpha_decay >= 1
+    currents = None if p.exc_decay is None else bool((p.exc_decay == p.inh_decay).all())
+    return bool(keeps.any()), bool(keeps.all()), currents
 
 
 def _population(name: str, members: list[Population]) -> Population:

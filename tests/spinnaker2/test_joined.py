@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import nir
@@ -132,6 +133,44 @@ def test_synapses_that_excite_and_inhibit_one_neuron_stay_apart() -> None:
     rows = [(p.pre.tolist(), p.post.tolist(), p.weight.tolist()) for p in found.projections]
     assert rows == [([0, 0], [a.n, a.n + 1], [3, 5]), ([0], [a.n], [-4])]
     assert len({p.name for p in found.projections}) == 2
+
+
+def test_neurons_with_and_without_a_leak_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "MANY_EDGES", 1)
+    one = np.ones(1)
+    leaks = nir.LIF(8 * DT * one, 8 * one, 0.1 * one, one)
+    nodes: dict[str, Any] = {"in": nir.Input(np.array([1])), "out": nir.Output(np.array([1]))}
+    nodes |= dict.fromkeys("ab", leaks)
+    nodes |= {name: nir.IF(one / DT, one) for name in "cd"}
+    edges = [("in", "a"), *pairwise("abcd"), ("d", "out")]
+    made = compile_model(graph(nodes, edges), "spinnaker2", Options(dt_s=DT))
+    assert parts(made) == ["a and 1 more", "c and 1 more"]
+    assert kinds(made) <= {"overflow"}
+
+
+def test_populations_of_another_form_in_nir_stay_apart() -> None:
+    """NIR's fields of a population depend on decays of 1, and on equal decays of its currents."""
+    tables = ALONE.mapped.chip.tables
+    half, one, mixed = (np.array(each, np.float32) for each in ([0.5], [1], [0.5, 1]))
+    decays = {  # of the membrane and of both currents
+        "leaks": (half, None, None),
+        "leaks too": (half / 2, None, None),
+        "some leak": (mixed, None, None),
+        "none leaks": (one, None, None),
+        "none leaks too": (one, None, None),
+        "alike": (half, half, half),
+        "alike too": (half, mixed, mixed),
+        "not alike": (half, half, mixed),
+    }
+    cell = tables.populations[1]
+    populations = tuple(
+        replace(cell, name=name, alpha_decay=membrane, exc_decay=exc, inh_decay=inh)
+        for name, (membrane, exc, inh) in decays.items()
+    )
+    found, places = joined(replace(tables, populations=populations, projections=(), outputs=()), ())
+    together = ["leaks and 1 more", "none leaks and 1 more", "alike and 1 more"]
+    assert [p.name for p in found.populations if " more" in p.name] == together
+    assert {*decays} - {*places} == {"some leak", "not alike"}
 
 
 def test_a_neuron_of_a_joined_population_has_its_own_name() -> None:
