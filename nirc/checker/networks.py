@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from nirc.checker.bundle import Bundle
 from nirc.checker.compare import Chip
-from nirc.checker.network import FILE
-from nirc.checker.values import Array, demand, fit, parsed, understood
+from nirc.checker.lists import add_lists
+from nirc.checker.values import Array, demand, fit, parsed
 
 # fmt: off
 NETWORK, MAPPING = "network.npz", "mapping.json"
@@ -22,8 +21,7 @@ def network_file(bundle: Bundle, name: str, kinds: dict[str, Any]) -> dict[str, 
 
     ``kinds``: of each kind the pattern of its fields, and type, axes, least and most of its arrays.
     """
-    with understood(FILE):
-        add_lists(bundle)
+    add_lists(bundle)
     arrays = bundle.npz(NETWORK)
     text = arrays.pop("network", np.zeros(0)).tobytes()
     pattern: dict[str, Any] = {"format": name, "channels": (0, 2**31 - 1)}
@@ -46,18 +44,6 @@ def network_file(bundle: Bundle, name: str, kinds: dict[str, Any]) -> dict[str, 
     unique = len({block["name"] for block in nodes}) == len(nodes)
     demand(unique and not arrays, NETWORK, "the file", "an array of no block, or a name twice")
     return tree
-
-
-def add_lists(bundle: Bundle) -> None:
-    """Add the synapses that stand as one list in the metadata of network.nir."""
-    lists, starts, head = bundle.network.lists, [*bundle.offsets], "node/metadata/synapses_"
-    if f"{head}source" in lists:
-        sizes = [math.prod(bundle.network.shapes[name]) for name in starts]
-        late = np.repeat([bundle.late.get(name, 0) for name in starts], sizes)
-        keys = ("target", "source", "weight", "receptor", "lag")
-        to, frm, weight, receptor, lag = (lists.pop(head + key).astype(int) for key in keys)
-        rows = receptor, lag + late[to] - late[frm], (to, frm, weight)
-        bundle.network.projections.append((starts[0], starts[0], *rows))  # numbers from 0 on
 
 
 def numbered(tree: Any, parts: dict[str, int]) -> tuple[dict[str, Array], Array, Chip]:

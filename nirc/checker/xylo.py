@@ -9,6 +9,7 @@ import numpy as np
 from nirc.checker.bundle import Bundle
 from nirc.checker.compare import Chip, joined
 from nirc.checker.configs import CONFIG, compare_archive, shaped
+from nirc.checker.lists import add_lists
 from nirc.checker.values import Array, demand, fit, parsed
 
 # fmt: off
@@ -34,6 +35,7 @@ XYLO_STEP = "add x->i, decay i, decay v, add i->v"  # then up to 31 spikes, 1 of
 
 def xylo(bundle: Bundle) -> Chip:
     """Rebuild the network of a Xylo."""
+    add_lists(bundle)
     targets = {f"xylo:{name}" for name in XYLO}
     variant = fit("manifest.json", bundle.manifest["target"], targets, "target")[5:]
     *limits, window, part = XYLO[variant]

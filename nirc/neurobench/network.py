@@ -173,7 +173,9 @@ class _Reader:
         for (source, target, steps), at in zip(found.tolist(), np.split(order, cuts), strict=False):
             rows = {"target": to[at] - ends[target], "source": frm[at] - ends[source]}
             operator = Operator("synapses", {**rows, "weight": weight[at]})
-            projections.append(Projection(nodes[source], nodes[target], steps, (operator,)))
+            a, b = nodes[source], nodes[target]
+            later = self.retimed.get((a, b), 0)
+            projections.append(Projection(a, b, steps + later, (operator,)))
         return projections
 
 

@@ -43,7 +43,7 @@ OWN = {
     "xylo": ("config.json", "specification.npz"),
     "speck": ("config.json", "weights.npz"),
 }
-MOST_LINES = {"loihi2": 780, "spinnaker2": 821, "speck": 700, "xylo": 700}
+MOST_LINES = {"loihi2": 788, "spinnaker2": 826, "speck": 700, "xylo": 700}
 # What inputs may do to the good bundles' states.
 SATURATES = "v saturates if all inhibitory synapses act for"
 NOT_PROVED = (

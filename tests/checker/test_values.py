@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from nirc.checker import network, values
 from nirc.checker.kernels import conv2d, windows
+from nirc.checker.lists import add_lists
 from nirc.checker.network import delay, flatten, linear, scale
-from nirc.checker.networks import add_lists
 from nirc.checker.pools import composed, sum_pool2d
 from nirc.checker.values import Finding, demand, fit, in_full, integers, parsed
 
@@ -290,18 +290,22 @@ def test_a_network_is_read_with_its_delays() -> None:
 
 
 def test_a_list_numbers_the_neurons_of_all_nodes() -> None:
-    """Neurons 0 and 1 are the inputs, 2 and 3 the population, which is 7 steps late."""
+    """Neurons 0 and 1 are the inputs, 2 and 3 the population, which is 7 steps late.
+
+    Its loop takes 20 steps more on the chip.
+    """
     columns = {"target": [2, 3], "source": [0, 3], "weight": [5, 6], "receptor": [0, 1]}
     lists = {f"node/metadata/synapses_{k}": np.array(v) for k, v in columns.items()}
     lists["node/metadata/synapses_lag"] = np.array([4, 1])
     found = network.Network(whole(**lists), 1.0)
-    bundle: Any = SimpleNamespace(network=found, offsets={"in": 0, "n": 2}, late={"n": 7})
+    places = {"offsets": {"in": 0, "n": 2}, "late": {"n": 7}, "retimed": {("n", "n"): 20}}
+    bundle: Any = SimpleNamespace(network=found, **places)
     add_lists(bundle)
     assert found.lists == {}
     source, target, receptor, lag, rows = found.projections[1]
     assert (source, target) == ("in", "in")  # whose first neuron is number 0
     assert receptor.tolist() == [0, 1]
-    assert lag.tolist() == [4 + 7, 1]
+    assert lag.tolist() == [4 + 7, 1 + 20]
     assert [column.tolist() for column in rows] == [[2, 3], [0, 3], [5, 6]]
 
 
