@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
+import nir
 import numpy as np
 import pytest
 
@@ -13,7 +15,15 @@ from nirc.checker import compare
 from nirc.files.bundle import contents
 from nirc.ir import program
 from nirc.neurobench.network import network_of
-from tests.models import DT, looped
+from tests.models import DT, graph, looped
+
+
+def wrong_with(made: Compiled) -> list[str]:
+    """Return what the checker finds, without what inputs may do."""
+    files = contents(made.bundle.manifest, made.bundle.files)
+    chip = str(made.bundle.manifest["target"]).partition(":")[0]
+    findings = compare.check(files.__getitem__, reader_of(chip))
+    return [str(each) for each in findings if each.kind != "overflow"]
 
 
 def compiled() -> Compiled:
@@ -40,10 +50,19 @@ def lags(made: Compiled) -> dict[tuple[str, str], tuple[int, float]]:
 
 
 def test_the_checker_of_xylo_reads_lists(listed: Compiled) -> None:
-    files = contents(listed.bundle.manifest, listed.bundle.files)
-    assert b"synapses_lag" in files["network.nir"]
-    findings = compare.check(files.__getitem__, reader_of("xylo"))
-    assert [str(each) for each in findings if each.kind != "overflow"] == []
+    assert b"synapses_lag" in listed.bundle.files["network.nir"]
+    assert wrong_with(listed) == []
+
+
+def test_no_list_has_weights_of_speck(listed: Compiled) -> None:
+    """Its checker reads none, since all its weights are kernels."""
+    one = np.ones(3)
+    cells = nir.IF(one / DT, one)
+    nodes = {"in": nir.Input(np.array([3])), "a": cells, "w": nir.Linear(np.eye(3)), "b": cells}
+    nodes["out"] = nir.Output(np.array([3]))
+    made = compile_model(graph(nodes, [*pairwise(nodes)]), "speck", Options(dt_s=DT))
+    assert b"synapses_lag" not in made.bundle.files["network.nir"]
+    assert wrong_with(made) == []
 
 
 def test_neurobench_sees_lists_with_the_steps_of_the_chip(listed: Compiled) -> None:
