@@ -180,6 +180,7 @@ def approximations(
         unit = 1 / integer[name].dynamics.scale
         return FixedPoint(d, unit, decayed=towards_zero, zero=-shifted(d)[2])
 
+    capped = capped_inputs(discrete, 1)
     programs = [
         (
             f"weights: {'twice ' if quantise.twice else ''}{quantise.bits} bits",
@@ -187,10 +188,17 @@ def approximations(
         ),
         ("decays: multiples of 1/4096", altered(legal, lambda _, d: _with_decays(d))),
         ("constants: rounded biases", altered(legal, alone)),
-        ("saturation: one spike of an input a step", capped_inputs(discrete, 1)),
+        ("saturation: one spike of an input a step", capped),
         ("saturation: membranes of 24 bits", altered(legal, in_words)),
         ("states: decay towards zero in integer units", altered(legal, truncated)),
     ]
+    before = populations_of(discrete, Discrete)
+    if any(p.dynamics.rule.restores and inhibits_itself(legal, n) for n, p in before.items()):
+        # Self-inhibition takes the threshold away in the step of the spike, in every program.
+        programs = [
+            (name if each is capped else f"{name} (and reset)", each) for name, each in programs
+        ]
+        programs.insert(0, ("reset: in the step of the spike", legal))
     if any(reset_to_zero(legal, name) for name in legal.nodes(Population)):
         programs.insert(0, ("reset: to zero", with_chip_rule(legal, chip_rule, reset=True)))
     if slow := {i: extra for i, extra in enumerate(retimed(legal, DELAY[1]).slow) if extra}:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from nirc.analysis.rule_differences import RESETS, kinds
 from nirc.backends.speck.convolve import bias_of
 from nirc.backends.speck.legalise import SpeckLegalise
 from nirc.backends.speck.neuron import SpeckNeuron, chip_rule
@@ -32,6 +33,9 @@ def approximations(
         ("constants: integer thresholds and biases", _constants(legal, neurons, leaky)),
         ("saturation: several spikes a step", with_chip_rule(discrete, chip_rule, spikes=True)),
     ]
+    if RESETS & kinds(discrete, chip_rule):
+        at_once = with_chip_rule(discrete, chip_rule, reset=True)
+        programs.append(("reset: in the step of the spike", at_once))
     others = neurons.keys() - leaky
     if others:
         bound = "minus the threshold" if quantise.bounded else "16 bits"

@@ -7,24 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from nirc.analysis.rule_differences import differences
+from nirc.analysis.rule_differences import RESETS, kinds
 from nirc.backends.spinnaker2.drives import Drive
 from nirc.backends.spinnaker2.legalise import Spinnaker2Legalise
 from nirc.backends.spinnaker2.neuron import chip_rule
 from nirc.backends.spinnaker2.quantise import Quantised, Spinnaker2Quantise
 from nirc.backends.spinnaker2.spike_sources import integer_part
-from nirc.diagnostics.dynamics import (
-    NoLowerBound,
-    OneSpikeAStep,
-    ResetDiffers,
-    ResetTiming,
-    ThresholdGivenBack,
-)
+from nirc.diagnostics.dynamics import NoLowerBound, OneSpikeAStep
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.linear import Sparse
-from nirc.ir.populations import Bias, Discrete, Population, Projection, populations_of
+from nirc.ir.populations import Bias, Discrete, Population, Projection
 from nirc.ir.program import Program
+from nirc.ir.rules import Rule
 from nirc.semantics.variations import FixedPoint, altered, inverse, ruled, with_chip_rule
 
 Populations = dict[str, Quantised]
@@ -62,24 +57,24 @@ def _by_rule(legal: Program) -> list[tuple[str, Program]]:
 
     These are the differences that ``rule_differences.report`` warns of.
     """
-    kinds: set[type] = set()
-    for population in populations_of(legal, Discrete).values():
-        d = population.dynamics
-        kinds.update(map(type, differences(d, chip_rule(d.rule))))
+
+    def chip(_: str, d: Discrete) -> Rule:
+        return chip_rule(d.rule)
 
     def changed(**parts: bool) -> Program:
-        return with_chip_rule(legal, lambda _, d: chip_rule(d.rule), **parts)
+        return with_chip_rule(legal, chip, **parts)
 
+    found = kinds(legal, chip)
     programs = []
-    resets = bool(kinds & {ResetDiffers, ResetTiming, ThresholdGivenBack})
+    resets = bool(found & RESETS)
     if resets:
         programs.append(("reset: in the step of the spike", changed(reset=True)))
-    if OneSpikeAStep in kinds:
+    if OneSpikeAStep in found:
         programs.append(("saturation: one spike a step", changed(spikes=True)))
         if resets:
             both = changed(reset=True, spikes=True)
             programs.append(("reset: in the step of the spike, one spike a step", both))
-    if NoLowerBound in kinds:
+    if NoLowerBound in found:
         boundless = ruled(legal, lambda rule: rule.without_bound())
         programs.append(("saturation: membranes without a lower bound", boundless))
     return programs

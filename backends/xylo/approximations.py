@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from nirc.analysis.rule_differences import RESETS, kinds
 from nirc.backends.xylo.differences import chip_rule, earliest, hop
 from nirc.backends.xylo.legalise import XyloLegalise
 from nirc.backends.xylo.limits import MAX_INPUT_SPIKES, STATE
@@ -13,7 +14,7 @@ from nirc.backends.xylo.neuron import chip_decay, chip_synapse, membrane_gain, n
 from nirc.backends.xylo.quantise import Plan, Shifts, planned
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
-from nirc.ir.populations import Discrete, populations_of
+from nirc.ir.populations import Discrete
 from nirc.ir.program import Program
 from nirc.rounding.rule import KEEPING_SUMS, OWN_BITS
 from nirc.semantics.variations import FixedPoint, altered, capped_inputs, inverse, with_chip_rule
@@ -48,8 +49,7 @@ def approximations(discrete: Program, bits: int = OWN_BITS) -> list[tuple[str, P
         ("saturation: 15 spikes of an input a step", capped_inputs(discrete, MAX_INPUT_SPIKES)),
         ("states: leaks of integer units", altered(legal, lambda n, d: _floored(d, *plans[n]))),
     ]
-    dynamics = [p.dynamics for p in populations_of(discrete, Discrete).values() if p.dynamics.fires]
-    if any(d.rule.reset != "subtract" or d.rule.reset_is_delayed for d in dynamics):
+    if RESETS & kinds(discrete, chip):
         programs += [
             ("reset: subtract the threshold", with_chip_rule(discrete, chip, reset=True)),
             (

@@ -22,6 +22,7 @@ from nirc.ir.rules import Rule
 
 ChipRule = Callable[[str, Discrete], Rule]  # (name of a population, dynamics) -> the chip's rule
 
+RESETS = frozenset({ResetDiffers, ResetTiming, ThresholdGivenBack})
 COST = "`nirc verify` shows what it costs, with --calibrate FILE and without"
 
 
@@ -47,6 +48,15 @@ def report(
                 only_delays = _only_delays(program, name, d, rule)
                 each = each.with_fields(only_delays=only_delays)  # noqa: PLW2901
             log.add(_completed(each, program, name, chip, source))
+
+
+def kinds(program: Program, chip: ChipRule) -> set[type[RuleDiffers]]:
+    """Return the kinds of differences that ``report`` finds in the discrete ``program``."""
+    found: set[type[RuleDiffers]] = set()
+    for name, population in populations_of(program, Discrete).items():
+        d = population.dynamics
+        found.update(map(type, differences(d, chip(name, d))))
+    return found
 
 
 def report_replaced(program: Program, name: str, chip: ChipRule, source: str, log: Log) -> None:

@@ -258,7 +258,7 @@ COMPILING = _options(
         metavar="NAME[:VARIANT]",
         required=True,
         help="Chip to compile for; `nirc targets` lists them. Without a variant the first that "
-        "fits is taken; `all` compares every target and writes nothing.",
+        "fits is taken. A compilation also takes `all`, compares every target and writes nothing.",
     ),
     LOWERING,
     click.option(

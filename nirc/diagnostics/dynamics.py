@@ -583,14 +583,14 @@ class ResetTiming(RuleDiffers):
     and taken its input. The chip takes it away in the step of the spike. What the chip takes away
     then decays once more than in the model: by a factor of beta. With a reset to zero, the model's
     neuron loses the input of the step after a spike, the chip's does not. Integrate-and-fire
-    neurons that subtract make no difference. snnTorch's `reset_delay=False` compares with a
-    threshold less where the membrane still is above it, and gives the threshold back afterwards.
-    No chip does that.
+    neurons that subtract make no difference there. snnTorch's `reset_delay=False` with subtraction
+    is another case, for all neurons: where the membrane is above the threshold at the start of a
+    step, the threshold is taken away for the comparison and given back after it. No chip does that.
     """
     example = """
     snnTorch's Leaky with beta = 0.9 and reset_mechanism = subtract: a spike lowers the next
     membrane by 1 threshold in snnTorch, by 0.9 on the chip. Loihi 2 subtracts by synapses, which
-    do it exactly.
+    do this case exactly.
     """
     what_to_do = """
     Train with the reset that the message names: the simulator has it, and this chip computes it as
@@ -615,8 +615,8 @@ class ThresholdGivenBack(ResetTiming):
     model: str = ""
 
     def sides(self) -> tuple[str, str]:
-        lower = "a threshold less where the membrane still is above it"
-        return f"compares in the model with {lower}", "at every step alike on the chip"
+        lower = "takes a threshold away before the comparison and gives it back after it"
+        return f"{lower} in the model", "compares the membrane as it is on the chip"
 
 
 class OneSpikeAStep(RuleDiffers):

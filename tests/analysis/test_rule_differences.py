@@ -58,7 +58,7 @@ def codes(d: Discrete, chip: Rule) -> list[str]:
         (LATE_SUBTRACT, plain("subtract", synapse=False), "D440", "in the step after a "
                                                                   "spike", "at once"),
         (LATE_SET, LETTER, "D440", "in the step after a spike", "at once"),
-        (RESTORED, plain("subtract", synapse=False), "D440", "a threshold less", "alike"),
+        (RESTORED, plain("subtract", synapse=False), "D440", "gives it back", "as it is"),
         (SINABS, plain("subtract", synapse=False, at=">=", most=None), "D443", "lower bound",
         "none"),
         (LETTER, plain("set", synapse=False, at=">="), "D442", "v > threshold", "v >= threshold"),
