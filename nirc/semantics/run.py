@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirc.ir.arrays import Float
-from nirc.ir.populations import Discrete, Population, Sink, Source
+from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Program
 from nirc.semantics.neuron import Executable, NeuronStepper, Stepper
 from nirc.semantics.raster import Progress, Run
@@ -93,7 +93,12 @@ class _Batch:
         self.order = execution_order(program)
         self.steppers = {n: stepper_of(p, self.size) for n, p in program.nodes(Population).items()}
         self.past = _histories(program)
-        self.two_receptors = {t for _, t, p in program.edges() if p.synapse}
+        # By population and receptor. Asked in each step, they would cost as much as the step.
+        self.into: dict[tuple[str, int], list[tuple[str, Projection]]] = {}
+        for name in self.order:
+            for source, projection in program.into(name):
+                self.into.setdefault((name, projection.synapse), []).append((source, projection))
+        self.sources = program.nodes(Source)
 
     def run(self) -> dict[str, NDArray[np.float64]]:
         steps = self.inputs.shape[1]
@@ -112,7 +117,7 @@ class _Batch:
     def _step(self, t: int) -> dict[str, Float]:
         now: dict[str, Float] = {}
         first = 0
-        for name, source in self.program.nodes(Source).items():
+        for name, source in self.sources.items():
             now[name] = self.inputs[:, t, first : first + source.n].astype(np.float64)
             first += source.n
         for name in self.order:
@@ -120,9 +125,8 @@ class _Batch:
                 continue
             x = self._gather(name, now, t, synapse=0)
             if name in self.steppers:
-                second = (
-                    self._gather(name, now, t, synapse=1) if name in self.two_receptors else None
-                )
+                two = (name, 1) in self.into
+                second = self._gather(name, now, t, synapse=1) if two else None
                 x = self.steppers[name].step(x, second)
             now[name] = x
         for name, history in self.past.items():
@@ -131,9 +135,7 @@ class _Batch:
 
     def _gather(self, name: str, now: dict[str, Float], t: int, *, synapse: int) -> Float:
         total = np.zeros((self.size, self.program[name].n))
-        for source, projection in self.program.into(name):
-            if projection.synapse != synapse:
-                continue
+        for source, projection in self.into.get((name, synapse), ()):
             signal = (
                 now[source] if projection.lag == 0 else _past(self.past[source], projection.lag)
             )
