@@ -206,7 +206,7 @@ def test_a_projection_may_have_no_synapse() -> None:
         columns = np.array(rows, int).reshape(-1, 4).T
         ends = {"place": "projections/0", "source": "a", "target": "b"}
         block = {**ends, **dict(zip(("pre", "post", "weight", "delay"), columns, strict=True))}
-        return spinnaker2._spinnaker2_wire(block, models, ids)
+        return spinnaker2._spinnaker2_wire(block, models, ids, {*ids})
 
     assert wire()["weight"].size == 0
     assert wire((0, 1, 15, 7), (2, 0, -15, 0))["to"].tolist() == [4, 3]

@@ -65,7 +65,7 @@ def test_an_operation_that_does_not_exist_is_named(text: str) -> None:
 
 @given(st.one_of(any_rule(), of_writers_and_chips()))
 def test_rules_of_writers_and_chips_contradict_nothing(rule: Rule) -> None:
-    assert faults(rule, synapse=rule.has_synapse, fires=rule.fires is not None) == []
+    assert faults(rule, synapse=rule.has_synapse, fires=rule.fires is not None) == ()
 
 
 @pytest.mark.parametrize(
@@ -176,8 +176,8 @@ def test_a_synapse_is_put_in_and_taken_out_again(text: str) -> None:
     rule = RULES[text]
     one, other = rule.with_synapse(), rule.without_synapse()
     assert one.has_synapse and not other.has_synapse
-    assert faults(one, synapse=True, fires=rule.fires is not None) == []
-    assert faults(other, synapse=False, fires=rule.fires is not None) == []
+    assert faults(one, synapse=True, fires=rule.fires is not None) == ()
+    assert faults(other, synapse=False, fires=rule.fires is not None) == ()
     assert one == rule if rule.has_synapse else one.without_synapse() == rule
     assert (one.reset, one.fires, one.restores) == (rule.reset, rule.fires, rule.restores)
 
@@ -197,7 +197,7 @@ def test_another_reset_acts_at_once(rule: Rule, reset: Reset) -> None:
     for made in (with_reset, at_once):
         assert made.reset == reset and not made.reset_is_delayed and not made.restores
         assert made.has_synapse == rule.has_synapse
-        assert faults(made, synapse=rule.has_synapse, fires=True) == []
+        assert faults(made, synapse=rule.has_synapse, fires=True) == ()
     assert at_once == plain(reset, synapse=rule.has_synapse, at=rule.fires.at, most=rule.fires.most)
     usual: Reset = "subtract" if rule.reset == "subtract" else "set"
     assert rule.at_once() == rule.at_once(usual)

@@ -68,7 +68,7 @@ def _population(block: Tree, path: str, faults: Faults) -> None:
     except ValueError as error:
         faults.damaged(f"{path}.rule", str(error), block["rule"], "operations of a rule")
         return
-    wrong = faults_of(rule, synapse=rule.has_synapse, fires=_fires(block))
+    wrong = [*faults_of(rule, synapse=rule.has_synapse, fires=_fires(block))]
     fires = rule.fires
     if fires is not None and (fires.most is None or fires.most > COUNT):
         wrong.append(f"neurons fire more than {COUNT} times in a step")
