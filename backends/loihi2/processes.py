@@ -2,8 +2,8 @@
 
 A process of Lava has one du, dv and vth. So has a neuron group of a core. A population with several
 is split. In a network of very many projections small populations with the same numbers are one
-process, and their synapses are gathered in lists. A core has room for few groups and few axons, so
-such a network takes fewer cores, and files and search do not grow with the number of projections
+process, and their synapses are gathered in lists, one for each delay and exponent of weights. A
+core has room for few groups and few axons, so such a network takes fewer cores
 (``benchmarks/scale.py all-to-all-100``). Weights, delays and answers stay as they are.
 """
 
