@@ -51,8 +51,8 @@ from nirc.cli.output import Output, printable_path
     "--epochs",
     metavar="N",
     type=int,
-    help="How often each of two courses goes through its samples. Default: as the work allows, "
-    "some two minutes at most.",
+    help="How often each of two courses goes through its samples, 64 of them a round. Default: 48 "
+    "to 320 rounds a course, as a bounded work allows, some two minutes in all.",
 )
 @click.option(
     "-o",
@@ -66,7 +66,15 @@ from nirc.cli.output import Output, printable_path
     "--bundle", metavar="DIR", type=FILE, help="Also write the bundle of the fitted chip."
 )
 @click.option("--force", is_flag=True, help="Write the bundle over other things.")
-@click.option("--json", "json_file", metavar="F", type=NEW_FILE, help="Write the figures as JSON.")
+@click.option(
+    "--json",
+    "json_file",
+    metavar="F",
+    type=NEW_FILE,
+    help="Write the figures as JSON: `plain` is the chip without calibration, `before` the "
+    "calibrated chip, `after` the fitted one, `float` the model; `fit.rounds` is the number of "
+    "rounds behind `after`, 0 if the calibrated chip is kept.",
+)
 @OUTPUT
 def fit(
     model: Path,
@@ -104,7 +112,13 @@ def fit(
         request = Request(rasters, labels, tests, epochs)
         with output.progress("fitting", 100) as advance:
             result = fit_and_measure(
-                model, target, request, asked, log=output.log, progress=advance
+                model,
+                target,
+                request,
+                asked,
+                log=output.log,
+                progress=advance,
+                stage=advance.stage,
             )
         output.stage("fit")
         save_bytes(out, nir_of(result.compiled, output.log), output.log, commit_part())

@@ -38,6 +38,7 @@ Examples:
   nirc inspect model.nir --data recorded.npz   which rule gives the simulator's own outputs
   nirc run out --data spikes.npz --out o.npz   run the emitted files, bit for bit
   nirc verify model.nir --target xylo --data spikes.npz
+  nirc fit model.nir --target speck --data spikes.npz -o fitted.nir   train the chip's integers
   nirc compare emulator.npz board.npz          the first step, population and neuron that differ
   nirc export model.nir --target xylo -o chip.nir   the network with the chip's numbers, as NIR
   nirc export model.nir --stage float --for norse -o n.nir   what Norse loads as this network

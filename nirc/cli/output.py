@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from nirc.cli.progress import Bar, Hidden, Lines
 from nirc.diagnostics.errors import Diagnostic, NircError
 from nirc.diagnostics.escape import in_lines
 from nirc.diagnostics.finding import Finding
@@ -306,32 +306,14 @@ class Output:
             help_ = did_you_mean(name, names, "nirc passes")
             raise UnknownName(kind="pass", name=name, known=names, help=help_).refusal()
 
-    @contextlib.contextmanager
-    def progress(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Yield a function that shows progress on a terminal, after two seconds of work."""
-        if self.quiet or self.is_document or not sys.stderr.isatty():
-            yield lambda _: None
-            return
-        from rich.console import Console
-        from rich.progress import Progress
+    def progress(self, what: str, total: int) -> Hidden:
+        """Return progress on the standard error: a bar on a terminal, else a line a stage.
 
-        start = time.monotonic()
-        shown = False
-        bar_ = Progress(console=Console(stderr=True), transient=True)
-        task = bar_.add_task(what, total=total)
-
-        def advance(done: int) -> None:
-            nonlocal shown
-            if not shown and time.monotonic() - start > 2:
-                bar_.start()
-                shown = True
-            bar_.update(task, completed=done)
-
-        try:
-            yield advance
-        finally:
-            if shown:
-                bar_.stop()
+        --quiet hides it, and so does a form that is a document.
+        """
+        if self.quiet or self.is_document:
+            return Hidden()
+        return Bar(what, total) if sys.stderr.isatty() else Lines(what)
 
 
 def wants_color(stream: TextIO) -> bool:

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,8 +47,10 @@ from nirc.semantics.run import run
 from nirc.semantics.threads import with_one_thread
 
 MOST_VALUES = 4e8  # spikes of all populations in all lessons and steps
-PREPARED = 4  # percent done after the lessons are made
-LEARNT = 98
+# Percentages for a progress bar.
+PREPARED = 2  # of the lessons
+SEARCHED = 4  # of the settings
+LEARNT = 98  # after the courses
 CALIBRATED = "calibrated"
 SETTINGS = "settings"
 DECAYS = "decays"  # with the number of a variant, 0 for none
@@ -66,6 +68,23 @@ class Task:
     seed: int
     epochs: int | None = None
     progress: Progress | None = None
+    stage: Callable[[str], None] | None = None  # gets the name of each stage that begins
+
+
+@dataclass
+class Percent:
+    """The finished percentage of a fit, and the names of its stages."""
+
+    notify: Progress
+    name: Callable[[str], None]
+    done: float = 0.0
+
+    def begin(self, name: str, size: float) -> Callable[[float], None]:
+        """Begin a stage of ``size`` percent. Return what takes its finished share, 0 to 1."""
+        self.name(name)
+        first = self.done
+        self.done += size
+        return lambda share: self.notify(round(first + size * share))
 
 
 @dataclass(frozen=True)
@@ -86,7 +105,8 @@ def fit(task: Task, log: Log) -> Fitted:
     if training is None:
         raise NoTraining(target=task.compiled.backend.name).refusal()
     model, start = task.compiled.legal, task.compiled.integer
-    notify = task.progress or (lambda _: None)
+    percent = Percent(task.progress or (lambda _: None), task.stage or (lambda _: None))
+    percent.begin("making inputs, which the model answers", PREPARED)
     rng = np.random.default_rng(task.seed)
     parts = parts_of(len(task.inputs))
     share = _share(model, task.inputs.shape[1])
@@ -94,7 +114,7 @@ def fit(task: Task, log: Log) -> Fitted:
     to_learn = lessons(model, task.inputs[parts.learn], known, rng, share)
     stop = exam(model, task.inputs[parts.stop], rng, share)
     guard = exam(model, task.inputs[parts.guard], rng, share)
-    notify(PREPARED)
+    percent.begin("searching settings of the neurons", SEARCHED)(0)
     tried = [Candidate(CALIBRATED, 0, start, examined(start, stop))]
     varied = best_settings(start, training, stop)
     if varied is not start:
@@ -105,15 +125,19 @@ def fit(task: Task, log: Log) -> Fitted:
     def course(program: Program) -> Course:
         return Course(Twin(program, training, model), to_learn, outputs, rng)
 
-    heard = auditions(course, tried[-1].program, training, rounds, stop)
+    starts = starts_of(tried[-1].program, training)
+    one = (LEARNT - PREPARED - SEARCHED) / (len(starts) / AUDITION + len(RATES))
+    heard = auditions(course, starts, rounds, stop, one / AUDITION, percent)
     first = min(heard, key=lambda each: each.grade.nearness, default=tried[-1])
     tried += heard
-    for number, rate in enumerate(RATES):
-        tried += course(first.program).candidates(rate, rounds, stop, _part(notify, number))
+    for number, rate in enumerate(RATES, 1):
+        now = percent.begin(f"course {number} of {len(RATES)}, {rounds} rounds", one)
+        tried += course(first.program).candidates(rate, rounds, stop, now)
         first = _best(tried)
     best = _best(tried)
+    percent.begin("judging on samples held aside", 100 - LEARNT)(0)
     done, judged = _guarded(task, best, guard, log)
-    notify(100)
+    percent.notify(100)
     return Fitted(done, _report(task, tried, best, judged, done, (to_learn, stop, guard)))
 
 
@@ -131,21 +155,26 @@ def best_settings(start: Program, training: Training, exam: Exam) -> Program:
 
 def auditions(
     course: Callable[[Program], Course],
-    start: Program,
-    training: Training,
+    starts: Sequence[Program],
     rounds: int,
     exam: Exam,
+    size: float,
+    percent: Percent,
 ) -> list[Candidate]:
-    """Return what ``start`` and its variants become in a short course. Empty without variants."""
-    variants = training.variants(start)
-    if not variants:
-        return []
+    """Return what ``starts`` become in a short course each, which is ``size`` percent."""
     short = max(1, rounds // AUDITION)
     heard = []
-    for number, program in enumerate((start, *variants)):
-        *_, last = course(program).candidates(RATES[0], short, exam, lambda _: None, exams=2)
+    for number, program in enumerate(starts):
+        now = percent.begin(f"decays {number + 1} of {len(starts)}, {short} rounds", size)
+        *_, last = course(program).candidates(RATES[0], short, exam, now, exams=2)
         heard.append(replace(last, name=f"{DECAYS} {number}"))
     return heard
+
+
+def starts_of(start: Program, training: Training) -> list[Program]:
+    """Return ``start`` and its variants, nothing where there are no variants."""
+    variants = training.variants(start)
+    return [start, *variants] if variants else []
 
 
 def _best(tried: list[Candidate]) -> Candidate:
@@ -237,12 +266,6 @@ def _share(model: Program, steps: int) -> float:
     """Return the share of the usual lessons that memory has room for."""
     values: int = steps * sum(model[name].n for name in model.graph)
     return min(1.0, MOST_VALUES / (1024 * max(1, values)))
-
-
-def _part(notify: Progress, number: int) -> Callable[[float], None]:
-    """Return a callback that turns the share of a course into percent of all work."""
-    size = (LEARNT - PREPARED) / len(RATES)
-    return lambda done: notify(round(PREPARED + size * (number + done)))
 
 
 def _report(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -55,13 +55,18 @@ def fit_and_measure(
     *,
     log: Log,
     progress: Progress | None = None,
+    stage: Callable[[str], None] | None = None,
 ) -> Result:
-    """Compile, calibrate, learn and measure. Raises ``NircError`` as ``compile_model`` does.
+    """Compile, calibrate, learn and measure. ``stage`` gets names, ``progress`` a percentage.
+
+    Raises ``NircError`` as ``compile_model`` does.
 
     U607: labels are asked for and missing, too few samples, or epochs out of range.
     """
     _check(request, log)
     notify = progress or (lambda _: None)
+    name = stage or (lambda _: None)
+    name(f"calibrating on {len(request.data.inputs)} samples")
     options = options.with_data(request.data, request.test)
     start = compile_model(
         model,
@@ -84,6 +89,7 @@ def fit_and_measure(
         options.seed,
         request.epochs,
         lambda done: notify(CALIBRATING + done * (100 - CALIBRATING) // 100),
+        name,
     )
     fitted = fit(task, log)
     tree = {
@@ -92,6 +98,7 @@ def fit_and_measure(
         "fit": fitted.report,
     }
     if request.test is not None:
+        name(f"measuring on {len(request.test.inputs)} samples")
         plain = compile_model(model, target, options, log=Log())
         chips = {"plain": plain, "before": start, "after": fitted.compiled}
         raster = flat_raster(request.test.inputs, channels, log, request.test.file, "inputs")

@@ -187,6 +187,42 @@ def test_the_command_writes_file_bundle_and_figures(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("few_lessons")
+def test_a_log_gets_a_line_for_each_stage(tmp_path: Path) -> None:
+    """Piped, the command names its stages. A document and --quiet show none."""
+    nir.write(tmp_path / "m.nir", network("xylo"))
+    np.savez(tmp_path / "d.npz", inputs=samples())
+    asked = ("fit", "m.nir", "--target", "xylo", "--from", "nir", "--dt", "1e-4", "--epochs", "1")
+    files = ("--data", "d.npz", "-o", "o.nir")
+    said = command(*asked, *files, cwd=tmp_path).stderr
+    names = ("calibrating on 16 samples", "making inputs", "decays 1 of 3", "decays 3 of 3")
+    names = (*names, "course 1 of 2", "course 2 of 2", "judging")
+    places = [said.index(f"fitting: {name}") for name in names]
+    assert places == sorted(places)
+    for hidden in ("--quiet", "--format=json"):
+        assert "fitting:" not in command(*asked, *files, hidden, cwd=tmp_path).stderr
+
+
+@pytest.mark.usefixtures("few_lessons")
+def test_the_percentage_rises_while_decays_are_tried() -> None:
+    seen: list[tuple[str, int]] = []
+    names = [""]
+    request = Request(Data(samples()), epochs=48)
+    fit_and_measure(
+        network("xylo"),
+        "xylo",
+        request,
+        OPTIONS,
+        log=Log(),
+        progress=lambda done: seen.append((names[-1], done)),
+        stage=names.append,
+    )
+    done = [each for _, each in seen]
+    assert done == sorted(done) and done[-1] == 100
+    second = [each for name, each in seen if name.startswith("decays 2 of 3")]
+    assert second[-1] > second[0]
+
+
+@pytest.mark.usefixtures("few_lessons")
 def test_the_library_has_the_words_of_the_command(tmp_path: Path) -> None:
     out = tmp_path / "o.nir"
     data = {"inputs": samples(), "labels": np.arange(16) % 3}

@@ -206,7 +206,8 @@ def test_membranes_of_xylo_are_heard_at_faster_decays_too(monkeypatch: pytest.Mo
         outputs = learning.output_populations(compiled.legal)
         return learning.Course(twin, to_learn, outputs, np.random.default_rng(1))
 
-    heard = fit.auditions(course, start, training, 32, asked)
+    quiet = fit.Percent(lambda _: None, lambda _: None)
+    heard = fit.auditions(course, fit.starts_of(start, training), 32, asked, 1.0, quiet)
     for faster, each in enumerate(heard):
         for name, population in each.program.nodes(Population).items():
             assert np.array_equal(population.dynamics.dash_mem, slow[name].dash_mem - faster)
@@ -214,14 +215,9 @@ def test_membranes_of_xylo_are_heard_at_faster_decays_too(monkeypatch: pytest.Mo
     assert four_times < 0.9 * same
 
 
-def test_a_chip_with_the_models_decays_has_no_auditions() -> None:
+def test_a_chip_with_the_models_decays_has_nothing_to_audition() -> None:
     model = chain(4, linear(np.random.default_rng(6), 5, 4, 1.0), lif(5), n_out=5)
     compiled = compiled_for("spinnaker2", model)
     training = compiled.backend.training()
     assert training is not None
-    asked = Exam(np.ones((2, 6, 4), np.int64), np.ones((2, 6, 5)), 2)
-
-    def course(_: Program) -> learning.Course:
-        raise AssertionError
-
-    assert fit.auditions(course, compiled.integer, training, 8, asked) == []
+    assert fit.starts_of(compiled.integer, training) == []
