@@ -41,16 +41,16 @@ def descended(
     """Return (parts,) cores with at most as much traffic. No core is added or overfilled."""
     cores = int(core.max(initial=-1)) + 1
     best = core
-    least = _traffic(edges, core, cores, local_is_free)
+    least = traffic(edges, core, local_is_free=local_is_free)
     for _ in range(SWEEPS):
         start = best
         for other in _neighbours(start, cores):
             if not _holds(other, taken, capacity, cores):
                 continue
-            traffic = _traffic(edges, other, cores, local_is_free)
-            if traffic < least - 1e-9:
+            total = traffic(edges, other, local_is_free=local_is_free)
+            if total < least - 1e-9:
                 best = other
-                least = traffic
+                least = total
         if best is start:
             break
     return best
@@ -77,8 +77,9 @@ def _holds(core: Ints, taken: Ints, capacity: Ints, cores: int) -> bool:
     return bool((usage <= capacity).all())
 
 
-def _traffic(edges: Hyperedges, core: Ints, cores: int, local_is_free: bool) -> float:
-    source, target, spikes = core_pairs(edges, core, cores)
+def traffic(edges: Hyperedges, core: Ints, *, local_is_free: bool) -> float:
+    """Return spikes per step, each times its distinct target cores. ``core`` (parts,)."""
+    source, target, spikes = core_pairs(edges, core, int(core.max(initial=-1)) + 1)
     return float(spikes[source != target].sum() if local_is_free else spikes.sum())
 
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from nirc.mapping.effort import Effort
+from nirc.mapping.partition.along import filled, followed, least_traffic
 from nirc.mapping.partition.boxes import Boxes, Ints, Shape3, full_cuts, grid
 from nirc.mapping.partition.fewest import WORK as WORK_FOR_FEWER
 from nirc.mapping.partition.fewest import fewer_cores, fewest_cores
-from nirc.mapping.partition.improve import annealed, descended, joined, small
+from nirc.mapping.partition.improve import annealed, descended, joined, small, traffic
 from nirc.mapping.partition.packing import pack
 from nirc.mapping.partition.problem import (
     Atoms,
@@ -27,6 +28,7 @@ CHUNK = 1 << 18  # boxes that are measured at a time
 WORK = 200_000_000  # at most, in targets that are examined for less traffic
 WORK_PER_PART = 100_000
 SLACK = 0.02
+SAME = 1 + 1e-9  # sums of traffic differ in their last digits
 
 
 def partition(
@@ -142,8 +144,19 @@ def _less_traffic(
     free = cores.local_is_free
     if small(edges, core.size):
         return descended(edges, core, needs, cores.capacity, local_is_free=free)
+    count = int(core.max()) + 1
+    order = followed(edges, core.size)
+    along = None if order is None else filled(order.parts, needs, cores.capacity, count)
+    starts = core.size if order is None else order.starts
+    enough = SAME * least_traffic(edges, count, starts, local_is_free=free)
+    for known in (core, along):
+        if known is not None and traffic(edges, known, local_is_free=free) <= enough:
+            return known
     work = min(WORK, WORK_PER_PART * core.size)
-    return annealed(edges, core, needs, cores.capacity, local_is_free=free, work=work, seed=seed)
+    moved = annealed(edges, core, needs, cores.capacity, local_is_free=free, work=work, seed=seed)
+    if along is None:
+        return moved
+    return min(moved, along, key=lambda core: traffic(edges, core, local_is_free=free))
 
 
 def oversized_in(subject: Subject, boxes: Boxes | None) -> list[Oversized]:

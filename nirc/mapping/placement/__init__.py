@@ -74,6 +74,23 @@ class Traffic:
             raise ValueError("the weights add up to 2^53 or more")
         return cls._merged(nodes, sources, targets, weights)
 
+    @cached_property
+    def pieces(self) -> Ints:
+        """(nodes,) the connected piece of each node, 0 and on by first node."""
+        piece = np.full(self.nodes, -1, np.int64)
+        number = 0
+        for first in range(self.nodes):
+            if piece[first] < 0:
+                fringe = np.array([first])
+                while fringe.size:
+                    piece[fringe] = number
+                    begin, end = self.indptr[fringe], self.indptr[fringe + 1]
+                    beside = [self.neighbours[a:b] for a, b in zip(begin, end, strict=True)]
+                    fringe = np.unique(np.concatenate(beside))
+                    fringe = fringe[piece[fringe] < 0]
+                number += 1
+        return piece
+
     @classmethod
     def _merged(cls, nodes: int, sources: Ints, targets: Ints, weights: Ints) -> Traffic:
         """Return traffic with parallel edges added, like ``from_edges`` but without checks.
@@ -228,6 +245,21 @@ class Cells:
         chip, core = np.divmod(self.coordinates(cells), np.array(self.tile))
         return cells[np.lexsort((hilbert(core), hilbert(chip)))]
 
+    def snake(self) -> Ints:
+        """Return (count,) the usable cells, chip by chip. Nearly every step goes to a neighbour.
+
+        Chips follow one another to and fro along x, then y, then z. So do the columns of a chip.
+        """
+        cells = np.flatnonzero(self.usable)
+        chip, core = np.divmod(self.coordinates(cells), np.array(self.tile))
+        width, height, depth = self.tile
+        columns = -(-self.shape[0] // width) * width
+        rows = -(-self.shape[1] // height)
+        row = chip[:, 2] * rows + _to_and_fro(chip[:, 1], chip[:, 2], rows)
+        column = row * columns + _to_and_fro(chip[:, 0] * width + core[:, 0], row, columns)
+        along = _to_and_fro(core[:, 1] * depth + core[:, 2], column, height * depth)
+        return cells[np.lexsort((along, column))]
+
     def part(self, cells: Ints) -> tuple[Cells, Ints]:
         """Return ``cells`` (n,) alone, in the smallest box of chips around them.
 
@@ -327,6 +359,11 @@ def hilbert(points: npt.ArrayLike) -> Ints:
         for axis in range(axes):
             place = place << 1 | (x[axis] >> bit) & 1
     return place
+
+
+def _to_and_fro(at: Ints, line: Ints, length: int) -> Ints:
+    """Return the places ``at`` of a line, counted from its far end if ``line`` is odd."""
+    return np.where(line % 2 == 1, length - 1 - at, at)
 
 
 def _ruler(length: int, chip: int, board: int, chip_link: int, board_link: int) -> Ints:

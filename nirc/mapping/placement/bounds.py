@@ -9,23 +9,25 @@ from nirc.mapping.placement import Cells, Ints, Traffic
 
 MOST_PAIRS = 1 << 24  # per axis
 MOST_SPECTRAL = 1500  # cells: some seconds of eigenvalues
+MOST_FOLLOWED = 4000  # nodes, for pieces of traffic
 SHARES = 1.0, 0.8, 0.6, 0.4  # of the degrees that stay with the Laplacian
 SAFE = 1e-9  # relative, larger than the rounding error of the eigenvalues
 
 
 def lower_bound(traffic: Traffic, cells: Cells, *, spectral: bool = True) -> int:
-    """Return a cost that no placement on ``cells`` undercuts: the highest of three bounds.
+    """Return a cost that no placement on ``cells`` undercuts: the highest of some bounds.
 
     Two bounds give the largest weights the shortest distances, and are tight for meshes. The first
     takes every node with its edges and the cells around it (the row minima of Gilmore, SIAM J.
     Appl. Math. 10 (1962), and Lawler, Management Science 9 (1963)). The second takes all edges with
     all pairs of cells, and so sees the border of a mesh. It counts faulty cells as usable.
-    The third bound (``spectral``) is much higher for traffic without locality, and is limited to
-    ``MOST_SPECTRAL`` cells.
+    Another counts the borders of chips that connected traffic must cross. The last
+    (``spectral``) is much higher for traffic without locality, and is limited to ``MOST_SPECTRAL``
+    cells.
     """
     if not traffic.weights.size:
         return 0
-    bounds = [_by_nodes(traffic, cells), _by_pairs(traffic, cells)]
+    bounds = [_by_nodes(traffic, cells), _by_pairs(traffic, cells), _by_chips(traffic, cells)]
     if spectral and cells.count <= MOST_SPECTRAL:
         bounds.append(_by_spectrum(traffic, cells))
     return max(bounds)
@@ -68,6 +70,29 @@ def _by_pairs(traffic: Traffic, cells: Cells) -> int:
     ends = np.cumsum(pairs[1:] // 2)  # near[0] is 0: a cell with itself
     at = np.searchsorted(ends, np.arange(weights.size), side="right")
     return int((weights * near[1:][at]).sum())
+
+
+def _by_chips(traffic: Traffic, cells: Cells) -> int:
+    """Give every edge a step, and the lightest edges that join the chips a step between chips.
+
+    A connected piece on several chips has an edge between chips for each but one of them. Return 0
+    for too many nodes, and where no step between chips is longer than others.
+    """
+    if traffic.nodes > MOST_FOLLOWED:
+        return 0
+    inside, between = [], []
+    for ruler, side in zip(cells.positions, cells.tile, strict=True):
+        border = np.arange(1, ruler.size) % side == 0
+        inside += np.diff(ruler)[~border].tolist()
+        between += np.diff(ruler)[border].tolist()
+    if not between or min(between) <= min(inside, default=0):
+        return 0
+    chip = cells.coordinates(np.flatnonzero(cells.usable)) // np.array(cells.tile)
+    most = int(np.unique(chip, axis=0, return_counts=True)[1].max())
+    weights = np.sort(traffic.edges()[2])
+    crossing = max(-(-traffic.nodes // most) - int(traffic.pieces.max()) - 1, 0)
+    step = min(inside, default=0)
+    return int(weights.sum() * step + weights[:crossing].sum() * (min(between) - step))
 
 
 def _by_spectrum(traffic: Traffic, cells: Cells) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -82,3 +84,13 @@ def test_a_spike_serves_all_its_targets_on_a_core() -> None:
     nets = found.nets()
     assert nets.weight.tolist() == [2.0]
     assert len(nets.target) == 1 or nets.source[0] in nets.target
+
+
+def test_a_long_chain_has_one_projection_between_neighbouring_cores() -> None:
+    """Populations numbered at random, four on a core."""
+    order = np.random.default_rng(2).permutation(80).tolist()
+    populations = tuple(Population(f"p{i}", (2,), 0.5) for i in range(80))
+    chain = tuple(Projection(a, b, dense((2,), (2,))) for a, b in pairwise(order))
+    problem = Problem(populations, chain)
+    found = partition(problem, chip(problem, neurons=99, axons=99, synapses=99, groups=4))
+    assert found.count == 20 and found.traffic == 19 * 2 * 0.5

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nirc.mapping.partition.along import filled, followed, least_traffic
 from nirc.mapping.partition.boxes import Ints, even_cuts, grid
-from nirc.mapping.partition.improve import annealed, descended, joined
+from nirc.mapping.partition.improve import annealed, descended, joined, traffic
 from nirc.mapping.partition.result import Hyperedges, core_pairs
 
 Mover = Callable[..., Ints]
@@ -85,6 +86,34 @@ def test_a_planted_grouping_is_found(mover: Mover) -> None:
     if mover is not descended:  # which may end where no single exchange helps
         assert slow_traffic(edges, moved, True) == 0
     assert slow_traffic(edges, moved, True) < 0.5 * slow_traffic(edges, start, True)
+
+
+def test_a_shuffled_chain_fills_its_cores_one_after_the_other() -> None:
+    rng = np.random.default_rng(1)
+    order = rng.permutation(60)
+    source = np.append(-1, order[:-1])  # an input sends to the first
+    edges = Hyperedges(np.zeros(60, np.int64), source, np.ones(60), np.arange(61), order)
+    found = followed(edges, 60)
+    assert found is not None and found.parts == order.tolist() and found.starts == 1
+    needs = np.ones((60, 1), np.int64)
+    core = filled(found.parts, needs, np.array([4]), 15)
+    assert core is not None and (core[order] == np.repeat(np.arange(15), 4)).all()
+    assert traffic(edges, core, local_is_free=True) == 1 + 14
+    assert least_traffic(edges, 15, found.starts, local_is_free=True) == 1 + 14
+    assert filled(found.parts, needs, np.array([4]), 14) is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6), free=st.booleans())
+def test_no_assignment_has_less_traffic_than_the_bound(seed: int, free: bool) -> None:
+    rng = np.random.default_rng(seed)
+    cores = int(rng.integers(2, 6))
+    core = rng.permutation(np.append(np.arange(cores), rng.integers(0, cores, 9 - cores)))
+    edges = hypergraph(rng, 9, int(rng.integers(6, 16)))
+    found = followed(edges, 9)
+    assert found is not None and sorted(found.parts) == list(range(9))
+    least = least_traffic(edges, cores, found.starts, local_is_free=free)
+    assert least <= slow_traffic(edges, core, free) + 1e-9
 
 
 @settings(max_examples=30, deadline=None)

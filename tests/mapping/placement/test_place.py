@@ -105,6 +105,36 @@ def test_a_mesh_is_found_on_a_larger_one_too(width: int, height: int, side: int)
     assert result.proven and result.cost == traffic.edges()[2].sum()
 
 
+@pytest.mark.parametrize("nodes", [100, 125])
+def test_a_shuffled_path_goes_to_and_fro_over_its_chips_and_is_proven_the_best(nodes: int) -> None:
+    """Chips of 16 x 8 without their last 8 cores, as those of Loihi 2."""
+    order = np.random.default_rng(5).permutation(nodes)
+    traffic = Traffic.from_edges(nodes, order[:-1], order[1:], np.full(nodes - 1, 7))
+    off = [x + 32 * 7 for x in (*range(8, 16), *range(24, 32))]
+    cells = Cells.chips((2, 1, 1), (16, 8, 1), chip_link=4, excluded=off)
+    result = place_on(traffic, cells)
+    chips = -(-nodes // 120)
+    assert result.proven and result.cost == 7 * (nodes - 1 + 3 * (chips - 1))
+
+
+def test_a_snake_visits_every_usable_cell_and_turns_at_the_ends_of_chips() -> None:
+    cells = Cells.chips((2, 2, 2), (3, 2, 1), excluded=[4])
+    walk = cells.snake()
+    assert sorted(walk.tolist()) == np.flatnonzero(cells.usable).tolist()
+    steps = np.abs(np.diff(cells.places(walk), axis=0)).sum(axis=1)
+    assert (steps > 1).sum() <= 4  # around the faulty cell, and from each row of chips to the next
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 10**6))
+def test_no_placement_on_several_chips_costs_less_than_the_bound(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    cells = Cells.chips((3, 1, 1), (2, 1, 1), chip_link=int(rng.integers(1, 9)))
+    traffic = random_traffic(seed, 5, int(rng.integers(3, 9)))
+    optimum = min(slow_cost(traffic, cells, np.array(at)) for at in permutations(range(6), 5))
+    assert lower_bound(traffic, cells) <= optimum
+
+
 def test_nodes_that_talk_share_a_chip() -> None:
     """Two groups of four, all talking within: on two chips of 2 x 2 none may cross the dear
     link.
