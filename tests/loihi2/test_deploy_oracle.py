@@ -84,6 +84,7 @@ def test_an_interrupted_run_leaves_no_file_and_no_process(
     write(tmp_path, lines_and_neurons())
     inputs = save(tmp_path / "in.npz", np.ones((1, 200_000, 4), np.uint8))
     command = [
+        *("env", "--default-signal=INT"),  # a job in the background ignores it, and runs to the end
         sys.executable,
         "-I",
         tmp_path / "deploy.py",
