@@ -151,8 +151,8 @@ def fit(
 ) -> Fit:
     """Fine-tune ``model`` for a chip, as `nirc fit` does: its integers learn the model's answers.
 
-    ``data``: samples to learn from, of which a quarter is held aside. ``labels``: learn those of
-    ``data``. ``test``: samples to measure on. ``epochs``: None for as many as the work allows.
+    ``data``: samples to learn from, of which three of eight are held aside. ``labels``: learn those
+    of ``data``. ``test``: samples to measure on. ``epochs``: None for as many as the work allows.
     ``out``: the NIR file to write. Other arguments are those of ``compile``, without ``calibrate``.
     """
     from nirc.files.bundle import save_bytes

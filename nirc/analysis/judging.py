@@ -95,6 +95,26 @@ def lost_answers(lost: Array) -> Judgement:
     )
 
 
+def chance(won: Array, unit: Array) -> float:
+    """Return how often chance alone wins as many answers as ``won``, or more.
+
+    ``won`` (samples,): 1 for a right answer that is won, -1 for one that is lost. ``unit``
+    (samples,): samples of one number stand or fall together, as inputs that are made from one
+    sample do. The randomisation test of paired units: without a difference, each unit's sum is as
+    likely to be negative. The probability is exact, by the distribution of the sum.
+
+    Source: R. A. Fisher, "The Design of Experiments" (1935), section 21.
+    """
+    _, number = np.unique(unit, return_inverse=True)
+    sums = np.rint(np.bincount(number.ravel(), won)).astype(np.int64)
+    most = int(np.abs(sums).sum())
+    chances = np.zeros(2 * most + 1)
+    chances[most] = 1.0
+    for size in np.abs(sums[sums != 0]):
+        chances = (np.roll(chances, size) + np.roll(chances, -size)) / 2
+    return float(chances[most + int(sums.sum()) :].sum())
+
+
 def radius(samples: int) -> float:
     """Return the reach of the bound in standard deviations, one side at ``ALPHA``."""
     alpha = 2 * ALPHA  # the sequence has two sides

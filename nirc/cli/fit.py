@@ -95,8 +95,8 @@ def fit(
 
     The network is calibrated on --data, then its weights, biases and thresholds learn through the
     chip's own arithmetic, from these samples and from inputs made beside them, which the model
-    answers. A quarter of the samples is held aside. If the fitted chip is not better on those, the
-    calibrated one is written, and P329 says so.
+    answers. Three of eight samples are held aside. If the fitted chip does not show on those that
+    it answers better, the calibrated one is written, and P329 says so.
     """
     use_one_thread()
     with output.about(str(model)):

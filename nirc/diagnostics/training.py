@@ -239,17 +239,17 @@ class NothingGained(Finding):
     severity = "warning"
     meaning = """
     `nirc fit` compares the fitted chip with the calibrated one on given samples that it did not
-    learn from, and on inputs near them. There the fitted chip was no better, or it does not fit the
-    chip. What is written is the calibrated chip.
+    learn from, and on inputs near them. There it has to win answers of the model by more than
+    chance. It did not, or it does not fit the chip. What is written is the calibrated chip.
     """
     example = """
     A network whose calibrated chip already answers as the model does; ten samples, of which two
     are held aside.
     """
     what_to_do = """
-    Nothing, if the calibrated chip is good enough. Otherwise give more samples: a quarter of them
-    is held aside, and the rest has to show every class. With another `--seed` the course of the
-    learning is another one.
+    Nothing, if the calibrated chip is good enough. Otherwise give more samples: three of
+    eight are held aside, and the rest has to show every class. With another `--seed` the course of
+    the learning is another one.
     """
     sources = "`nirc/finetuning/fit.py`."
 

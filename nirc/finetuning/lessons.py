@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nirc.calibration.objective import disagreements
 from nirc.calibration.samples import Answers, Rng, clear, mixtures, random_inputs, some_channels
 from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import Population
@@ -22,13 +21,15 @@ from nirc.semantics.run import run
 POOL = 768  # lessons beside the given samples
 FAR = 0.4  # share of them that are mixtures, random, or clear
 EXAM = 192  # inputs of an examination, with the given samples in it
+JUDGING = 768  # the same for the last one
 MOST_GIVEN = 512
 LOST = 0.15  # share of the spikes that are lost, at most
 MOVED = (0.3, 2.0)  # steps by which spikes are moved: standard deviation
 FOREIGN = 0.25  # share of the spikes that come from another sample, at most
 WINDOW = (3, 7)  # steps over which rates are averaged, before spikes are drawn anew
 SHARPNESS = 0.15  # of the winner's mean count: the unit of counts in which answers are compared
-STOP, GUARD, CYCLE = 1, 5, 8  # of each eight given samples: who stops the learning, who judges it
+# Of each eight given samples: those that stop the learning, and those that judge it.
+STOP, GUARD, CYCLE = (1,), (3, 6), 8
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,14 @@ class Exam:
     """Inputs that no lesson holds, and the model's outputs. First the ``given`` ones.
 
     The last ``clear`` inputs have every output as the clear winner equally often, so that classes
-    that the given samples lack are examined, too.
+    that the given samples lack are examined, too. ``unit`` (samples,): inputs that come from one
+    given sample have its number.
     """
 
     inputs: Int
     expected: Float
     given: int
+    unit: Int
     clear: int = 0
 
 
@@ -74,8 +77,8 @@ def parts_of(samples: int) -> Parts:
     every = np.arange(samples)
     chosen = np.unique(np.linspace(0, samples - 1, min(samples, MOST_GIVEN)).round().astype(int))
     turn = np.arange(len(chosen)) % CYCLE
-    stop, guard = chosen[turn == STOP], chosen[turn == GUARD]
-    learn = chosen[(turn != STOP) & (turn != GUARD)]
+    stop, guard = (chosen[np.isin(turn, turns)] for turns in (STOP, GUARD))
+    learn = chosen[~np.isin(turn, STOP + GUARD)]
     return Parts(learn, stop if stop.size else every, guard if guard.size else every)
 
 
@@ -104,12 +107,17 @@ def lessons(model: Program, given: Int, labels: Int | None, rng: Rng, share: flo
     return Lessons(inputs, signals, wanted, unit, len(given))
 
 
-def exam(model: Program, given: Int, rng: Rng, share: float) -> Exam:
-    """Return given samples that are held aside, and inputs near them."""
-    made, _ = near(given, rng, max(len(given), round(EXAM * share) - len(given)))
-    winning = clear(given, rng, max(1, round(EXAM * share / 2)), _counted(model))
+def exam(model: Program, given: Int, rng: Rng, most: int) -> Exam:
+    """Return given samples that are held aside, inputs near them (``most`` with these), and clear.
+
+    There are half as many clear ones, but not more than in an examination that stops the learning.
+    """
+    made, origin = near(given, rng, max(len(given), most - len(given)))
+    winning = clear(given, rng, max(1, min(most, EXAM) // 2), _counted(model))
     inputs = np.concatenate([given, made, winning])
-    return Exam(inputs, run(model, inputs).outputs, len(given), len(winning))
+    first = np.arange(len(given))
+    unit = np.concatenate([first, origin, len(given) + np.arange(len(winning))])
+    return Exam(inputs, run(model, inputs).outputs, len(given), unit, len(winning))
 
 
 def _counted(model: Program) -> Answers:
@@ -168,8 +176,12 @@ def _drawn_anew(one: Int, rng: Rng, most: int) -> Int:
 
 
 def mistakes(outputs: Float, expected: Float) -> Float:
-    """Return (samples,) 1 where another output wins than in the model."""
-    return disagreements(outputs, expected)
+    """Return (samples,) 1 where another output wins than in the model, as `nirc verify` counts.
+
+    Of equal outputs the first wins. So a chip that keeps the model's ties answers right.
+    """
+    answers = [each.sum(axis=1).argmax(axis=1) for each in (outputs, expected)]
+    return np.asarray(answers[0] != answers[1], np.float64)
 
 
 def _small(signal: Float) -> Float:

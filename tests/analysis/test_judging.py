@@ -11,6 +11,7 @@ from nirc.analysis.judging import (
     MARGIN,
     PSEUDO,
     Judgement,
+    chance,
     is_other_network,
     judgement,
     lost_answers,
@@ -68,6 +69,21 @@ def test_the_answers_of_several_runs_of_a_sample_are_a_share_of_it() -> None:
     many = lost_answers(np.repeat([0.25, 0.0, -0.25, 0.0], 100))
     counted = lost_answers(np.repeat([1.0, 0.0, -1.0, 0.0], 100))
     assert np.ptp(many.interval) < np.ptp(counted.interval) / 3
+
+
+def test_a_gain_by_chance_is_as_rare_as_heads_only() -> None:
+    """Five won and none lost: one throw of five coins in 32. With one lost: seven of 64 throws."""
+    assert chance(np.ones(5), np.arange(5)) == 1 / 32
+    assert chance(np.array([1.0, 1, 1, 1, 1, -1]), np.arange(6)) == 7 / 64
+    assert chance(np.r_[np.ones(5), np.zeros(90)], np.arange(95)) == 1 / 32
+    assert chance(np.zeros(4), np.arange(4)) == 1.0
+
+
+def test_samples_that_come_from_one_win_once() -> None:
+    """Two units, of three and of two samples that are all won: both must fall on heads."""
+    won, unit = np.ones(5), np.array([7, 7, 7, 2, 2])
+    assert chance(won, unit) == 1 / 4
+    assert chance(np.array([1.0, -1, 1, 1]), np.array([0, 0, 1, 2])) == 1 / 4
 
 
 @pytest.mark.parametrize("changed", [0.03, 0.2])
