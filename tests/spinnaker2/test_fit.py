@@ -101,12 +101,12 @@ def test_the_tick_grows_with_the_busiest_pe(cnn: Compiled) -> None:
 
 
 def test_a_network_too_large_for_a_chip_goes_to_the_board() -> None:
-    wide = network(inputs=1, hidden=250 * PES, outputs=400, neuron="IF")
+    wide = network(inputs=1, hidden=250 * PES, outputs=50, neuron="IF")
     made = compiled(wide)
     assert made.mapped.target.name == "spinnaker2:board"
     assert "N901" in {d.code for d in made.bundle.diagnostics}
     assert codes(wide, "spinnaker2:chip") == {"N901"}
-    assert made.bundle.run(np.ones((1, 3, 1), int)).outputs.shape == (1, 3, 400)
+    assert made.bundle.run(np.ones((1, 3, 1), int)).outputs.shape == (1, 3, 50)
 
 
 def test_one_neuron_with_too_many_inputs() -> None:
@@ -173,8 +173,8 @@ def test_bad_pes_stay_free() -> None:
 
 
 def test_bad_chips_and_links_of_a_board() -> None:
-    wide = network(inputs=1, hidden=400 * PES, outputs=400, neuron="IF")
-    made = compiled(wide, "spinnaker2:board", bad="0,1:7,2>0,3>3")
+    wide = network(inputs=1, hidden=5 * PES, outputs=20, neuron="IF")
+    made = compiled(wide, "spinnaker2:board", bad="0,1:7,2>0,3>3", atoms="hidden:3")
     chip: Chip = made.mapped.chip
     assert not {
         (s.chip, s.core) for s in chip.mapping.slices if s.chip == 0 or (s.chip, s.core) == (1, 7)
