@@ -17,6 +17,7 @@ from unittest import mock
 from nirc.cli.main import main
 
 NIRC = [sys.executable, "-c", "from nirc.cli.main import main; main()"]
+HEARS_CTRL_C = ("env", "--default-signal=INT")  # a job in the background would ignore it
 WIDE = {"COLUMNS": "120"}  # as without a terminal. pytest-xdist says 80
 Done = subprocess.CompletedProcess[str]
 

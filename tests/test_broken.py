@@ -25,7 +25,7 @@ from nirc.files.manifest import SCHEMA, sha256
 from nirc.semantics.run import run
 from nirc.verification.inspection import inspection
 from nirc.verification.verify import verify
-from tests.commands import NIRC, process
+from tests.commands import HEARS_CTRL_C, NIRC, process
 from tests.commands import nirc as command
 from tests.models import DATA, DT, chain, cuba, lif, linear, raster
 
@@ -260,6 +260,7 @@ def test_inputs_to_calibrate_with_that_are_silent_are_warned_of() -> None:
 def test_an_interrupted_calibration_leaves_nothing(tmp_path: Path) -> None:
     data = DATA / "zoo/japanesevowels_rsnn"
     every = [
+        *HEARS_CTRL_C,
         *NIRC,
         data.with_suffix(".nir"),
         *XYLO,

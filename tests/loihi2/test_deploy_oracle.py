@@ -17,6 +17,7 @@ import pytest
 
 from nirc.backends.loihi2.emulate import emulate
 from nirc.backends.loihi2.tables import Tables
+from tests.commands import HEARS_CTRL_C
 from tests.loihi2 import lava_mock
 from tests.loihi2.bundles import cut, save, script, write
 from tests.loihi2.oracle import require_lava
@@ -84,7 +85,7 @@ def test_an_interrupted_run_leaves_no_file_and_no_process(
     write(tmp_path, lines_and_neurons())
     inputs = save(tmp_path / "in.npz", np.ones((1, 200_000, 4), np.uint8))
     command = [
-        *("env", "--default-signal=INT"),  # a job in the background ignores it, and runs to the end
+        *HEARS_CTRL_C,
         sys.executable,
         "-I",
         tmp_path / "deploy.py",

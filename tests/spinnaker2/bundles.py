@@ -15,6 +15,7 @@ import numpy as np
 from nirc.backends.spinnaker2.bundle import deploy_py
 from nirc.backends.spinnaker2.emulate import emulate
 from nirc.backends.spinnaker2.tables import Tables, to_npz
+from tests.commands import HEARS_CTRL_C
 from tests.deployed import bundle
 from tests.spinnaker2 import spinnaker2_mock
 from tests.spinnaker2.networks import mapping
@@ -95,7 +96,8 @@ def deploy(
         spinnaker2_mock.install(site, without=without)
         asked = {"log": str(directory / "log"), **asked}
         environment |= {"PYTHONPATH": str(site), "SPINNAKER2_MOCK": json.dumps(asked)}
-    command = [sys.executable, *python, str(directory / "deploy.py"), *map(str, args)]
+    script = str(directory / "deploy.py")
+    command = [*HEARS_CTRL_C, sys.executable, *python, script, *map(str, args)]
     return subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=600, env=environment
     )
