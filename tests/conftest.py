@@ -21,10 +21,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Watch what is said about models: see ``tests/places.py`` and ``tests/codes.py``."""
+    """Watch what is said about models: see ``tests/places.py`` and ``tests/codes.py``.
+
+    With several workers, an idle worker takes tests of a busy one.
+    """
+    if config.getoption("dist", "no") == "load":
+        config.option.dist = "worksteal"
     demand()
     if (path := config.getoption("--codes")) is not None:
         record(path)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests, so that no worker ends with one while the others wait."""
+    items.sort(key=lambda item: item.path.name != "test_how_to.py")
 
 
 @pytest.fixture(scope="session")

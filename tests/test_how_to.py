@@ -72,7 +72,7 @@ class Reader:
                     ROOT / name,
                     project / name,
                     symlinks=True,
-                    ignore=shutil.ignore_patterns("data"),
+                    ignore=shutil.ignore_patterns("data", "*.pyc.*"),  # another worker writes these
                 )
             else:
                 shutil.copy2(ROOT / name, project)
