@@ -2,8 +2,9 @@
 
 Multilevel partitioning of a hypergraph. Neighbours are joined until few nodes are left, these are
 bisected again and again, and on the way back single nodes move between all blocks. From the best
-answer it is done again, now joining only within blocks (a V-cycle). Sources: Karypis and Kumar
-1999 (multilevel k-way hypergraph partitioning), Fiduccia and Mattheyses 1982.
+answer it is done again, now joining only within blocks (a V-cycle). Where neurons have no structure
+to find, the first answer is kept. Sources: Karypis and Kumar 1999 (multilevel k-way hypergraph
+partitioning), Fiduccia and Mattheyses 1982.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ SCATTERED_PASSES = 3  # from a random start
 SCATTERED_PER_PIN = 200  # work for each pin, below which there is no random start
 CLUSTERED_PER_PIN = 300  # less work is spent on the random start alone if it is ahead
 MOST_PASSES = 20
+LITTLE = 0.01  # of the cost of neurons that are dealt out: what gains less, finds no structure
 TRIES = 15  # first bisections, of which the best is kept
 
 MOST_PAIRS = 50_000_000  # of the pins of nets
@@ -62,20 +64,24 @@ def regroup(
         return None
     work = np.int64(max(WORK[effort], WORK_PER_PIN[effort] * graph.pin.size))
     best: tuple[int, Ints] | None = None
+    least_gain = (1 - LITTLE) * graph.cost(np.arange(len(graph.size)) % blocks)
     for start in range(STARTS):
         state = np.array([_first_state(seed * STARTS + start), work], np.int64)
         clusters = PER_BLOCK[start % len(PER_BLOCK)] * blocks
         if clusters and clusters <= MOST_CLUSTERS:
-            block = _by_clusters(graph, clusters, limits, state)
+            block, random = _by_clusters(graph, clusters, limits, state)
         else:
-            block = _by_bisection(graph, blocks, capacity, state)
-        block = _cycled(graph, block, limits, state)
+            block, random = _by_bisection(graph, blocks, capacity, state), False
+        fits = bool((graph.loads(block, blocks) <= capacity).all())
+        random = fits and (random or graph.cost(block) > least_gain)
+        if not random:
+            block = _cycled(graph, block, limits, state)
         work = state[1]
         if (graph.loads(block, blocks) <= capacity).all():
             cost = graph.cost(block)
             if best is None or cost < best[0]:
                 best = cost, block
-        if work < 0:
+        if work < 0 or random:
             break
     return None if best is None else best[1]
 
@@ -113,33 +119,51 @@ def _projected(
     return block
 
 
-def _by_bisection(graph: Hypergraph, blocks: int, capacity: Ints, state: Ints) -> Ints:
-    """Return blocks by bisection of all neurons, halves again and again."""
+def _by_bisection(
+    graph: Hypergraph, blocks: int, capacity: Ints, state: Ints, side: Ints | None = None
+) -> Ints:
+    """Return blocks by bisection of all neurons, halves again and again.
+
+    ``side`` (nodes,): the first halves, if they are known.
+    """
     block = np.zeros(len(graph.size), np.int64)
     if blocks > 1 and len(block):
         half = blocks // 2
         counts = (half, blocks - half)
-        side = _bisected(graph, np.array(counts)[:, None] * capacity, half / blocks, state)
+        side = _halved(graph, blocks, capacity, state) if side is None else side
         for number, first in enumerate((0, half)):
             nodes = np.flatnonzero(side == number)
             block[nodes] = first + _by_bisection(graph.of(nodes), counts[number], capacity, state)
     return block
 
 
-def _by_clusters(graph: Hypergraph, clusters: int, limits: Ints, state: Ints) -> Ints:
+def _halved(graph: Hypergraph, blocks: int, capacity: Ints, state: Ints) -> Ints:
+    """Return (nodes,) 0 or 1: the first is for half of the ``blocks``, rounded down."""
+    half = blocks // 2
+    counts = np.array([half, blocks - half])
+    return _bisected(graph, counts[:, None] * capacity, half / blocks, state)
+
+
+def _by_clusters(graph: Hypergraph, clusters: int, limits: Ints, state: Ints) -> tuple[Ints, bool]:
     """Return the best blocks by bisection and by sectors of few clusters or of all neurons.
 
     Every net counts as pairs of its nodes. Bisection counts a net that crosses only once, however
     much of it does. Pairs see modules. A random start with less cost than all blocks of clusters
-    shows that the clusters mean nothing.
+    shows that the clusters mean nothing. Without pairs, halves that gain little show the same. The
+    second value is True then.
     """
     blocks = len(limits)
     best = _scattered(graph, limits, state)
     levels, coarse, _ = coarsened(graph, clusters, limits[0] // 8, state)
     pairs = as_pairs(coarse, MOST_PAIRED)
     if pairs is None:
-        best.append(_by_bisection(graph, blocks, limits[0], state))
-        return min(best, key=lambda block: _rank(graph, block, limits))
+        side = _halved(graph, blocks, limits[0], state)
+        dealt = graph.cost(np.arange(len(side)) % 2)
+        if best and graph.cost(side) > (1 - LITTLE) * dealt:
+            _refined_finely(graph, best[0], limits, MOST_PASSES, state)
+            return best[0], True
+        best.append(_by_bisection(graph, blocks, limits[0], state, side))
+        return min(best, key=lambda block: _rank(graph, block, limits)), False
     smooth = smoothest(pairs)
     found = sorted(sectors(smooth, coarse.size, blocks, ANGLES), key=coarse.cost)[:PROJECTED]
     found.append(_by_bisection(pairs, blocks, limits[0], state))
@@ -152,13 +176,13 @@ def _by_clusters(graph: Hypergraph, clusters: int, limits: Ints, state: Ints) ->
             misled = _rank(graph, block, limits) < _rank(coarse, found[0], limits)
             if misled and state[1] < CLUSTERED_PER_PIN * graph.pin.size:
                 _refined_finely(graph, block, limits, MOST_PASSES, state)
-                return block
+                return block, True
     best += [_projected(levels, coarse, block, limits, state) for block in found[:PROJECTED]]
     for level in reversed(levels):
         smooth = smooth[:, level.cluster]
     best.append(fine_sectors(graph, smooth, blocks, state))
     _refined_finely(graph, best[-1], limits, 6, state)
-    return min(best, key=lambda block: _rank(graph, block, limits))
+    return min(best, key=lambda block: _rank(graph, block, limits)), False
 
 
 def _scattered(graph: Hypergraph, limits: Ints, state: Ints) -> list[Ints]:

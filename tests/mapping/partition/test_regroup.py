@@ -177,3 +177,26 @@ def test_a_network_without_structure_is_grouped_from_a_random_start(
         assert block is not None
         costs.append(graph.cost(block))
     assert costs[0] < costs[1]
+
+
+@pytest.mark.parametrize("pairs", [grouping.MOST_PAIRS, 0])
+def test_neurons_without_structure_are_grouped_once(
+    monkeypatch: pytest.MonkeyPatch, pairs: int
+) -> None:
+    """Each neuron sends to all blocks, however they are grouped. Modules are grouped again."""
+    monkeypatch.setattr(grouping, "MOST_PAIRS", pairs)
+    cycles: list[int] = []
+
+    def cycled(graph: Hypergraph, block: Ints, limits: Ints, state: Ints) -> Ints:
+        cycles.append(len(limits))
+        return block
+
+    monkeypatch.setattr(grouping, "_cycled", cycled)
+    rng = np.random.default_rng(4)
+    everywhere = network(np.repeat(np.arange(200), 60), rng.integers(0, 200, 12_000), 200)
+    block = regroup(everywhere, 4, np.array([52]))
+    assert block is not None and everywhere.loads(block, 4).max() <= 52
+    assert cycles == []
+    graph, _ = modules(rng, 4, 40)
+    assert regroup(graph, 4, np.array([40])) is not None
+    assert len(cycles) > 1
