@@ -1,7 +1,7 @@
 """False alarms of the checker: every model of a folder is compiled for every chip and checked.
 
 ``python -m tests.alarms [FOLDER_OR_FILE ...]``, by default ``tests/data``. A model that a chip
-refuses is counted. A finding C901 to C904, or a warning C906, is printed, and the status is 1.
+refuses is counted. A finding C901 to C904 is printed, and the status is 1. A note C906 is counted.
 """
 
 from __future__ import annotations

@@ -32,13 +32,12 @@ from nirc.nirfile.graph import hdf5_names, stepped
 CERTIFICATE = "certificate.json"
 CHECKER = "check.py"
 PARTS = ("values", "network", "bundle", "compare")  # of every checker, in nirc/checker
-# Parts of a chip's checker behind those of all, in nirc/checker. Speck's weights are kernels, which
-# no list holds.
+# Parts of a chip's checker behind those of all, in nirc/checker.
 CHECKED = {
-    "loihi2": ("kernels", "lists", "networks", "loihi2"),
+    "loihi2": ("kernels", "networks", "loihi2"),
     "speck": ("kernels", "pools", "configs", "speck"),
-    "spinnaker2": ("kernels", "pools", "lists", "networks", "spinnaker2"),
-    "xylo": ("configs", "lists", "xylo"),
+    "spinnaker2": ("kernels", "pools", "networks", "spinnaker2"),
+    "xylo": ("configs", "xylo"),
 }
 SCHEMA = "nirc-certificate/3"
 # Synapses above which a compilation leaves the check out (``python benchmarks/check.py``). Matrices

@@ -10,6 +10,8 @@ from typing import Any
 from nirc.certificate.certificate import (
     CERTIFICATE,
     CHECKED,
+    CHECKER,
+    checker_text,
     reader_of,
     takes_long,
 )
@@ -22,13 +24,14 @@ from nirc.diagnostics.check import OF_KIND, NotChecked
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.usage import UnusableBundle
 from nirc.files.bundle import MANIFEST
+from nirc.files.manifest import sha256
 from nirc.ir.program import Program
 
 Read = Callable[[str], bytes]
 
 
 def check_compiled(files: Mapping[str, bytes], integer: Program, log: Log) -> None:
-    """Check a bundle that was just made from ``integer``, and report what is wrong (C901 to C905).
+    """Check a bundle that was just made from ``integer``, and report what is wrong (C901 to C904).
 
     Reports C906 where no check is run. ``files``: all of the bundle, the manifest among them.
     """
@@ -39,11 +42,7 @@ def check_compiled(files: Mapping[str, bytes], integer: Program, log: Log) -> No
         log.add(NotChecked(reason="so many synapses take long"))
         return
     findings = check(files.__getitem__, reader_of(chip))
-    unread = [each for each in findings if each.kind == "unreadable"]
-    for each in unread[:1]:
-        log.add(NotChecked(reason=f"the checker does not understand a file: {each}", odd=True))
-    rest = [each for each in findings if each not in unread and each.kind != "overflow"]
-    _report(rest, log)
+    _report([each for each in findings if each.kind != "overflow"], log)
 
 
 def check_directory(directory: Path, log: Log) -> None:
@@ -67,6 +66,8 @@ def check_directory(directory: Path, log: Log) -> None:
         findings += check(read, reader_of(chip))
         if all(each.kind == "overflow" for each in findings):
             findings += _other_copies(chip, read)
+        elif any(each.kind == "unreadable" for each in findings):
+            findings = _of_another_version(chip, read) or findings
     elif not findings:
         log.add(NotChecked(reason=f"there is no checker for `{chip}`", asked=True))
     _report(findings, log)
@@ -130,6 +131,22 @@ def _other_copies(chip: str, read: Read) -> list[Finding]:
             if have.get(place) != want.get(place):
                 findings.append(Finding("network", name, place, "it differs from the chip's file"))
     return findings[:3]
+
+
+def _of_another_version(chip: str, read: Read) -> list[Finding]:
+    """Return a finding if the bundle carries another checker than this version of nirc writes.
+
+    Formats change between versions, so its files need not be wrong.
+    """
+    try:
+        pattern = {"files": {CHECKER: str, ...: str}, "nirc_version": str, ...: object}
+        tree = parsed(MANIFEST, read(MANIFEST), pattern)
+    except Finding:
+        return []
+    if tree["files"][CHECKER] == sha256(checker_text(chip)):
+        return []
+    problem = "another version of nirc wrote this bundle: compile again, or run its own check.py"
+    return [Finding("unreadable", MANIFEST, "nirc_version", problem, tree["nirc_version"])]
 
 
 def _unconfirmed(read: Read) -> list[Finding]:

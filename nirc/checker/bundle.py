@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nirc.checker.network import FILE, Network
-from nirc.checker.values import Array, Finding, demand, fit, in_full, parsed, understood
+from nirc.checker.values import Array, Finding, demand, fit, in_full, parsed
 
 # fmt: off
 MOST_BYTES = 1 << 30  # of one file, packed or not
@@ -65,25 +65,22 @@ class Bundle:
         self.nir = read(FILE)
         # Places and sizes of datasets, as HDF5's headers of contiguous data name them.
         self.layouts = set(re.findall(rb"\x03\x01(?=(.{16}))", self.nir, re.DOTALL))
-        with understood(FILE):
-            rows, paths = certificate["datasets"], [row[0] for row in certificate["datasets"]]
-            demand(paths == sorted({*paths}), "certificate.json", "datasets", "paths do not rise")
-            self.network = network = Network(dict(map(self._dataset, rows)), self.dt)
-        self.retimed = {(a, b): steps for a, b, steps in certificate["retimed"]}
+        rows, paths = certificate["datasets"], [row[0] for row in certificate["datasets"]]
+        demand(paths == sorted({*paths}), "certificate.json", "datasets", "paths do not rise")
+        arrays = dict(map(self._dataset, rows))
+        self.network = network = Network(arrays, certificate["inputs"], self.dt)
+        self.retimed = certificate["retimed"]
         names, blocks = certificate["populations"], manifest["populations"]
         pairs: list[Any] = [(names, network.populations), (names.values(), blocks)]
-        pairs += [(certificate["inputs"], network.inputs), (certificate["outputs"], network.ends)]
+        pairs += [(certificate["outputs"], network.ends)]
         pairs += [([block["place"] for block in blocks.values()], range(len(blocks)))]
         for have, want in (map(sorted, pair) for pair in pairs):
             problem = "the names or places are not those of network.nir"
             demand(have == want, "certificate.json", "the file", problem, have, want)
-        network.inputs = {name: network.inputs[name] for name in certificate["inputs"]}
         network.ends = {name: network.ends[name] for name in certificate["outputs"]}
-        nodes = [*network.inputs, *network.populations]
-        ends = np.cumsum([0, *(math.prod(network.shapes[name]) for name in nodes)])
-        self.offsets = dict(zip(nodes, ends.tolist()))  # the number of each node's first neuron
         self.blocks = {n: {**blocks[names[n]], "name": names[n]} for n in network.populations}
-        self.late = {name: block["latency_steps"] for name, block in self.blocks.items()}
+        self.late = dict.fromkeys(network.first, 0)  # steps
+        self.late |= {name: block["latency_steps"] for name, block in self.blocks.items()}
         for name, block in self.blocks.items():
             place = f"populations.{block['name']}"
             block["index"] = fit("manifest.json", block["index"], (*SIZE, 1), f"{place}.index")
@@ -113,7 +110,7 @@ class Bundle:
     def npz(self, name: str) -> dict[str, Array]:
         """Return the arrays of an archive."""
         data = io.BytesIO(self.read(name))
-        with understood(name), np.load(data, allow_pickle=False) as archive:
+        with np.load(data, allow_pickle=False) as archive:
             sizes = [info.file_size for info in archive.zip.infolist()]
             sound = sum(sizes) <= MOST_BYTES and len(sizes) == len(set(archive.files))
             demand(sound, name, "the file", "it is too large, or has an array twice")

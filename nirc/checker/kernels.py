@@ -7,22 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from nirc.checker.network import FILE, ODD
-from nirc.checker.values import Array, demand
+from nirc.checker.network import OPERATORS
+from nirc.checker.values import Array
 
 # fmt: off
 
 
-def conv2d(name: str, before: Any, shape: Any, weight: Array, bias: Array, stride: Array,
-           padding: Array, dilation: Array, groups: Array, input_shape: Array) -> Any:
-    """Return the synapses of a convolution, and the shape behind it."""
+def conv2d(shape: Any, weight: Array, bias: Array, stride: Array, padding: Array, dilation: Array,
+           groups: Array, input_shape: Array) -> Any:
+    """Take a convolution."""
     steps, pads, gaps = (pair.tolist() for pair in (stride, padding, dilation))
-    fits = before is None and groups == 1 and not bias.any() and (*input_shape,) == shape[1:]
+    fits = groups == 1 and not bias.any() and (*input_shape,) == shape[1:]
     fits = fits and weight.ndim == 4 and weight.shape[:2] == (*bias.shape, shape[0])
     fits = fits and len(steps) == len(pads) == len(gaps) == 2 and min(pads) >= 0
-    demand(fits and min(*steps, *gaps, *weight.shape[2:]) > 0, FILE, name, ODD, shape)
+    if not fits or min(*steps, *gaps, *weight.shape[2:]) < 1:
+        return False, shape, ...
     behind, target, source, tap = windows(weight != 0, shape, steps, pads * 2, gaps)
-    return (target, source, weight[weight != 0][tap].astype(float)), behind
+    return True, behind, source, target, weight[weight != 0][tap]
 
 
 def windows(there: Array, before: Any, stride: Any, pads: Any, dilation: Any) -> Any:
@@ -42,3 +43,6 @@ def windows(there: Array, before: Any, stride: Any, pads: Any, dilation: Any) ->
     target = out * math.prod(sides) + np.arange(math.prod(sides)).reshape(sides)
     number = np.repeat(np.arange(len(tap)), inside.sum((1, 2)))
     return (len(there), *sides), target[inside], source[inside], number
+
+
+OPERATORS["Conv2d"] = conv2d

@@ -8,10 +8,9 @@ import numpy as np
 
 from nirc.checker.bundle import Bundle
 from nirc.checker.compare import Chip, joined
-from nirc.checker.kernels import conv2d, windows
-from nirc.checker.network import OPERATORS
+from nirc.checker.kernels import windows
 from nirc.checker.networks import MAPPING, NETWORK, Block, add_neurons, network_file, numbered
-from nirc.checker.values import Array, demand, fit, parsed, understood
+from nirc.checker.values import Array, demand, fit, parsed
 
 # fmt: off
 # Weights by sign mode, as synapses keep them. Source: lava-nc 0.10.0, utils/weightutils.py.
@@ -23,7 +22,6 @@ LOIHI2_SYSTEMS = {"oheogulch": 120, "kapohopoint": 8 * 120, "halapoint": 1152 * 
 LOIHI2_LIMITS = {
     "neurons": 4096, "neuron groups": 8, "input axons": 16000, "axon maps": 16000,
     "output axons": 16000, "synapse memory": 12000, "shared memory": 120000}
-OPERATORS["Conv2d"] = conv2d
 LOIHI2_STATE = 2**23 - 1  # v saturates there, u wraps around beyond. Source: proc/lif/models.py
 LOIHI2_COUNT = ("<i4", (1,), 0, 2**31 - 1)  # type, axes, least, most
 LOIHI2_BLOCKS: dict[str, Any] = {  # fields and arrays
@@ -48,20 +46,17 @@ def loihi2(bundle: Bundle) -> Chip:
     """Rebuild the network of a Loihi 2."""
     fit("manifest.json", bundle.manifest["part"], "Loihi 2", "part")
     tree = network_file(bundle, "nirc-loihi2-1", LOIHI2_BLOCKS)
-    neurons = sum(block["n"] for block in tree["populations"])
-    ids, number, chip = numbered(tree, {"neurons": neurons})
-    given = number[:len(number) - neurons].tolist()
-    demand(given == list(range(chip.channels)), NETWORK, "inputs", "channels are not 0, 1, 2, ...")
+    ids, number, chip = numbered(tree)
+    sound = (number == np.arange(len(number))).all()
+    demand(sound, NETWORK, "inputs", "channels are not 0, 1, 2, ...")
+    chip.parts = {"neurons": number[chip.channels:]}
     cells = _loihi2_cells(tree, ids, len(number))
     names = {*ids}
     wires = [_loihi2_wire(block, ids, names) for block in tree["projections"]]
-    chip.synapses = joined([
-        (number[w["from"]], number[w["to"]], 0, w["delay"], w["weight"]) for w in wires])
-    cells_of = np.zeros((6, len(chip.idle)), int)
-    cells_of[:, number] = cells
+    chip.synapses = joined([(w["from"], w["to"], 0, w["delay"], w["weight"]) for w in wires])
     for name, block in bundle.blocks.items():
         at = chip.numbers(block)
-        du, dv, theta, bias, v, spikes = cells_of[:, at]
+        du, dv, theta, bias, v, spikes = cells[:, at]
         start = v  # the membrane as the model's first step begins, from which NIR counts
         for _ in range(bundle.late[name]):
             before, start = start, np.sign(start) * (abs(start) * (4096 - dv) // 4096) + bias
@@ -153,13 +148,12 @@ def _loihi2_mapping(bundle: Bundle, tree: Any, ids: dict[str, Array], wires: lis
         boxes_of[row["population"]][i] = row["box"]
     for block in tree["populations"]:
         boxes = boxes_of[block["name"]]
-        with understood(MAPPING):
-            grid = ids[block["name"]].reshape(np.max([*boxes.values()], 0)[:, 1])
-            for i, box in boxes.items():
-                at = grid[tuple(slice(*pair) for pair in box)]
-                alone = at.size and (owner[at] < 0).all()
-                demand(alone, MAPPING, f"parts[{i}].box", "a neuron is on two cores", box)
-                owner[at], wide[i] = i, len(at)
+        grid = ids[block["name"]].reshape(np.max([*boxes.values()], 0)[:, 1])
+        for i, box in boxes.items():
+            at = grid[tuple(slice(*pair) for pair in box)]
+            alone = at.size and (owner[at] < 0).all()
+            demand(alone, MAPPING, f"parts[{i}].box", "a neuron is on two cores", box)
+            owner[at], wide[i] = i, len(at)
     demand((owner[tree["channels"]:] >= 0).all(), MAPPING, "parts", "a neuron is on no core")
     used, targets = _loihi2_usage(owner, wide, core, len(cores), wires)
     for i, (row, want) in enumerate(zip(parts, targets)):

@@ -17,17 +17,19 @@ NEURONS = {
     "I": "r", "LI": "tau r v_leak", "CubaLI": "tau_syn tau_mem r w_in v_leak",
     "CubaLIF": "tau_syn tau_mem r w_in v_leak v_threshold v_reset"}
 NOTES = ("metadata/receptor", "metadata/feedback")  # of the node with a projection's weights
-ODD = "a node does not fit what arrives"
+LIST = ("source", "target", "receptor", "lag", "weight")  # columns of synapses in the metadata
 
 
 class Network:
-    """Inputs, populations, projections and outputs, from the arrays of network.nir by path."""
-    def __init__(self, arrays: dict[str, Array], dt: float) -> None:
+    """The quantised network, from the arrays of network.nir by path.
+
+    Neurons have one number each: first those of ``inputs``, in this order, then the populations'.
+    """
+    def __init__(self, arrays: dict[str, Array], inputs: list[str], dt: float) -> None:
         self.dt = dt  # seconds of a step
         self.populations: dict[str, dict[str, Array]] = {}  # field -> (neurons,)
-        self.projections: list[Any] = []  # source, target, receptor, steps of delay, synapses
+        self.synapses: list[Any] = []  # rows of source, target, receptor, steps of delay, weight
         self.ends: dict[str, tuple[str, int]] = {}  # population and delay of each Output
-        self.inputs: dict[str, Any] = {}  # shapes, as here:
         self.shapes: dict[str, Any] = {}
         nodes: dict[str, dict[str, Any]] = {}
         for path in [path for path in sorted(arrays) if path.startswith("node/nodes/")]:
@@ -43,34 +45,49 @@ class Network:
                 self.populations[name] = population(name, node)
             elif kind in ("Input", "Output") and len(node) == 2:
                 self.shapes[name] = tuple(node["shape"].tolist())
-                self.inputs |= {name: self.shapes[name]} if kind == "Input" else {}
             else:
                 demand(kind in OPERATORS, FILE, name, "a node is unknown", kind)
+        have = sorted(name for name in nodes if nodes[name]["type"] == "Input")
+        demand(have == sorted(inputs), "certificate.json", "inputs", "other names", inputs, have)
+        self.inputs = {name: self.shapes[name] for name in inputs}
+        order = [*inputs, *self.populations]
+        ends = np.cumsum([0, *(math.prod(self.shapes[name]) for name in order)])
+        self.first = dict(zip(order, ends.tolist()))  # the number of each node's first neuron
         after: dict[str, list[str]] = {}
         for source, target in arrays.pop("node/edges", np.zeros(0)).reshape(-1, 2).tolist():
             after.setdefault(source, []).append(target)
-        for source in (*self.inputs, *self.populations):
+        for source in order:
             for name in after.pop(source, []):
                 self._follow(source, name, nodes, after)
-        self.lists = arrays  # of projections whose matrices would be too large
-        rest = [*after, *(set(nodes) - set(self.shapes))]
-        demand(not rest, FILE, "".join(rest[:1]), "a node belongs to nothing")
+        # Synapses of matrices that would be too large stand in one list.
+        columns = [arrays.pop(f"node/metadata/synapses_{key}", np.zeros(0, int)) for key in LIST]
+        demand(len({*map(len, columns)}) == 1, FILE, "node/metadata", "a list lacks a column")
+        self.synapses.append(columns)
+        rest = [*arrays, *after, *(set(nodes) - set(self.shapes))]
+        demand(not rest, FILE, "".join(rest[:1]), "a node or dataset belongs to nothing")
 
     def _follow(self, source: str, name: str, nodes: Any, after: dict[str, list[str]]) -> None:
         """Add the projection that leaves ``source`` by the node ``name``."""
-        shape, synapses, delay, notes = self.shapes[source], None, 0.0, []
+        shape, delay, notes, weights = self.shapes[source], 0.0, [], list[Array]()
+        number = self.first[source] + np.arange(math.prod(shape))  # the neuron of each value
         while name in nodes and nodes[name]["type"] in OPERATORS:
             node = nodes.pop(name)
             notes += [int(node.pop(note)) for note in NOTES if note in node]
             delay += float(node.get("delay", np.zeros(1)).flat[0]) / self.dt
-            synapses, shape = OPERATORS[node.pop("type")](name, synapses, shape, **node)
+            fits, behind, at, *found = OPERATORS[node.pop("type")](shape, **node)
+            fits = fits and (at is ... or not weights)
+            demand(fits, FILE, name, "a node does not fit what arrives", shape)
+            number, shape, weights = number[at], behind, weights or found
             name = " or ".join(after.pop(name, []))
         lag = round(delay)
         fits = abs(delay - lag) < 1e-6 and shape == self.shapes.get(name) and {0, 1} >= {*notes}
-        if fits and len(notes) == 2 and synapses is not None and name in self.populations:
-            self.projections.append((source, name, notes[0], lag + notes[1], synapses))
+        if fits and len(notes) == 2 and weights and name in self.populations:
+            target, weight = weights
+            ends = number.T, target + self.first[name]
+            self.synapses.append((*ends, notes[0], lag + notes[1], weight))
         else:
-            fits = fits and not notes and synapses is None and nodes[name]["type"] == "Output"
+            plain = not (notes or weights or number.ndim > 1)
+            fits = fits and plain and nodes[name]["type"] == "Output"
             demand(fits, FILE, f"{source} to {name}", "a projection does not fit its end")
             self.ends[name] = source, lag
 
@@ -88,35 +105,34 @@ def population(name: str, node: dict[str, Any]) -> dict[str, Array]:
     return fields
 
 
-def linear(name: str, before: Any, shape: Any, weight: Array) -> Any:
-    """Return the synapses of a matrix, and the shape behind it."""
-    fits = before is None and weight.shape[1:] == (math.prod(shape),)
-    demand(fits, FILE, name, ODD, shape)
+# An operator gets the shape of what arrives. It returns if it fits, the shape behind it, and which
+# values it takes: all (...), rows of values to sum up, or the source of each synapse, and then
+# target and weight of each. Values are numbered in C order.
+
+
+def linear(shape: Any, weight: Array) -> Any:
+    """Take a matrix."""
     target, source = np.nonzero(weight)
-    return (target, source, weight[target, source].astype(float)), weight.shape[:1]
+    fits = weight.shape[1:] == (math.prod(shape),)
+    return fits, weight.shape[:1], source, target, weight[target, source]
 
 
-def scale(name: str, before: Any, shape: Any, scale: Array) -> Any:
-    """Return the synapses of a factor for each value."""
-    demand(before is None and scale.shape == shape, FILE, name, ODD, shape)
+def scale(shape: Any, scale: Array) -> Any:
+    """Take a factor for each value."""
     number = np.arange(scale.size)
-    return (number, number, scale.ravel().astype(float)), shape
+    return scale.shape == shape, shape, number, number, scale.ravel()
 
 
-def flatten(name: str, before: Any, shape: Any, **node: Array) -> Any:
-    """Return the same synapses, and the shape behind the node."""
+def flatten(shape: Any, **node: Array) -> Any:
+    """Take all axes as one."""
     have = {key: value.tolist() for key, value in node.items()}
     want = {"start_dim": -len(shape), "end_dim": -1, "input_type": [*shape]}
-    demand(have == want, FILE, name, ODD, shape)
-    return before, (math.prod(shape),)
+    return have == want, (math.prod(shape),), ...
 
 
-def delay(name: str, before: Any, shape: Any, delay: Array) -> Any:
-    """Return the same synapses. All have one number of steps."""
-    demand(delay.shape == shape and (delay == delay.flat[0]).all(), FILE, name, ODD, shape)
-    return before, shape
+def delay(shape: Any, delay: Array) -> Any:
+    """Take a delay. All values have one number of steps."""
+    return delay.shape == shape and (delay == delay.flat[0]).all(), shape, ...
 
 
-# An operator gets the synapses before it, and returns target, source and weight of those up to its
-# end, on flat maps in C order.
 OPERATORS: dict[str, Any] = {"Linear": linear, "Scale": scale, "Flatten": flatten, "Delay": delay}

@@ -8,7 +8,6 @@ import numpy as np
 
 from nirc.checker.bundle import Bundle
 from nirc.checker.compare import Chip
-from nirc.checker.lists import add_lists
 from nirc.checker.values import Array, demand, fit, parsed
 
 # fmt: off
@@ -21,7 +20,6 @@ def network_file(bundle: Bundle, name: str, kinds: dict[str, Any]) -> dict[str, 
 
     ``kinds``: of each kind the pattern of its fields, and type, axes, least and most of its arrays.
     """
-    add_lists(bundle)
     arrays = bundle.npz(NETWORK)
     text = arrays.pop("network", np.zeros(0)).tobytes()
     pattern: dict[str, Any] = {"format": name, "channels": (0, 2**31 - 1)}
@@ -46,29 +44,23 @@ def network_file(bundle: Bundle, name: str, kinds: dict[str, Any]) -> dict[str, 
     return tree
 
 
-def numbered(tree: Any, parts: dict[str, int]) -> tuple[dict[str, Array], Array, Chip]:
+def numbered(tree: Any) -> tuple[dict[str, Array], Array, Chip]:
     """Return the positions of each node's neurons in one row, the numbers of all, and the chip.
 
-    The chip has no synapses yet. The number of a neuron that is read and silent is its column's.
+    The chip has no parts and no synapses yet.
     """
     ends = np.cumsum([0, *(block["n"] for block in tree["nodes"])])
-    ids = {b["name"]: np.arange(n) + at for b, n, at in zip(tree["nodes"], np.diff(ends), ends)}
+    ids = {b["name"]: np.arange(*pair) for b, *pair in zip(tree["nodes"], ends, ends[1:])}
     first, n = tree["channels"], tree["channels"] + sum(b["n"] for b in tree["populations"])
     inputs = [block["channels"] for block in tree["inputs"]]
-    number = np.concatenate([np.zeros(0, int), *inputs, np.arange(first, n)])
-    silent = [ids[block["name"]] for block in tree["populations"] if not block["spikes"]]
-    column = np.zeros(0, int)
+    number, column = np.concatenate([*inputs, np.arange(first, n)]), np.zeros(0, int)
     for block in tree["outputs"]:
         at = ids[fit(NETWORK, block["population"], {*ids}, block["place"])]
         inside = block["neurons"].max(initial=0) < len(at)
         demand(inside, NETWORK, block["place"], "a neuron is not there")
-        column = np.append(column, at[block["neurons"]])
-    read = np.flatnonzero(np.isin(column, np.concatenate([np.zeros(0, int), *silent])))
-    number[column[read]] = n + read
-    every = np.arange(n + len(column))
-    fields = {"rule": np.full(len(every), "", "U100")}
-    parts, idle = {**parts, "readout": len(column)}, ~np.isin(every, number)
-    return ids, number, Chip(first, parts, fields, {}, [], number[column], idle)
+        column = np.append(column, number[at[block["neurons"]]])
+    fields, idle = {"rule": np.full(n, "", "U100")}, np.zeros(n, bool)
+    return ids, number, Chip(first, {}, fields, {}, [], column, idle)
 
 
 def add_neurons(chip: Chip, at: Array, dt: float, decay: Array, drift: Array, syn: list[Array],

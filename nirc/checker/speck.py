@@ -10,7 +10,7 @@ from nirc.checker.bundle import Bundle
 from nirc.checker.compare import Chip, joined
 from nirc.checker.configs import CONFIG, compare_archive, shaped
 from nirc.checker.kernels import windows
-from nirc.checker.pools import composed
+from nirc.checker.pools import pooled
 from nirc.checker.values import Array, demand, fit, parsed
 
 # fmt: off
@@ -91,7 +91,7 @@ def speck(bundle: Bundle) -> Chip:
             fields.setdefault(name, np.zeros(n))[number] = value
     compare_archive(bundle, "weights.npz", arrays)
     chip = Chip(
-        channels=channels, parts={"neurons": n - channels}, fields=fields, absent={},
+        channels=channels, parts={"neurons": np.arange(channels, n)}, fields=fields, absent={},
         synapses=joined([_speck_arrival(cores, *route) for route in routes]),
         columns=columns, idle=idle)
     # Biases bring membranes something in the steps that a population is early. Take it back.
@@ -155,17 +155,23 @@ class SpeckCore:
             "drift": np.repeat(self.bias, high * wide), "v_start": initial.ravel()}
 
 
-def _speck_arrival(cores: Any, to: Any, first: int, shape: Any, pooling: Any) -> tuple[Array, ...]:
+def _speck_arrival(cores: Any, to: Any, first: int, shape: Any, pooling: Any) -> Any:
     """Return the synapses into a core from a map whose neurons begin at ``first``."""
     place, core = f"cnn_layers[{to['layer']}]", cores.get(to["layer"])
     fits = core and shape[0] + to["feature_shift"] <= core.into
     fits = fits and all(n // pooling[k] <= m for n, k, m in zip(shape[1:], "yx", core.sides))
     demand(fits, CONFIG, place, "spikes of another map arrive there")
-    c, y, x = np.indices(shape).reshape(3, -1) // [[1], [pooling["y"]], [pooling["x"]]]
-    inside = np.flatnonzero((y < core.sides[0]) & (x < core.sides[1]))  # odd ones are lost
-    pixel = (((c + to["feature_shift"]) * core.sides[0] + y) * core.sides[1] + x)[inside]
-    target, source, weight = composed((pixel, inside, np.ones(len(inside))), core.kernel)
-    return source + first, target + core.first, 0 * target, 0 * target, weight
+    (c, y, x), (py, px) = shape, (pooling["y"], pooling["x"])
+    number = first + np.arange(c * y * x).reshape(shape)
+    number = np.pad(number, ((0, 0), (0, -y % py), (0, -x % px)), constant_values=-1)
+    blocks = pooled(number, py, px)[:, :core.sides[0], :core.sides[1]]  # odd ones are lost
+    sources, shift = np.full((core.into, *core.sides, py * px), -1), to["feature_shift"]
+    sources[shift:shift + c, :blocks.shape[1], :blocks.shape[2]] = blocks
+    target, pixel, weight = core.kernel
+    source = sources.reshape(-1, py * px)[pixel].T
+    target, weight = (np.broadcast_to(each, source.shape) for each in (target, weight))
+    there = source >= 0
+    return source[there], target[there] + core.first, 0, 0, weight[there]
 
 
 def _speck_switches(bundle: Bundle, config: Any, cores: dict[int, SpeckCore]) -> None:

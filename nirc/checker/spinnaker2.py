@@ -12,7 +12,8 @@ from nirc.checker.bundle import Bundle
 from nirc.checker.compare import Chip, joined
 from nirc.checker.kernels import windows
 from nirc.checker.networks import MAPPING, NETWORK, Block, add_neurons, network_file, numbered
-from nirc.checker.values import Array, demand, fit, parsed, understood
+from nirc.checker.pools import pooled
+from nirc.checker.values import Array, demand, fit, parsed
 
 # fmt: off
 # Largest weight and delay. Source: users' scripts and s2_nir.py of py-spinnaker2.
@@ -60,15 +61,14 @@ def spinnaker2(bundle: Bundle) -> Chip:
     targets = {"spinnaker2:chip", "spinnaker2:board"}
     fit("manifest.json", bundle.manifest["target"], targets, "target")
     tree = network_file(bundle, "nirc-spinnaker2-1", SPIN_BLOCKS)
-    ids, number, chip = numbered(tree, {b["name"]: b["n"] for b in tree["populations"]})
-    known = [b["channels"] for b in tree["inputs"][:len(bundle.network.inputs)]]  # then copies
-    given = sorted(np.concatenate([np.zeros(0, int), *known]).tolist())
-    sound = given == list(range(chip.channels))
-    sound = sound and all(b["channels"].max(initial=-1) < chip.channels for b in tree["inputs"])
+    ids, number, chip = numbered(tree)
+    chip.parts = {block["name"]: number[ids[block["name"]]] for block in tree["populations"]}
+    given = number[:sum(block["n"] for block in tree["inputs"])].tolist()  # then copies
+    sound = sorted(given[:chip.channels]) == [*range(chip.channels)] == sorted({*given})
     demand(sound, NETWORK, "inputs", "a channel is missing or there twice")
     chip.absent = {"v_threshold": float(np.float32(1e30))}
     for block in tree["populations"]:
-        _spinnaker2_neurons(bundle, block, chip, number[ids[block["name"]]])
+        _spinnaker2_neurons(bundle, block, chip)
     models = {block["name"]: block.get("model", "spike_list") for block in tree["nodes"]}
     names = {*ids}
     wires = [_spinnaker2_wire(block, models, ids, names) for block in tree["projections"]]
@@ -87,9 +87,10 @@ def spinnaker2(bundle: Bundle) -> Chip:
     return chip
 
 
-def _spinnaker2_neurons(bundle: Bundle, block: Block, chip: Chip, at: Array) -> None:
+def _spinnaker2_neurons(bundle: Bundle, block: Block, chip: Chip) -> None:
     """Add a population's update rule and fields of NIR."""
     names, place = SPIN_FIELDS + SPIN_DECAYS * ("curr" in block["model"]), block["place"]
+    at = chip.parts[block["name"]]
     fit(NETWORK, block["arrays"], names, place)
     values = [block[name] for name in names]
     for name, value in zip(names, values):
@@ -133,12 +134,10 @@ def _spinnaker2_kernel(block: Block, models: Any, ids: dict[str, Array], names: 
     sound = (w.shape[1] * height * width, math.prod(shape)) == tuple(map(len, ends))
     sound = sound and models[block["target"]] == "lif_conv2d"
     demand(sound, NETWORK, place, "the convolution does not fit its populations", shape)
-    channel, y, x = np.unravel_index(middle, before)
-    dy, dx = (each.reshape(-1, 1) for each in np.indices((py, px)))
-    pre = ((channel * height + y * py + dy) * width + x * px + dx).ravel()
-    post, weight = np.tile(post, py * px), np.tile(w[w != 0][tap], py * px)
-    return {"from": ends[0][pre], "to": ends[1][post], "weight": weight, "delay": 0 * post,
-            "receptor": 0, "ends": ends, "kernel": w.size}
+    sources = pooled(ends[0].reshape(-1, height, width), py, px).reshape(-1, py * px)
+    frm, to, weight, *_ = joined([(sources[middle].T, ends[1][post], w[w != 0][tap], 0, 0)])
+    return {"from": frm, "to": to, "weight": weight, "delay": 0, "receptor": 0, "ends": ends,
+            "kernel": w.size}
 
 
 def _spinnaker2_mapping(
@@ -157,8 +156,7 @@ def _spinnaker2_mapping(
         atoms = fit(NETWORK, block["atoms"], (1, min(n, most)), block["place"])
         owner[ids[block["name"]]] = count + np.arange(n) // atoms
         count += -(-n // atoms)
-    with understood(MAPPING):
-        chip, core, key, mask = root["slices"].reshape(count, 4).T
+    chip, core, key, mask = root["slices"].reshape(count, 4).T
     _spinnaker2_places(bundle, options["bad"], chip, core)
     order, room = np.argsort(key), 2**32 - mask
     apart = not (key & ~mask | room & (room - 1)).any() and (np.bincount(owner) <= room).all()

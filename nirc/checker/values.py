@@ -12,7 +12,6 @@ something is wrong (a line each), 2 usage.
 
 from __future__ import annotations
 
-import contextlib
 import json
 from typing import Any
 
@@ -27,8 +26,8 @@ class Finding(Exception):
     """Something wrong. ``kind``: unreadable, network, limit, route or overflow."""
     def __init__(self, kind: str, file: str, place: str, problem: str, *values: object) -> None:
         self.kind, self.file, self.problem = kind, file, problem
-        texts = [ascii(str(each))[1:-1][:400] for each in (place, *values, "", "")]
-        self.place, self.found, self.wanted, *_ = texts
+        texts = [ascii(str(each))[1:-1].replace("\\'", "'") for each in (place, *values, "", "")]
+        self.place, self.found, self.wanted, *_ = (text[:400] for text in texts)
 
     def __str__(self) -> str:
         found = f", found {self.found}" * bool(self.found)
@@ -40,17 +39,6 @@ def demand(is_so: Any, *what: Any, kind: str = "unreadable") -> None:
     """Read no further if something is wrong: ``what``, as ``Finding`` has it."""
     if not is_so:
         raise Finding(kind, *what)
-
-
-@contextlib.contextmanager
-def understood(file: str) -> Any:
-    """Make a finding of whatever Python and numpy raise about values that no file of nirc has."""
-    try:
-        yield
-    except (Finding, MemoryError):
-        raise
-    except Exception as error:
-        raise Finding("unreadable", file, "the file", "it makes no sense", repr(error)) from None
 
 
 def fit(file: str, value: Any, pattern: Any, place: str = "") -> Any:
@@ -71,27 +59,17 @@ def fit(file: str, value: Any, pattern: Any, place: str = "") -> Any:
         if len(rows) == len(value):
             return [fit(file, value[i], p, f"{place}[{i}]") for i, p in enumerate(rows)]
     elif kind is tuple:
-        array = integers(value, *pattern)
-        if array is not None:
-            return array
-    elif kind is set:
-        if type(value) in (str, int) and value in pattern:
-            return value
-    elif pattern in (object, type(value)) or (kind is type(value) and pattern == value):
+        (low, high, *axes), array = pattern, np.array(value, object)
+        items = array.ravel().tolist()
+        fits = array.ndim == sum(axes) or (axes and not items)  # an empty list has any axes
+        if fits and {*map(type, items)} <= {int} and all(low <= item <= high for item in items):
+            return array.astype(np.int64) if axes else value
+    elif ((kind is set and type(value) in (str, int) and value in pattern)
+          or pattern in (object, type(value)) or (kind is type(value) and pattern == value)):
         return value
     elif kind is not type and callable(pattern):
         return pattern(file, value, place)
     raise Finding("unreadable", file, place or "the file", "a value is odd", value, wanted)
-
-
-def integers(value: Any, low: int, high: int, axes: int = 0) -> Any:
-    """Return an array of integers, a number without axes, None if there are others in the lists."""
-    array = np.array(value, object)
-    items = array.ravel().tolist()
-    fits = array.ndim == axes or (axes and not items)  # an empty list has any axes
-    if not (fits and {*map(type, items)} <= {int} and all(low <= item <= high for item in items)):
-        return None
-    return array.astype(np.int64) if axes else value
 
 
 def in_full(file: str, value: Any, place: str) -> list[Any]:
@@ -113,6 +91,8 @@ def parsed(file: str, data: bytes, pattern: Any) -> Any:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         demand(len(dict(pairs)) == len(pairs), file, "the file", "a name stands twice")
         return dict(pairs)
-    with understood(file):
+    try:
         tree = json.loads(data.decode(), object_pairs_hook=once)
+    except (ValueError, RecursionError) as error:
+        raise Finding("unreadable", file, "the file", "it is no JSON", error) from None
     return fit(file, tree, pattern)

@@ -9,7 +9,6 @@ import numpy as np
 from nirc.checker.bundle import Bundle
 from nirc.checker.compare import Chip, joined
 from nirc.checker.configs import CONFIG, compare_archive, shaped
-from nirc.checker.lists import add_lists
 from nirc.checker.values import Array, demand, fit, parsed
 
 # fmt: off
@@ -35,7 +34,6 @@ XYLO_STEP = "add x->i, decay i, decay v, add i->v"  # then up to 31 spikes, 1 of
 
 def xylo(bundle: Bundle) -> Chip:
     """Rebuild the network of a Xylo."""
-    add_lists(bundle)
     targets = {f"xylo:{name}" for name in XYLO}
     variant = fit("manifest.json", bundle.manifest["target"], targets, "target")[5:]
     *limits, window, part = XYLO[variant]
@@ -85,7 +83,7 @@ def xylo(bundle: Bundle) -> Chip:
               "tau_syn": bundle.dt * syn, "w_in": syn, "tau_syn_2": bundle.dt * second,
               "w_in_2": second, "v_threshold": threshold}
     chip = Chip(
-        channels=channels, parts={"hidden": n, "readout": m}, synapses=synapses,
+        channels=channels, parts={"hidden": number[channels:][:n]}, synapses=synapses,
         fields={**fields, "rule": np.repeat(rules, (channels, n, m))},
         absent={"tau_syn_2": 2 * bundle.dt, "w_in_2": 2, "v_threshold": 32767},
         columns=number[channels + n:], idle=np.isin(number, relays + channels))

@@ -97,12 +97,13 @@ def check(bundle: Path, output: Output) -> None:
     """
     with output.about(str(bundle)):
         from nirc.certificate.checking import check_directory
+        from nirc.checker.compare import PASSED
 
         output.shows_notes = True  # notes are findings of this command
         check_directory(bundle, output.log)
         output.results["findings"] = [each.as_dict() for each in output.log.diagnostics]
         if not output.log.errors:
-            output.line("the chip gets the network in network.nir")
+            output.line(PASSED)
         output.log.raise_if_errors()
 
 

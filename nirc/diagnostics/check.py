@@ -35,10 +35,15 @@ class FileUnreadable(Stated):
     meaning = """
     A file is missing, damaged, or holds what nirc never writes, or its SHA-256 is not the one in
     `manifest.json`. The checker reads no further where it is unsure, so other findings may be
-    hidden behind this one.
+    hidden behind this one. At the end of a compilation it means that checker and compiler disagree
+    about a format. Then no bundle is written, since nothing is known about its network.
     """
     example = "`config.json` was edited: its digest in the manifest is that of the older text."
-    what_to_do = "Compile again, or copy the bundle again, with all its files."
+    what_to_do = """
+    Compile again, or copy the bundle again, with all its files. A bundle of another version of nirc
+    has a checker that reads it: `python DIR/check.py`. At the end of a compilation this is a fault
+    of nirc: please report it with the model.
+    """
     sources = CHECKER
 
 
@@ -97,26 +102,18 @@ class NotChecked(Finding):
     meaning = """
     At the end of a compilation the independent checker reads the emitted files. It is left out
     where it would cost more than the compilation, for very large networks, and where there is no
-    checker for the chip, as for one of a package of its own. A warning says that a file is not as
-    the checker expects it: then checker and compiler disagree about the format, and nothing is
-    known about the network.
+    checker for the chip, as for one of a package of its own.
     """
     example = "A convolution with a million neurons: `nirc check DIR` takes its time over it."
-    what_to_do = """
-    Run `nirc check DIR`, if the chip has a checker. A warning is a fault of nirc: please report it
-    with the model.
-    """
+    what_to_do = "Run `nirc check DIR`, if the chip has a checker."
     sources = "`nirc/certificate/checking.py`, with the size from which it is left out."
 
     reason: str
     asked: bool = False  # by nirc check
-    odd: bool = False  # a file is not as the checker expects it
 
     def grade(self) -> Grade:
-        """Return an error for `nirc check`, a warning where a file is odd."""
-        if self.asked:
-            return "error"
-        return "warning" if self.odd else "note"
+        """Return an error for `nirc check`."""
+        return "error" if self.asked else "note"
 
     def words(self) -> Words:
         help_ = "" if self.asked else "nirc check DIR"

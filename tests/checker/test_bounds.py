@@ -77,7 +77,7 @@ def pair(into: float, across: float, dash: int = 2, threshold: int = 100) -> Pai
     row = {"i_syn_decay": dash, "v_mem_decay": dash, "v_mem_bias": 0, "threshold": threshold}
     cells = xylo._xylo_cells(1, [row, row], [row])
     one = np.ones(4)  # a channel, two hidden neurons, a readout
-    return Chip(1, {"hidden": 2, "readout": 1}, {}, {}, synapses, one, one), cells
+    return Chip(1, {}, {}, {}, synapses, one, one), cells
 
 
 def unproved(made: Pair, inputs: int = 15) -> list[list[int]]:
@@ -141,7 +141,7 @@ def test_the_first_run_is_for_the_neuron_with_the_most_open_states() -> None:
     synapses = [np.array(column) for column in zip(*rows, strict=True)]
     row = {"i_syn_decay": 2, "v_mem_decay": 2, "v_mem_bias": 0, "threshold": 100}
     one = np.ones(4)
-    chip = Chip(2, {"hidden": 2, "readout": 0}, {}, {}, synapses, one, one)
+    chip = Chip(2, {}, {}, {}, synapses, one, one)
     cells = xylo._xylo_cells(2, [row, row], [])
     for most, channels in ((0, "[0]"), (1, "[0, 1]")):
         states = np.zeros((3, 2), bool)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nirc.checker import network, values
+from nirc.checker.compare import joined
 from nirc.checker.kernels import conv2d, windows
-from nirc.checker.lists import add_lists
 from nirc.checker.network import delay, flatten, linear, scale
-from nirc.checker.pools import composed, sum_pool2d
-from nirc.checker.values import Finding, demand, fit, in_full, integers, parsed
+from nirc.checker.pools import pooled, sum_pool2d
+from nirc.checker.values import Finding, demand, fit, in_full, parsed
 
 FITS: list[tuple[Any, Any]] = [
     ((0, 3), 0),
@@ -90,6 +88,10 @@ def test_a_value_that_does_not_fit_is_named(pattern: Any, value: Any) -> None:
 def test_a_finding_is_a_line_of_printable_text() -> None:
     named = Finding("network", "f", "a\x1b", "it differs", "\u202e", 2)
     assert str(named) == r"f: a\x1b: it differs, found \u202e, expected 2"
+    assert (
+        Finding("network", "f", "a", "it differs", ["it's", 'a "b"']).found
+        == """["it's", 'a "b"']"""
+    )
     assert str(Finding("network", "f", "a", "it differs", 1)) == "f: a: it differs, found 1"
     assert str(Finding("network", "f", "a", "it differs")) == "f: a: it differs"
     assert len(Finding("network", "f", "a" * 500, "it differs").place) == 400
@@ -127,9 +129,9 @@ def test_json_has_each_name_once() -> None:
 
 
 def test_integers_keep_the_lengths_of_their_lists() -> None:
-    assert integers([[], []], 0, 1, 2).shape == (2, 0)
-    assert integers([], 0, 1, 2).shape == (0,)
-    assert integers([[1, 0]], 0, 1, 2).dtype == np.int64
+    assert fit("f", [[], []], (0, 1, 2)).shape == (2, 0)
+    assert fit("f", [], (0, 1, 2)).shape == (0,)
+    assert fit("f", [[1, 0]], (0, 1, 2)).dtype == np.int64
 
 
 def matrix(synapses: Any, n_out: int, n_in: int) -> Any:
@@ -138,16 +140,6 @@ def matrix(synapses: Any, n_out: int, n_in: int) -> Any:
     dense = np.zeros((n_out, n_in))
     np.add.at(dense, (to, frm), weight)
     return dense
-
-
-@given(st.integers(0, 2**32 - 1))
-def test_two_operators_make_the_product_of_their_matrices(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    first, second = (rng.integers(-2, 3, shape).astype(float) for shape in ((4, 3), (5, 4)))
-    a, _ = linear("a", None, (3,), first)
-    b, behind = linear("b", None, (4,), second)
-    assert behind == (5,) and np.array_equal(matrix(composed(a, b), 5, 3), second @ first)
-    assert composed(None, b) is b
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -192,19 +184,39 @@ CONV: dict[str, Any] = {
 def flattened(start: int, end: int, shape: list[int]) -> Any:
     """Return what is behind a Flatten of 2 x 3 values."""
     fields = {"start_dim": np.array(start), "end_dim": np.array(end), "input_type": np.array(shape)}
-    return flatten("f", None, (2, 3), **fields)
+    return flatten((2, 3), **fields)
 
 
 def test_nodes_of_a_network_have_the_shapes_that_arrive() -> None:
-    (to, _, weight), behind = conv2d("c", None, (2, 4, 6), **CONV)
-    assert behind == (3, 3, 4) and set(weight) == {1.0} and to.max() == 35
-    pooled, behind = sum_pool2d("p", None, (2, 4, 6), TWO, TWO, 0 * ONE)
-    assert behind == (2, 2, 3)
-    assert matrix(pooled, 12, 48).sum(1).tolist() == [4.0] * 12
-    assert matrix(pooled, 12, 48)[11, 24:].sum() == 4
-    assert matrix(scale("s", None, (2,), np.array([2, -3]))[0], 2, 2).tolist() == [[2, 0], [0, -3]]
-    assert flattened(-2, -1, [2, 3]) == (None, (6,))
-    assert delay("d", None, (2,), np.ones(2)) == (None, (2,))
+    fits, behind, _, to, weight = conv2d((2, 4, 6), **CONV)
+    assert fits and behind == (3, 3, 4) and set(weight) == {1.0} and to.max() == 35
+    fits, behind, rows = sum_pool2d((2, 4, 6), TWO, TWO, 0 * ONE)
+    assert fits and behind == (2, 2, 3)
+    assert rows[0].tolist() == [0, 1, 6, 7] and rows[11].tolist() == [40, 41, 46, 47]
+    _, _, source, to, weight = scale((2,), np.array([2, -3]))
+    assert matrix((to, source, weight), 2, 2).tolist() == [[2, 0], [0, -3]]
+    assert flattened(-2, -1, [2, 3]) == (True, (6,), ...)
+    assert delay((2,), np.ones(2)) == (True, (2,), ...)
+
+
+def test_windows_side_by_side_leave_out_what_is_left_over() -> None:
+    rows = pooled(np.arange(2 * 3 * 5).reshape(2, 3, 5), 3, 2)
+    assert rows.shape == (2, 1, 2, 6)
+    assert rows[1, 0, 1].tolist() == [17, 18, 22, 23, 27, 28]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"stride": ONE},
+        {"padding": ONE},
+        {"kernel_size": np.array([2, 1])},
+    ],
+)
+def test_odd_pools_are_refused(change: dict[str, Any]) -> None:
+    plain = {"kernel_size": TWO, "stride": TWO, "padding": 0 * ONE}
+    assert sum_pool2d((2, 4, 6), **plain)[0]
+    assert not sum_pool2d((2, 4, 6), **{**plain, **change})[0]
 
 
 @pytest.mark.parametrize(
@@ -226,23 +238,20 @@ def test_nodes_of_a_network_have_the_shapes_that_arrive() -> None:
     ],
 )
 def test_odd_convolutions_are_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(Finding):
-        conv2d("c", None, (2, 4, 6), **{**CONV, **change})
+    assert not conv2d((2, 4, 6), **{**CONV, **change})[0]
 
 
 def test_nodes_that_do_not_fit_are_refused() -> None:
     odd = [
-        lambda: linear("l", None, (3,), np.ones((2, 4))),
-        lambda: scale("s", None, (3,), np.ones(2)),
-        lambda: flattened(-1, -1, [2, 3]),
-        lambda: flattened(-2, 0, [2, 3]),
-        lambda: flattened(-2, -1, [3, 2]),
-        lambda: delay("d", None, (2,), np.array([1.0, 2.0])),
-        lambda: delay("d", None, (2,), np.ones(3)),
+        linear((3,), np.ones((2, 4))),
+        scale((3,), np.ones(2)),
+        flattened(-1, -1, [2, 3]),
+        flattened(-2, 0, [2, 3]),
+        flattened(-2, -1, [3, 2]),
+        delay((2,), np.array([1.0, 2.0])),
+        delay((2,), np.ones(3)),
     ]
-    for each in odd:
-        with pytest.raises(Finding):
-            each()
+    assert not any(fits for fits, *_ in odd)
 
 
 LIF = {"type": "LIF", "tau": TWO, "r": ONE, "v_leak": ONE, "v_threshold": ONE, "v_reset": ONE}
@@ -280,39 +289,61 @@ def whole(**change: Any) -> dict[str, Any]:
     return {path: value for path, value in {**made, **change}.items() if value is not None}
 
 
+def read(**change: Any) -> network.Network:
+    """Return the network of these datasets, with a step of 1."""
+    return network.Network(whole(**change), ["in"], 1.0)
+
+
 def test_a_network_is_read_with_its_delays() -> None:
-    found = network.Network(whole(), 1.0)
-    assert found.lists == {}
+    found = read()
     assert (found.inputs, found.ends) == ({"in": (2,)}, {"out": ("n", 2)})
-    (first,) = found.projections
-    assert first[:4] == ("in", "n", 0, 4)
-    assert matrix(first[4], 2, 2).tolist() == np.eye(2).tolist()
+    assert found.first == {"in": 0, "n": 2}
+    source, target, receptor, lag, weight = found.synapses[0]
+    assert (receptor, lag) == (0, 4)
+    assert [source.tolist(), target.tolist(), weight.tolist()] == [[0, 1], [2, 3], [1, 1]]
+
+
+def test_pixels_of_a_pool_share_the_weights_behind_it() -> None:
+    """A map of 2 x 2 pixels, whose sum goes through a matrix."""
+    pool = {"type": np.array("SumPool2d"), "kernel_size": TWO, "stride": TWO, "padding": 0 * ONE}
+    axes = {"start_dim": np.array(-3), "end_dim": np.array(-1), "input_type": np.ones(3, int)}
+    nodes = {"p": pool, "f": {"type": np.array("Flatten"), **axes}}
+    paths = {f"node/nodes/{n}/{key}": v for n, node in nodes.items() for key, v in node.items()}
+    edges = [("in", "p"), ("p", "f"), ("f", "w"), ("w", "n"), ("n", "late"), ("late", "out")]
+    change = {"node/nodes/in/shape": np.array([1, 2, 2]), "node/nodes/w/weight": np.ones((2, 1))}
+    change |= {"node/nodes/d/type": None, "node/nodes/d/delay": None}
+    found = read(**paths, **change, **{"node/edges": np.array(edges)})
+    source, target, *_ = joined(found.synapses)
+    assert sorted(zip(source.tolist(), target.tolist(), strict=True)) == [
+        (pixel, neuron) for pixel in range(4) for neuron in (4, 5)
+    ]
+    edges[:4] = [("in", "w"), ("w", "p"), ("p", "f"), ("f", "n")]  # no pool behind weights
+    with pytest.raises(Finding):
+        read(**paths, **change, **{"node/edges": np.array(edges)})
+
+
+COLUMNS = {"target": [2, 3], "source": [0, 3], "weight": [5, 6], "receptor": [0, 1], "lag": [4, 1]}
 
 
 def test_a_list_numbers_the_neurons_of_all_nodes() -> None:
-    """Neurons 0 and 1 are the inputs, 2 and 3 the population, which is 7 steps late.
-
-    Its loop takes 20 steps more on the chip.
-    """
-    columns = {"target": [2, 3], "source": [0, 3], "weight": [5, 6], "receptor": [0, 1]}
-    lists = {f"node/metadata/synapses_{k}": np.array(v) for k, v in columns.items()}
-    lists["node/metadata/synapses_lag"] = np.array([4, 1])
-    found = network.Network(whole(**lists), 1.0)
-    places = {"offsets": {"in": 0, "n": 2}, "late": {"n": 7}, "retimed": {("n", "n"): 20}}
-    bundle: Any = SimpleNamespace(network=found, **places)
-    add_lists(bundle)
-    assert found.lists == {}
-    source, target, receptor, lag, rows = found.projections[1]
-    assert (source, target) == ("in", "in")  # whose first neuron is number 0
-    assert receptor.tolist() == [0, 1]
-    assert lag.tolist() == [4 + 7, 1 + 20]
-    assert [column.tolist() for column in rows] == [[2, 3], [0, 3], [5, 6]]
+    """Neurons 0 and 1 are the inputs, 2 and 3 the population."""
+    lists = {f"node/metadata/synapses_{k}": np.array(v) for k, v in COLUMNS.items()}
+    columns = [column.tolist() for column in read(**lists).synapses[1]]
+    assert columns == [[0, 3], [2, 3], [0, 1], [4, 1], [5, 6]]
 
 
-def test_a_list_without_sources_belongs_to_nothing() -> None:
-    found = network.Network(whole(**{"node/metadata/synapses_lag": np.array([4])}), 1.0)
-    add_lists(SimpleNamespace(network=found, offsets={}, late={}))
-    assert found.lists
+def test_a_list_has_all_of_its_columns() -> None:
+    for missing in COLUMNS:
+        rest = {k: v for k, v in COLUMNS.items() if k != missing}
+        lists = {f"node/metadata/synapses_{k}": np.array(v) for k, v in rest.items()}
+        with pytest.raises(Finding, match="a list lacks a column"):
+            read(**lists)
+
+
+def test_inputs_are_those_that_the_certificate_names() -> None:
+    for inputs in ([], ["in", "in"], ["out"], ["n"]):
+        with pytest.raises(Finding, match="inputs: other names"):
+            network.Network(whole(), inputs, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -334,13 +365,14 @@ def test_a_list_without_sources_belongs_to_nothing() -> None:
 )
 def test_a_network_with_odd_nodes_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(Finding):
-        network.Network(whole(**change), 1.0)
+        read(**change)
 
 
 def test_a_step_of_a_network_is_named_unless_it_is_one() -> None:
-    assert network.Network(whole(**{"node/metadata/dt": 0.5}), 0.5).projections[0][3] == 7
+    half, one = ({"node/metadata/dt": step} for step in (0.5, 1.0))
+    assert network.Network(whole(**half), ["in"], 0.5).synapses[0][3] == 7
     with pytest.raises(Finding):
-        network.Network(whole(), 0.5)
+        network.Network(whole(), ["in"], 0.5)
     with pytest.raises(Finding):
-        network.Network(whole(**{"node/metadata/dt": 0.5}), 1.0)
-    assert json.dumps(network.Network(whole(**{"node/metadata/dt": 1.0}), 1.0).ends)
+        read(**half)
+    assert read(**one).first == read().first
