@@ -33,16 +33,18 @@ class TooManyProcessingElements(Finding):
     description: str  # of the target
     largest: Mapping[str, int]  # PEs of the populations with the most PEs
     populations: int
+    roomier: str  # a target with as many, "" if there is none
 
     def words(self) -> Words:
         most = ", ".join(f"`{name}` {pes}" for name, pes in self.largest.items())
+        help_ = "make these layers smaller, or prune them"
         more = ", ..." if self.populations > len(self.largest) else ""
         return Words(
             f"{self.target} has fewer processing elements than the model needs",
             found=f"{self.needed}: {most}{more}",
             limit=f"{self.pes} ({self.description})",
             source=SURVEY,
-            help="make these layers smaller, prune them, or compile for spinnaker2:board",
+            help=f"{help_}, or compile for {self.roomier}" if self.roomier else help_,
         )
 
 

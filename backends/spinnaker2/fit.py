@@ -30,6 +30,7 @@ from nirc.backends.spinnaker2.limits import (
     RATE,
     ROUTER_ENTRIES,
     SHEET,
+    VARIANTS,
     Prices,
 )
 from nirc.backends.spinnaker2.lower import latencies, neurons, outputs_of
@@ -156,15 +157,18 @@ def _enough(parts: Split, system: System, target: Target, log: Log) -> bool:
 def _report_pes(needed: Names[str, int], system: System, target: Target, log: Log) -> None:
     """Report N901. ``needed``: the PEs of each population."""
     largest = dict(sorted(needed.items(), key=lambda item: -item[1])[:3])
+    total = sum(needed.values())
+    larger = (v.name for v in VARIANTS if v.max("processing elements") >= total)
     log.add(
         TooManyProcessingElements(
             where=next(iter(largest)),
-            needed=sum(needed.values()),
+            needed=total,
             pes=system.count,
             target=target.name,
             description=target.description,
             largest=largest,
             populations=len(needed),
+            roomier=next(larger, ""),
         )
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from nirc.backends.xylo.limits import FIRST, LAST, MAX_INPUT_SPIKES, VARIANTS
+from nirc.backends.xylo.limits import FIRST, LAST, MAX_INPUT_SPIKES
 from nirc.chip.target import Excess, Limit, Target
 from nirc.diagnostics.finding import Finding, Stated, Words
 from nirc.diagnostics.passes import AnalogSignal
@@ -16,6 +16,7 @@ class AboveLimit(Finding):
     advice: ClassVar[str]
 
     excess: Excess
+    roomier: Target | None  # a variant that the network fits
 
     def words(self) -> Words:
         each = self.excess
@@ -25,8 +26,15 @@ class AboveLimit(Finding):
             found=f"{each.found}{self.more()}",
             limit=f"{limit.max} ({each.target.part})",
             source=limit.source,
-            help=self.advice + _roomier(limit.name, each.found),
+            help=f"{self.advice}{self.elsewhere()}",
         )
+
+    def elsewhere(self) -> str:
+        """Return the advice to compile for another variant, if there is one."""
+        other = self.roomier
+        if other is None:
+            return ""
+        return f", or compile for {other.name} (limit {other.max(self.excess.limit.name)})"
 
     def message(self) -> str:
         return f"{self.excess.target.name} has fewer {self.excess.limit.name} than the model needs"
@@ -34,13 +42,6 @@ class AboveLimit(Finding):
     def more(self) -> str:
         """Return the number of further places above the limit as a text."""
         return f" ({self.excess.others} more above it)" if self.excess.others else ""
-
-
-def _roomier(limit: str, found: int) -> str:
-    variant = next((v for v in VARIANTS if v.max(limit) >= found), None)
-    return (
-        "" if variant is None else f", or compile for {variant.name} (limit {variant.max(limit)})"
-    )
 
 
 class NoPlacement(Finding):

@@ -24,10 +24,10 @@ from nirc.backends.xylo.findings import (
     TooManyOutputs,
 )
 from nirc.backends.xylo.legalise import XyloLegalise
-from nirc.backends.xylo.limits import BIAS, DASH, FIRST, LAST, THRESHOLD, WEIGHT_WORD
+from nirc.backends.xylo.limits import BIAS, DASH, FIRST, LAST, THRESHOLD, VARIANTS, WEIGHT_WORD
 from nirc.backends.xylo.lower import Measure, Reservoir
 from nirc.backends.xylo.neuron import XyloNeuron
-from nirc.backends.xylo.place import Placement, PlaceProblem, place
+from nirc.backends.xylo.place import Placement, PlaceProblem, can_place, place
 from nirc.chip.backend import Block, Mapped, Search
 from nirc.chip.target import Excess, Target, excesses
 from nirc.diagnostics.errors import CompileError
@@ -56,8 +56,9 @@ def cannot_fit(
         return False
     with contextlib.suppress(CompileError):
         reservoir = lower.lower(legal, Log(), synapses=synapses)
+    roomier = _roomier(reservoir) if synapses else []
     for target in targets:
-        _report(excesses(reservoir, target), reservoir, log)
+        _report(excesses(reservoir, target), reservoir, roomier, log)
     return True
 
 
@@ -72,11 +73,14 @@ def fit(
     if _has_mixed_outputs(reservoir, log):
         return None
     over = excesses(reservoir, target)
-    _report(over, reservoir, log)
+    roomier = _roomier(reservoir)
+    if over:
+        order = _problem(reservoir)
+        _report(over, reservoir, [v for v in roomier if can_place(order, v, search)], log)
     # A network of too many neurons has no order. The search would report this a second time.
     if any(_is_of(each, TooManyHidden) for each in over):
         return None
-    placed = _ordered(reservoir, target, search, log)
+    placed = _ordered(reservoir, target, roomier, search, log)
     if over or placed is None:
         return None
     latency_steps = differences.latencies(discrete)
@@ -117,22 +121,38 @@ def _is_of(excess: Excess, *findings: type[AboveLimit]) -> bool:
     return excess.limit.finding in findings
 
 
-def _report(over: Iterable[Excess], reservoir: Reservoir, log: Log) -> None:
-    """Report one error for each limit that is exceeded."""
+def _roomier(reservoir: Reservoir) -> list[Target]:
+    """Return the variants of which the network exceeds no limit."""
+    return [variant for variant in VARIANTS if not excesses(reservoir, variant)]
+
+
+def _report(
+    over: Iterable[Excess], reservoir: Reservoir, roomier: Sequence[Target], log: Log
+) -> None:
+    """Report one error for each limit that is exceeded. The first of ``roomier`` is advised."""
+    other = next(iter(roomier), None)
     for each in over:
         finding = each.limit.finding
         if issubclass(finding, TooManyInputs):
-            log.add(finding(where=each.where, excess=each, channels=reservoir.channels))
+            log.add(
+                finding(where=each.where, excess=each, roomier=other, channels=reservoir.channels)
+            )
         elif issubclass(finding, AboveLimit):
-            log.add(finding(where=each.where, excess=each))
+            log.add(finding(where=each.where, excess=each, roomier=other))
 
 
-def _ordered(reservoir: Reservoir, target: Target, search: Search, log: Log) -> Placement | None:
+def _problem(reservoir: Reservoir) -> PlaceProblem:
     receives = np.zeros(reservoir.n_hidden, dtype=bool)
     read_out = np.zeros(reservoir.n_hidden, dtype=bool)
     receives[reservoir.from_input.target] = True
     read_out[reservoir.to_readout.source] = True
-    answer = place(PlaceProblem(receives, read_out), target, search)
+    return PlaceProblem(receives, read_out)
+
+
+def _ordered(
+    reservoir: Reservoir, target: Target, roomier: Sequence[Target], search: Search, log: Log
+) -> Placement | None:
+    answer = place(_problem(reservoir), target, search, roomier)
     if isinstance(answer, Placement):
         return answer
     for conflict in answer:

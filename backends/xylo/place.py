@@ -11,6 +11,7 @@ from the relay. The chip copies the count in the same step, so the copy is exact
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
@@ -77,11 +78,17 @@ class Placement:
     hidden: int  # n + relays
 
 
-def place(problem: PlaceProblem, target: Target, search: Search) -> Placement | list[Finding]:
+def place(
+    problem: PlaceProblem,
+    target: Target,
+    search: Search,
+    variants: Sequence[Target] = VARIANTS,
+) -> Placement | list[Finding]:
     """Return the natural order if the chip takes it, else the order with fewest relays.
 
     Exact: a placement is found whenever there is one (see ``_model`` and ``_order``). Otherwise
-    return a finding for each set of limits that cannot hold together. ``search.work`` is CP-SAT's
+    return a finding for each set of limits that cannot hold together. It advises those of
+    ``variants`` that have an order. ``search.work`` is CP-SAT's
     deterministic time. The model has the same few variables for every network, far below the
     default. Raises ``UsageError`` (U607) if ``work`` is too little to find anything.
     """
@@ -91,8 +98,8 @@ def place(problem: PlaceProblem, target: Target, search: Search) -> Placement | 
     if isinstance(answer, int):
         relay_of = np.flatnonzero(problem.receives & problem.read_out)[:answer]
         return _placement(_order(problem, target, relay_of), relay_of)
-    others = [v for v in VARIANTS if v.name != target.name]
-    roomier = tuple(v for v in others if _fits(problem, v, search))
+    others = [v for v in variants if v.name != target.name]
+    roomier = tuple(v for v in others if can_place(problem, v, search))
     return [_conflict(problem, target, names, roomier) for names in answer]
 
 
@@ -138,7 +145,8 @@ def _natural_order_is_legal(problem: PlaceProblem, target: Target) -> bool:
     )
 
 
-def _fits(problem: PlaceProblem, target: Target, search: Search) -> bool:
+def can_place(problem: PlaceProblem, target: Target, search: Search) -> bool:
+    """Return True if the neurons have an order on ``target``. Raises as ``place`` does."""
     return _natural_order_is_legal(problem, target) or isinstance(
         _fewest_relays(problem, target, search), int
     )
@@ -275,7 +283,8 @@ def _conflict(
     """Return the finding of limits that cannot hold together, all called by ``names``."""
     limits = tuple(limit for limit in target.limits if limit.name in names)
     if names == (HIDDEN,):
-        return TooManyHidden(excess=Excess(target, limits[0], "", problem.neurons))
+        excess = Excess(target, limits[0], "", problem.neurons)
+        return TooManyHidden(excess=excess, roomier=next(iter(roomier), None))
     if names == (FIRST,):
         n = int(problem.receives.sum())
         return InputPlacesTaken(target=target, limits=limits, roomier=roomier, receiving=n)

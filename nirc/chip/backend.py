@@ -185,8 +185,15 @@ class Backend(ABC):
                 log.add(unknown)
             elif not known[name].takes(value):
                 problem = f"unknown value of {self.name}'s option `{name}`"
-                limit = ", ".join(known[name].choices)
-                log.add(OptionMakesNoSense(problem=problem, found=value, limit=limit))
+                choices = known[name].choices
+                log.add(
+                    OptionMakesNoSense(
+                        problem=problem,
+                        found=value,
+                        limit=", ".join(choices),
+                        help=did_you_mean(value, choices),
+                    )
+                )
             elif sum(other == name for other, _ in chosen) > 1:
                 problem = f"{self.name}'s option `{name}` is given several values"
                 log.add(OptionMakesNoSense(problem=problem, limit="one value"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nirc.chip import registry
 from nirc.diagnostics.finding import Finding
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.similar import nearest
 from nirc.diagnostics.usage import UnknownName
 
 MOST_SUGGESTIONS = 3
@@ -81,9 +82,7 @@ def finding_class(code: str) -> type[Finding]:
 
 def _similar(text: str, classes: dict[str, type[Finding]]) -> list[str]:
     """Return codes spelt like ``text``, then those whose titles contain it, as `delay`."""
-    from difflib import get_close_matches
-
-    spelt = get_close_matches(text[:LONGEST].upper(), classes, n=MOST_SUGGESTIONS, cutoff=0.7)
+    spelt = nearest(text, classes, most=MOST_SUGGESTIONS, cutoff=0.7)
     part = text.lower()
     titled = [code for code, each in classes.items() if len(part) > 2 and part in each.title]
     return list(dict.fromkeys([*spelt, *titled]))[:MOST_SUGGESTIONS]

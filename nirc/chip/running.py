@@ -164,7 +164,8 @@ def _check_request(
     if mode not in backend.modes:
         problem = f"{backend.name} has no mode `{mode}`"
         limit = ", ".join(backend.modes)
-        log.add(OptionMakesNoSense(problem=problem, found=mode, limit=limit))
+        nearest = did_you_mean(mode, backend.modes)
+        log.add(OptionMakesNoSense(problem=problem, found=mode, limit=limit, help=nearest))
     if not isinstance(record, Collection) or not all(isinstance(name, str) for name in record):
         problem = "`record` takes names of populations"
         raise OptionMakesNoSense(problem=problem, found=repr(record)[:40]).refusal()

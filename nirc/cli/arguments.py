@@ -37,8 +37,29 @@ class _NewFile(click.Path):
         return super().convert(value, param, ctx)
 
 
+class _TargetName(click.ParamType):
+    """A chip, perhaps with its variant. A command without it is told which there are."""
+
+    name = "target"
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:
+        """Return the names of all chips."""
+        from nirc.chip.registry import BACKENDS
+
+        return ", ".join(BACKENDS.names())
+
+
+class _DataFile(click.Path):
+    """A file of input spikes. A command without it is told what the file holds."""
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:
+        """Return the contents of such a file."""
+        return "a file with `inputs` (samples, steps, ...input shape)"
+
+
 Pairs = tuple[tuple[str, str], ...]
 F = TypeVar("F", bound=Callable[..., Any])
+TARGET_NAME = _TargetName()
 FILE = click.Path(path_type=Path, readable=False)  # the reader reports why
 NEW_FILE = _NewFile(path_type=Path, readable=False)
 
@@ -67,7 +88,7 @@ MODEL = click.argument("model", metavar="MODEL.nir", type=FILE)
 DATA = click.option(
     "--data",
     metavar="FILE",
-    type=FILE,
+    type=_DataFile(path_type=Path, readable=False),
     required=True,
     help="Input spikes: .npz with `inputs` (samples, steps, ...), perhaps `labels`, `dt`; a .npy; "
     "nir's data.",
@@ -256,6 +277,7 @@ COMPILING = _options(
     click.option(
         "--target",
         metavar="NAME[:VARIANT]",
+        type=TARGET_NAME,
         required=True,
         help="Chip to compile for; `nirc targets` lists them. Without a variant the first that "
         "fits is taken. A compilation also takes `all`, compares every target and writes nothing.",

@@ -15,6 +15,7 @@ from nirc.cli.arguments import (
     MODEL,
     NEW_FILE,
     OUTPUT,
+    TARGET_NAME,
     asked_options,
     commit_part,
     read_rasters,
@@ -31,6 +32,7 @@ from nirc.cli.output import Output, printable_path
 @click.option(
     "--target",
     metavar="NAME[:VARIANT]",
+    type=TARGET_NAME,
     required=True,
     help="Chip to fit to; `nirc targets` lists them.",
 )

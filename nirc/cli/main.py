@@ -6,7 +6,6 @@ Imports no numpy before a command needs it: `nirc --help` must feel instant.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import inspect
 import io
 import json
@@ -21,12 +20,12 @@ from click.shell_completion import CompletionItem, shell_complete
 
 from nirc.cli import compile, data, fit, look, project, run
 from nirc.cli.interruption import Interruptions
-from nirc.cli.output import LostStreamError, Output
+from nirc.cli.output import LostStreamError, Output, wants_color, width_of
 from nirc.diagnostics.docstring import docstring
 from nirc.diagnostics.errors import NircError
+from nirc.diagnostics.similar import did_you_mean, nearest
 from nirc.version import __version__
 
-SUGGESTED = 0.6  # likeness from which a first word is a mistyped command rather than a model
 COMPLETE = "_NIRC_COMPLETE"  # set by a shell that asks for completions, or for its script
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 EPILOG = """\b
@@ -76,7 +75,7 @@ def _refuse_mistyped(group: click.Group, args: list[str]) -> None:
     """Refuse `nirc inspct model.nir`, unless there is a file `inspct`."""
     if not args or args[0] in group.commands or not args[0].isalpha() or Path(args[0]).exists():
         return
-    if close := difflib.get_close_matches(args[0], group.commands, n=1, cutoff=SUGGESTED):
+    if close := nearest(args[0], group.commands):
         raise click.UsageError(
             f"there is no command and no file `{args[0]}`; did you mean `nirc {close[0]}`?"
         )
@@ -140,14 +139,7 @@ def _run(given: list[str], interruptions: Interruptions) -> None:
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:
-        if _wants_json(given):
-            from nirc.diagnostics.usage import OptionMakesNoSense
-
-            finding = OptionMakesNoSense(problem=error.format_message()).diagnostic()
-            result = {"diagnostics": [finding.as_dict()], "exit_status": 2}
-            print(json.dumps(result, indent=1, sort_keys=True))
-        else:
-            error.show()
+        _show(error, as_json=_wants_json(given))
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         sys.stderr.write("interrupted; nothing was written\n")
@@ -163,6 +155,30 @@ def _run(given: list[str], interruptions: Interruptions) -> None:
                 sys.stderr.write(f"error[U608]: the output cannot be written: {reason.strerror}\n")
         _give_up_streams()
         sys.exit(141 if isinstance(reason, BrokenPipeError) else 2)
+
+
+def _show(error: click.ClickException, *, as_json: bool) -> None:
+    """Print what click refuses as every other error."""
+    from nirc.diagnostics.human import render
+    from nirc.diagnostics.usage import OptionMakesNoSense
+
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    help_ = f"{'nirc' if context is None else context.command_path} --help"
+    problem, _, rest = error.format_message().partition(". ")
+    if isinstance(error, click.NoSuchOption):
+        problem, rest = error.message, ""
+        help_ = did_you_mean(error.option_name, error.possibilities or (), help_)
+    finding = OptionMakesNoSense(
+        problem=f"{problem[:1].lower()}{problem[1:]}".rstrip("."),
+        limit=" ".join(rest.removeprefix("Choose from:").split()),
+        help=help_,
+    ).diagnostic()
+    if as_json:
+        result = {"diagnostics": [finding.as_dict()], "exit_status": 2}
+        print(json.dumps(result, indent=1, sort_keys=True))
+    else:
+        color, width = wants_color(sys.stderr), width_of(sys.stderr)
+        sys.stderr.write(render([finding], file="", color=color, width=width))
 
 
 def _wants_json(args: Sequence[str]) -> bool:

@@ -14,6 +14,7 @@ from nirc.cli.arguments import (
     LOWERING,
     MODEL,
     OUTPUT,
+    TARGET_NAME,
     asked_options,
     commit_part,
     compilation,
@@ -144,8 +145,8 @@ which can be varied, too.
 @click.command(epilog=SWEEP_EPILOG)
 @MODEL
 @click.option(
-    "--target", "targets", metavar="NAME[:VARIANT]", multiple=True, required=True,
-    help="A chip; may be repeated.",
+    "--target", "targets", metavar="NAME[:VARIANT]", type=TARGET_NAME, multiple=True,
+    required=True, help="A chip; may be repeated.",
 )  # fmt: skip
 @click.option(
     "--vary", "varying", metavar="NAME=V1,V2", multiple=True,

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from nirc.diagnostics.errors import Diagnostic, Severity, safe
+from nirc.diagnostics.errors import Diagnostic, Severity, UsageError, safe
+from nirc.diagnostics.finding import Finding
 
 ORDER: tuple[Severity, ...] = ("note", "warning", "error")
 COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
@@ -117,13 +118,19 @@ def _block(group: _Group, file: str, verbose: bool, paint: Paint, width: int | N
     # Places with the same facts share the line that states them.
     for facts, places in groupby(group.members if verbose else group.members[:1], key=_facts):
         for place in places:
-            lines += _place(
-                place.where, place.file or file, 0 if verbose else len(group.members) - 1, paint
-            )
+            others = 0 if verbose else len(group.members) - 1
+            lines += _place(place.where, place.file or _file_of(place, file), others, paint)
         if facts:
             lines.append(_item(facts, paint, width))
     lines.append(_item(_help(d), paint, width))
     return "\n".join(lines)
+
+
+def _file_of(d: Diagnostic, file: str) -> str:
+    """Return the command's ``file``, "" for a fault of the command line itself."""
+    kind = Finding.by_code.get(d.code)
+    usage = kind is not None and kind.raises is UsageError
+    return "" if usage and not d.where else file
 
 
 def _place(where: str, file: str, others: int, paint: Paint) -> list[str]:

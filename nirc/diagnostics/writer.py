@@ -47,7 +47,7 @@ class ChoiceNotRecorded(Finding):
     meaning = """
     The simulator has an option that its exporter does not write into the file, and the answer of
     the network depends on the option. nirc takes the simulator's own default and names it. Under
-    `--strict` the choice must be made.
+    `--strict` the writer must be named with `--from`, and then its defaults are a warning.
     """
     example = """
     snnTorch writes the same file for `reset_mechanism="subtract"` and `"zero"`. The warning says
@@ -72,7 +72,7 @@ class ChoiceNotRecorded(Finding):
     named: bool  # by the user, and with it the simulator's defaults
 
     def grade(self) -> Grade:
-        return "note" if self.named else "differs"
+        return "warning" if self.named else "differs"
 
     def words(self) -> Words:
         taken = f"{self.key}={self.value}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -40,6 +40,7 @@ EXAMPLE = "np.savez('data.npz', inputs=counts, labels=classes, dt=1e-4)"
 FRAME = "nirc data FILE -o OUT.npz --dt SECONDS counts events in steps"
 KEYS = ("inputs", "labels", "dt", "outputs", "framing")  # the first is required
 MOST_FRAMING = 1000  # bytes
+MOST_NAMES = 12  # of arrays, in a message
 MANY_COUNTS = 1 << 24  # more are kept in the smallest type
 LARGEST_COUNT = 1 << 20  # spikes of one channel in one step: more is no spike count
 SAME_STEP = 1e-3  # relative difference below which two time steps are the same
@@ -208,6 +209,20 @@ def _time_step(value: NDArray[Any]) -> float:
 # numpy's files.
 
 
+def names_in(file: str) -> str:
+    """Return the first names of the arrays in ``file``, "" if it is no .npz."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return _names(archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return ""
+
+
+def _names(members: Iterable[str]) -> str:
+    names = sorted(printable(name.removesuffix(".npy")) for name in members)
+    return ", ".join(names[:MOST_NAMES])
+
+
 def _read_npy(path: Path) -> NDArray[Any]:
     with at("inputs"), damage(), path.open("rb") as file:
         _check_header(file, path.stat().st_size)
@@ -218,11 +233,10 @@ def _read_npy(path: Path) -> NDArray[Any]:
 def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
     with damage(), zipfile.ZipFile(path) as archive:
         members = set(archive.namelist())
-        required = f"{KEYS[0]}.npy"
-        if required not in members:
-            found = ", ".join(printable(name) for name in sorted(members)[:8]) or "nothing"
+        if f"{KEYS[0]}.npy" not in members:
+            found = _names(members) or "nothing"
             problem = f"there is no array `{KEYS[0]}` in the file"
-            raise refused(UnreadableData, problem, found, required)
+            raise refused(UnreadableData, problem, found, EXPECTED)
         return {key: member(archive, key) for key in KEYS if f"{key}.npy" in members}
 
 

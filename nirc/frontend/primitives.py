@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from typing import Literal
 
@@ -11,6 +10,7 @@ import numpy as np
 from nirc.diagnostics.file import ValueOutsideDomain
 from nirc.diagnostics.graph import InputGainAbsent, ResetVoltageAbsent
 from nirc.diagnostics.shapes import BatchAxisDropped
+from nirc.diagnostics.similar import nearest
 from nirc.frontend.fields import Fields
 from nirc.ir.arrays import Float, Shape, frozen, size
 from nirc.ir.layers import (
@@ -364,7 +364,7 @@ def advice(name: str) -> str:
     for known in (plain, *_without_suffix(plain)):
         if known in _ADVICE:
             return _ADVICE[known]
-    close = difflib.get_close_matches(plain, _ADVICE, n=1, cutoff=0.75)
+    close = nearest(plain, _ADVICE, cutoff=0.75)
     return _ADVICE[close[0]] if close else EXPRESS
 
 

@@ -13,7 +13,7 @@ from nirc.analysis.retiming import feedback_edges
 from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.usage import UnreadableData
-from nirc.files.data import Data
+from nirc.files.data import Data, names_in
 from nirc.ir.arrays import size
 from nirc.ir.layers import LayerNode, Linear, Neuron
 from nirc.ir.populations import Population, Sink, Source
@@ -81,7 +81,7 @@ def _recorded(
     if data.outputs is None:
         raise UnreadableData(
             problem="the data has no recorded outputs to compare with",
-            found="no array `outputs`",
+            found=names_in(data.file) or "no array `outputs`",
             limit="outputs (samples, steps, ...output shape)",
             help="name the array that holds them `outputs`, or record them in the simulator: see "
             "docs/from-your-simulator.md",

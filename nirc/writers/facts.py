@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
@@ -118,6 +119,10 @@ class Facts:
             new += [name for name in before if nodes[name].type in SHAPING]
         return False
 
+    def has_loop(self) -> bool:
+        """Return True if a signal can come back to a node."""
+        return any(map(_has_loop, _graphs(self.graph)))
+
     def needs_step(self) -> bool:
         """Return True if NIR's letter needs a time step and no gain of the file tells one."""
         pairs = [(n.tau_mem, n.numbers("r")) for n in self.timed]
@@ -143,6 +148,18 @@ def _nodes(graph: RawGraph, prefix: str) -> Iterator[Node]:
         yield Node(prefix + name, raw)
         if raw.graph is not None:
             yield from _nodes(raw.graph, f"{prefix}{name}.")
+
+
+def _graphs(graph: RawGraph) -> Iterator[RawGraph]:
+    yield graph
+    for raw in graph.nodes.values():
+        if raw.graph is not None:
+            yield from _graphs(raw.graph)
+
+
+def _has_loop(graph: RawGraph) -> bool:
+    edges: nx.DiGraph[str] = nx.DiGraph(graph.edges)
+    return not nx.is_directed_acyclic_graph(edges)
 
 
 def _match(tau: Float | None, gain: Float | None) -> bool:

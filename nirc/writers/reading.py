@@ -89,10 +89,20 @@ def _check(writer: Writer, key: str, value: str, log: Log, option: str = "--from
     if choice is None:
         keys = ", ".join(f"{c.key}={c.all_values}" for c in writer.choices) or "none"
         problem = f"{writer.name} has no choice `{key[:40]}`"
-        log.add(OptionMakesNoSense(problem=problem, found=f"{key}={value}"[:80], limit=keys))
+        nearest = did_you_mean(key, [c.key for c in writer.choices])
+        log.add(
+            OptionMakesNoSense(
+                problem=problem, found=f"{key}={value}"[:80], limit=keys, help=nearest
+            )
+        )
     elif not choice.takes(value):
         problem = f"{option} {writer.name}: unknown value of `{key}`"
-        log.add(OptionMakesNoSense(problem=problem, found=value[:40], limit=choice.all_values))
+        nearest = did_you_mean(value, choice.values)
+        log.add(
+            OptionMakesNoSense(
+                problem=problem, found=value[:40], limit=choice.all_values, help=nearest
+            )
+        )
 
 
 def _evidence_of(writer: Writer, facts: Facts) -> Evidence:
@@ -265,7 +275,12 @@ def _chosen(
             )
     log.raise_if_errors()
     values = writer.defaults() | dict(seen.assumed) | dict(options) | dict(given)
-    open_ = tuple(k for k in seen.open if k not in given and k not in options)
+    taken = {f"{key}={value}" for key, value in values.items()}
+    open_ = tuple(
+        key
+        for key in seen.open
+        if key not in given and key not in options and taken.isdisjoint(seen.idle.get(key, ()))
+    )
     if writer.name == LETTER_NAME:
         open_ = ()
     return Reading(writer, values, confidence, seen.reasons, open_)
@@ -286,7 +301,7 @@ def _of_other_writers(writer: Writer, key: str, value: str) -> OptionMakesNoSens
 def _report_open(reading: Reading, log: Log) -> None:
     """Report W202 for each choice that the file does not record.
 
-    It is a note where the user has named the writer, and with it the simulator's defaults.
+    Where the user has named the writer, --strict does not refuse the simulator's defaults.
     """
     choices = {c.key: c for c in reading.writer.choices}
     for key in reading.open_keys:

@@ -116,7 +116,10 @@ def evidence(facts: Facts) -> Evidence:
         reasons.append("a recurrent cell is called `X.lif` and `X.w_rec`")
     conclusive = fits and (numbered or celled or chance < CERTAIN)
     open_ = ("reset", "reset_delay") if facts.of("LIF", "CubaLIF", "IF") else ()
-    return Evidence(conclusive, tuple(reasons), open=open_)
+    # A Leaky without recurrence resets to zero at once, delayed or not.
+    alone = not facts.of("CubaLIF") and not facts.has_loop()
+    idle = ("reset=none", "reset=zero") if alone else ("reset=none",)
+    return Evidence(conclusive, tuple(reasons), open=open_, idle={"reset_delay": idle})
 
 
 def _as_exported(node: Node) -> bool:

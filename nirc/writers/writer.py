@@ -76,13 +76,15 @@ class Evidence:
     ``conclusive``: no other writer, and no person with other numbers in mind, would have left this.
     ``reasons`` are plain sentences. A writer without reasons is no candidate. ``assumed``: values
     of choices that the file suggests. ``open``: keys of the choices that matter to this file and
-    that it does not record. ``overrules``: writers whose fingerprints are among this one's.
+    that it does not record. ``idle``: for some of them the other choices, as ``reset=none``, with
+    which they change nothing. ``overrules``: writers whose fingerprints are among this one's.
     """
 
     conclusive: bool = False
     reasons: tuple[str, ...] = ()
     assumed: Mapping[str, str] = field(default_factory=dict)
     open: tuple[str, ...] = ()
+    idle: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     overrules: tuple[str, ...] = ()
 
 

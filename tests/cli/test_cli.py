@@ -138,6 +138,17 @@ def test_a_mistyped_name_gets_the_nearest_that_exists(tmp_path: Path) -> None:
     )
 
 
+def test_a_wrong_command_line_is_told_what_there_is_and_blames_no_file(tmp_path: Path) -> None:
+    def refused(*args: object) -> str:
+        return nirc(BRAILLE, *args, cwd=tmp_path).stderr
+
+    assert "missing option '--target'" in refused() and "loihi2, speck" in refused()
+    assert "no such option '--tagret'" in refused("--tagret", "xylo")
+    assert "did you mean `--target`?" in refused("--tagret", "xylo")
+    both = refused("--target", "all", "--out", "x")
+    assert both.startswith("error[U607]") and "-->" not in both
+
+
 @pytest.mark.parametrize(
     ("args", "status", "code"),
     [

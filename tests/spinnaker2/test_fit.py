@@ -228,4 +228,5 @@ def test_too_many_neurons_are_refused_before_weights_are_rounded() -> None:
     assert BACKEND.cannot_fit(wide.discrete, (CHIP,), log)
     (error,) = log.errors
     assert (error.code, error.found.split(":")[0]) == ("N901", str(2 * (PES // 2 + 1)))
+    assert error.help.endswith("or compile for spinnaker2:board")
     assert not BACKEND.cannot_fit(wide.discrete, (CHIP, BOARD_48), Log())

@@ -11,6 +11,7 @@ from nirc.api import Options
 from nirc.diagnostics.errors import InputError
 from nirc.diagnostics.log import Log
 from nirc.files.data import read_data
+from nirc.verification.inspection import inspection
 from nirc.verification.recorded import Recording
 from nirc.verification.verify import verify
 from nirc.verification.which_rule import compare
@@ -44,6 +45,16 @@ def test_outputs_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         np.savez(tmp_path / f"{name}.npz", inputs=inputs, outputs=wrong)
         with pytest.raises(InputError, match="U603"):
             read_data(tmp_path / f"{name}.npz", Log())
+
+
+def test_data_without_recorded_outputs_is_refused_with_the_names_that_it_has(
+    tmp_path: Path,
+) -> None:
+    np.savez(tmp_path / "d.npz", inputs=np.ones((1, 2, 12), int), ref_output=np.ones((1, 2, 5)))
+    with pytest.raises(InputError) as refusal:
+        inspection(ZERO, Options(), Log(), read_data(tmp_path / "d.npz", Log()))
+    (error,) = refusal.value.diagnostics
+    assert (error.code, error.found) == ("U603", "inputs, ref_output")
 
 
 def test_verify_says_how_much_of_the_recording_each_stage_gives() -> None:

@@ -83,7 +83,17 @@ def test_fan_out_of_80_is_too_much_for_audio2_and_the_finding_says_so() -> None:
     assert found == [("X504", "80 (79 more above it)", "64 (SYNS61201)")]
     bundle = nirc.compile(model, "xylo", reset="zero")
     assert bundle.manifest["target"] == "xylo:audio3"
-    assert [d.found for d in bundle.diagnostics if d.code == "X504"] == ["80 (79 more above it)"]
+    (said,) = [d for d in bundle.diagnostics if d.code == "X504"]
+    assert said.found == "80 (79 more above it)"
+    assert said.help.endswith(", or compile for xylo:audio3 (limit 1024)")
+
+
+def test_no_other_variant_is_advised_that_another_limit_refuses() -> None:
+    """Ten outputs fit Audio 3, but no variant has 64 inputs."""
+    with pytest.raises(nirc.CompileError) as refusal:
+        nirc.compile(DATA / "zoo/digits_lif_mlp.nir", "xylo:audio2", reset="zero")
+    advice = {d.code: d.help for d in refusal.value.diagnostics if d.severity == "error"}
+    assert advice["X503"] == "make the output layer smaller" and "X501" in advice
 
 
 def test_64_inputs_are_refused_with_the_number_beside_each_limit() -> None:
