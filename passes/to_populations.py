@@ -11,7 +11,7 @@ import numpy as np
 
 from nirc.analysis.retiming import feedback_edges
 from nirc.diagnostics.log import Log
-from nirc.diagnostics.passes import LinearLoop, TooManyPaths, TooManyProjections
+from nirc.diagnostics.passes import LinearLoop, LoopOrder, TooManyPaths, TooManyProjections
 from nirc.ir import layers as nir
 from nirc.ir import linear
 from nirc.ir.arrays import Float, frozen, size
@@ -49,7 +49,11 @@ class ToPopulations:
             log.raise_if_errors()
             arcs.eliminate(name, program[name])
         kept = {n: node for n, node in nodes.items() if node is not None}
-        return program.rebuilt(kept, _with_feedback(kept, arcs.listed()), form=Form.CONTINUOUS)
+        edges = _with_feedback(kept, arcs.listed())
+        late = [(s, t) for s, t, p in edges if p.feedback and s != t]
+        if late:
+            log.add(LoopOrder(where=program[late[0][0]].origins[0], edges=late))
+        return program.rebuilt(kept, edges, form=Form.CONTINUOUS)
 
 
 def _node(

@@ -93,6 +93,28 @@ DATA = click.option(
     help="Input spikes: .npz with `inputs` (samples, steps, ...), perhaps `labels`, `dt`; a .npy; "
     "nir's data.",
 )
+
+
+class _ForScripts(click.Option):
+    """An option that `nirc help ci` explains, so that other pages of help are short."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return one line for all of these options at the first of them, None at the others."""
+        scripted = [p for p in ctx.command.params if isinstance(p, _ForScripts)]
+        if self is not scripted[0]:
+            return None
+        return ", ".join(p.opts[-1] for p in scripted), "For CI: `nirc help ci`."
+
+    def explained(self, ctx: click.Context) -> tuple[str, str]:
+        """Return the option and its meaning."""
+        return super().get_help_record(ctx) or ("", "")
+
+
+def options_for_scripts(command: click.Command, context: click.Context) -> list[tuple[str, str]]:
+    """Return the options of ``command`` that `nirc help ci` explains, with their meanings."""
+    return [p.explained(context) for p in command.params if isinstance(p, _ForScripts)]
+
+
 _OUTPUT = _options(
     click.option(
         "--format",
@@ -100,11 +122,12 @@ _OUTPUT = _options(
         type=click.Choice(["human", "json", "github", "gitlab", "junit"]),
         default="human",
         show_default=True,
-        help="How results and diagnostics are printed: for people, as one JSON object, with "
-        "annotations for GitHub, as a Code Quality report for GitLab, or as JUnit's XML.",
+        help="How results and diagnostics are printed: for people, as one JSON object, or as "
+        "GitHub, GitLab (Code Quality) or JUnit want them.",
     ),
     click.option(
         "--sarif",
+        cls=_ForScripts,
         metavar="FILE",
         type=NEW_FILE,
         help="Also write the diagnostics as SARIF 2.1.0, for CI systems.",
@@ -113,6 +136,7 @@ _OUTPUT = _options(
         "-A",
         "--allow",
         "silenced",
+        cls=_ForScripts,
         metavar="CODE",
         multiple=True,
         help="Allow a warning: neither printed nor, with --strict, an error. May be repeated.",
@@ -121,15 +145,21 @@ _OUTPUT = _options(
         "-W",
         "--refuse",
         "refused",
+        cls=_ForScripts,
         metavar="CODE",
         multiple=True,
         help="Make a warning an error. May be repeated.",
     ),
     click.option(
-        "--baseline", metavar="FILE", type=FILE, help="Accept the findings that FILE holds."
+        "--baseline",
+        cls=_ForScripts,
+        metavar="FILE",
+        type=FILE,
+        help="Accept the findings that FILE holds.",
     ),
     click.option(
         "--write-baseline",
+        cls=_ForScripts,
         metavar="FILE",
         type=NEW_FILE,
         help="Write the warnings of this command as a baseline.",

@@ -19,6 +19,7 @@ import click
 from click.shell_completion import CompletionItem, shell_complete
 
 from nirc.cli import compile, data, fit, look, project, run
+from nirc.cli.arguments import options_for_scripts
 from nirc.cli.interruption import Interruptions
 from nirc.cli.output import LostStreamError, Output, wants_color, width_of
 from nirc.diagnostics.docstring import docstring
@@ -38,6 +39,7 @@ Examples:
   nirc run out --data spikes.npz --out o.npz   run the emitted files, bit for bit
   nirc verify model.nir --target xylo --data spikes.npz
   nirc fit model.nir --target speck --data spikes.npz -o fitted.nir   train the chip's integers
+  nirc mapping out                             which core holds what
   nirc compare emulator.npz board.npz          the first step, population and neuron that differ
   nirc export model.nir --target xylo -o chip.nir   the network with the chip's numbers, as NIR
   nirc export model.nir --stage float --for norse -o n.nir   what Norse loads as this network
@@ -48,6 +50,7 @@ Examples:
   nirc diff old.nir new.nir --target xylo      what changed, and what it means on the chip
   nirc doctor                                  what is installed, and what is missing for a chip
   nirc explain X504                            what a diagnostic means
+  nirc help ci                                 options for CI
 
 Completion: eval "$(_NIRC_COMPLETE=bash_source nirc)", also zsh_source, fish_source.
 
@@ -92,6 +95,33 @@ def cli() -> None:
     """
 
 
+CI = """Options of every command for CI. So is `--format json`, `github`, `gitlab` and `junit`.
+docs/how-to/gate-in-ci.md has files for GitHub and GitLab.
+"""
+
+
+@click.command("help")
+@click.argument("topic", required=False)
+@click.pass_context
+def help_(context: click.Context, topic: str | None) -> None:
+    """Show the help of a command, or with `ci` the options for CI."""
+    assert context.parent is not None
+    known = {"ci": compile.compile_, **cli.commands}
+    if topic is not None and topic not in known:
+        nearest_ = did_you_mean(topic, known)
+        raise click.UsageError(f"there is no command `{topic}`{f'; {nearest_}' * bool(nearest_)}")
+    if topic is None:
+        click.echo(context.parent.get_help())
+        return
+    shown = click.Context(known[topic], context.parent, info_name=topic, **CONTEXT)
+    if topic != "ci":
+        click.echo(shown.get_help())
+        return
+    formatter = shown.make_formatter()
+    formatter.write_dl(options_for_scripts(known[topic], shown))
+    click.echo(f"{CI}\n{formatter.getvalue()}", nl=False)
+
+
 COMMANDS: tuple[click.Command, ...] = (
     compile.compile_,
     look.inspect,
@@ -111,6 +141,7 @@ COMMANDS: tuple[click.Command, ...] = (
     look.explain,
     look.writers,
     look.passes,
+    help_,
 )
 for command in COMMANDS:
     cli.add_command(command)

@@ -86,7 +86,30 @@ def run(
             output.line(f"accuracy {share:.4f}")
 
 
-@click.command()
+VERIFY_EPILOG = """\b
+Stages, each run on the same inputs:
+  recorded      the simulator's own outputs, if --data has them
+  float         the model, as its simulator steps it
+  discrete      as it is compiled: coefficients of one time step
+  integer       in the chip's numbers
+  device        the emitted files in the emulator; device:MODE in another mode
+  board         what the chip itself answered (--recorded-on-chip)
+
+\b
+Columns:
+  accuracy      share of the samples whose largest output count is at the label
+  agreement     share of the samples whose answer is that of the stage float, and its
+                interval of 95 %
+  count error   mean difference of an output's spikes in a sample
+  rate, on chip spikes of a neuron in a step, in the model and on the chip
+  rate error    mean difference of a neuron's rate
+  distance      of spike trains in time (van Rossum): 0 equal, 1 a spike at another place
+
+A row `what if the chip's ... alone` is the model with this one difference.
+"""
+
+
+@click.command(epilog=VERIFY_EPILOG)
 @MODEL
 @COMPILING
 @DATA

@@ -119,9 +119,11 @@ class SeveralSpikes(RuleDiffers):
     A model's neuron fires once in a step. On the chip it fires as often as the membrane holds
     thresholds: a hidden neuron of Xylo up to 31 times a step, a neuron of Speck without a bound.
     Where the membrane reaches three thresholds, three spikes leave. There is no switch for it. In
-    recurrent networks the surplus feeds back and grows. On Xylo this is, after the reset rule
-    (D401), the largest loss of recurrent networks. Xylo's output neurons fire once a step at most
-    and are not affected.
+    recurrent networks the surplus feeds back and grows. Xylo's output neurons fire once a step at
+    most and are not affected. `nirc verify` shows it alone in its row `saturation: up to 31 spikes
+    a step`, where it often costs little. With a reset that subtracts (D401) a neuron that is far
+    above its threshold fires on: the row `reset: subtract, up to 31 times a step` has both, and is
+    the largest loss of recurrent networks on Xylo.
     """
     example = """
     JapaneseVowels, recurrent, on Xylo: .850 as trained, .713 with the chip's reset, decays and

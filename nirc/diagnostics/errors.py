@@ -34,10 +34,11 @@ class Diagnostic:
     source: str = ""  # of the limit or rule
     help: str = ""
     file: str = ""  # of the finding, if it is not the command's
+    others: int = 0  # findings of this code that are counted only
 
     def as_dict(self) -> dict[str, str]:
-        """Return the non-empty fields, for JSON."""
-        return {k: v for k, v in self.__dict__.items() if v}
+        """Return the non-empty texts, for JSON."""
+        return {k: v for k, v in self.__dict__.items() if v and k != "others"}
 
     def facts(self) -> str:
         """Return the value, and the limit or the value that is expected, in one line."""

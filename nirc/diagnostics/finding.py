@@ -19,7 +19,7 @@ returns its words:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import cleandoc, get_annotations
 from types import ModuleType
 from typing import Any, ClassVar, Literal, Self, dataclass_transform
@@ -141,6 +141,10 @@ class Repeated(Finding):
     """
 
     others: int = 0
+
+    def diagnostic(self, *, strict: bool = False) -> Diagnostic:
+        """Return the finding as it is printed, with the number of others."""
+        return replace(super().diagnostic(strict=strict), others=self.others)
 
     @classmethod
     def some(cls, every: Sequence[Self]) -> list[Self]:

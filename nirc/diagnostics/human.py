@@ -28,6 +28,11 @@ class _Group:
     members: list[Diagnostic]
 
     @property
+    def count(self) -> int:
+        """The number of findings, 1 if they differ by their place only."""
+        return 1 + sum(d.others for d in self.members)
+
+    @property
     def first(self) -> Diagnostic:
         return self.members[0]
 
@@ -82,10 +87,15 @@ def _lines_by_code(groups: Sequence[_Group], paint: Paint, width: int | None) ->
     for code, found in by_code.items():
         d = found[0].first
         label = f"{d.severity}[{code}]:"
-        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+        more = f", and {_number(found) - 1} more" if len(found) > 1 else ""
         head = _folded(f"{label} {d.message}{more}", 2, width).removeprefix(label)
         lines.append(paint(label, fg=COLOURS[d.severity], bold=True) + _marked(head, paint))
     return lines
+
+
+def _number(groups: Sequence[_Group]) -> int:
+    """Return the number of findings, with those that are counted only."""
+    return sum(group.count for group in groups)
 
 
 def _about(file: str) -> str:
@@ -166,10 +176,10 @@ def _closing(groups: Sequence[_Group], verbose: bool) -> str:
     of = {severity: [g for g in groups if g.first.severity == severity] for severity in ORDER}
     lines = []
     if of["note"] and not verbose:
-        it = "it" if len(of["note"]) == 1 else "them"
-        lines.append(f"{_count(len(of['note']), 'note')}: -v shows {it}")
+        notes = _number(of["note"])
+        lines.append(f"{_count(notes, 'note')}: -v shows {'it' if notes == 1 else 'them'}")
     counted = [s for s in reversed(ORDER) if of[s] and (verbose or s != "note")]
-    lines.append(", ".join(_count(len(of[s]), s) + _places(of[s]) for s in counted))
+    lines.append(", ".join(_count(_number(of[s]), s) + _places(of[s]) for s in counted))
     return "\n".join(line for line in lines if line)
 
 

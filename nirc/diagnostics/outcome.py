@@ -323,6 +323,10 @@ class LabelsByChance(Finding):
     chance: float  # the share expected by chance
     samples: int
 
+    def figures(self) -> dict[str, float]:
+        """Return the fields that say how often, for the JSON of `nirc verify`."""
+        return {"share": self.share, "chance": self.chance, "samples": self.samples}
+
     def words(self) -> Words:
         return Words(
             f"the model answers {self.share:.1%} of {self.samples} labels rightly, chance "

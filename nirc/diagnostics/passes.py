@@ -226,6 +226,42 @@ class LinearLoop(Finding):
         )
 
 
+class LoopOrder(Finding):
+    code = "P331"
+    title = "an edge of a loop acts a step later, and the order of the populations decides which"
+    severity = "note"
+    meaning = """
+    In a loop through several populations one edge must act a step later, or no step could be
+    computed. The file does not say which. nirc goes from the inputs along the edges, populations
+    in the order of their names: an edge back to a population on the way is the late one. Where all
+    feed all, that makes a cascade: `a` acts on `b` at once and `b` on `a` a step later. Chips that
+    take a step for every hop then wait for the longest path.
+    """
+    example = """
+    60 populations, all to all: 1,770 edges act a step later, the path through all 60 acts within
+    one step of the model, and Loihi 2 has a latency of 56 steps.
+    """
+    what_to_do = """
+    If the simulator steps the loop otherwise, rename the populations, or put a Delay node of one
+    step into each edge that acts a step later: then no choice is left. One population with a
+    recurrent matrix acts a step later everywhere. Recorded outputs show which is right: `nirc
+    inspect MODEL --data FILE`.
+    """
+    sources = "docs/reference/semantics.md, Order."
+
+    edges: Sequence[tuple[str, str]]
+
+    def words(self) -> Words:
+        source, target = self.edges[0]
+        more = len(self.edges) - 1
+        others = f" and {more} other {'edge' if more == 1 else 'edges'}" if more else ""
+        return Words(
+            f"`{source}` -> `{target}`{others} of a loop {'act' if more else 'acts'} a step later: "
+            "the way from the inputs and the order of the names decide",
+            help="rename populations to change it, or put a Delay node into the late edges",
+        )
+
+
 class AnalogSignal(Finding):
     code = "P306"
     title = "an analog signal would cross between populations"

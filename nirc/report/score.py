@@ -79,18 +79,23 @@ def check_answers(reference: Array, labels: Array | None, log: Log) -> tuple[int
         log.add(OneAnswer(output=int(answers[0]), samples=len(reference), classes=classes))
     if silent > MOST_SILENT * len(reference):
         log.add(NoAnswers(silent=silent, samples=len(reference), most=MOST_SILENT))
-    if labels is not None and len(answers) > 1:
-        _check_right(reference, labels, log)
+    if (by_chance := labels_by_chance(reference, labels)) is not None:
+        log.add(by_chance)
     return silent, len(answers)
 
 
-def _check_right(reference: Array, labels: Array, log: Log) -> None:
-    """Warn (P330) if the model's answers say no more of the labels than chance.
+def labels_by_chance(reference: Array, labels: Array | None) -> LabelsByChance | None:
+    """Return P330 if the model's answers say no more of the labels than chance.
 
-    By chance the answers are those of the model, in any other order. They say more if one sided
-    p is at most 5 %, by the normal distribution. Labels of one class, and few samples, cannot tell.
+    ``reference``: (samples, steps, outputs) of the model. ``labels``: (samples,). By chance the
+    answers are those of the model, in any other order. They say more if one sided p is at most
+    5 %, by the normal distribution. Labels or answers of one class, and few samples, cannot tell.
     """
+    if labels is None or len(labels) < FEWEST_LABELS:
+        return None
     answers = reference.sum(axis=1).argmax(axis=1)
+    if min(len(np.unique(each)) for each in (labels, answers[reference.any(axis=(1, 2))])) < 2:
+        return None
     n = len(labels)
     most = max(int(labels.max()), int(answers.max())) + 1
     given, said = (np.bincount(each, minlength=most) / n for each in (labels, answers))
@@ -99,9 +104,6 @@ def _check_right(reference: Array, labels: Array, log: Log) -> None:
     # The variance of the number of equal pairs over all orders (n - 1 for n: without replacement).
     spread = float((equal * (1 + expected - given - said)).sum()) * n / (n - 1)
     share = float((answers == labels).mean())
-    if (
-        n >= FEWEST_LABELS
-        and (given > 0).sum() > 1
-        and share <= expected + Z_ONE_SIDED * (math.sqrt(max(0.0, spread) / n))
-    ):
-        log.add(LabelsByChance(share=share, chance=expected, samples=n))
+    most_by_chance = expected + Z_ONE_SIDED * (math.sqrt(max(0.0, spread) / n))
+    by_chance = share <= most_by_chance
+    return LabelsByChance(share=share, chance=expected, samples=n) if by_chance else None

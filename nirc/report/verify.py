@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nirc.diagnostics.outcome import LabelsByChance
+
 NOTHING = "-"
 # Columns of a population, with the fields of the manifest.
 _COLUMNS = {
@@ -108,6 +110,16 @@ def costs_of(result: Mapping[str, Any]) -> dict[str, Any]:
 
 def verdict(result: Mapping[str, Any]) -> list[str]:
     """Return sentences: is the chip worse than the model, and is the network inside the same?"""
+    return [_answers_lost(result), *_network_inside(result)]
+
+
+def _answers_lost(result: Mapping[str, Any]) -> str:
+    if result["by_chance"] is not None:
+        message = LabelsByChance(**result["by_chance"]).words().message
+        return (
+            f"Accuracy says nothing here: {message}. Inputs and labels do not belong together, or "
+            "not to this model."
+        )
     found = result["judgement"]
     points = 100 * found["difference"]
     low, high = (100 * bound for bound in found["interval"])
@@ -118,14 +130,19 @@ def verdict(result: Mapping[str, Any]) -> list[str]:
     if points < 0:  # the interval is of what is won, too
         low, high = -high, -low
     sure = f"between {low:.2f} and {high:.2f}, each with {found['confidence']:.0%} confidence"
-    lines = [f"{state}: {change} ({sure}){tail}."]
-    if result["other_inside"] and found["difference"] <= found["margin"]:
-        names = ", ".join(f"`{name}`" for name in result["other_inside"])
-        lines.append(
-            f"The answers hide another network inside: the rates of {names} are not those of the "
-            "model."
-        )
-    return lines
+    return f"{state}: {change} ({sure}){tail}."
+
+
+def _network_inside(result: Mapping[str, Any]) -> list[str]:
+    found = result["judgement"]
+    if not result["other_inside"] or found["difference"] > found["margin"]:
+        return []
+    names = ", ".join(f"`{name}`" for name in result["other_inside"])
+    cure = "" if result["calibration"] else " --calibrate brings the rates nearer."
+    return [
+        f"The answers hide another network inside: the rates of {names} are not those of the "
+        f"model. Other inputs may show it.{cure}"
+    ]
 
 
 def _cell(value: object) -> str:

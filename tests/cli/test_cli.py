@@ -20,6 +20,7 @@ from nirc.api import Bundle
 from nirc.cli.main import main
 from nirc.cli.output import Output
 from nirc.frontend import hdf5
+from nirc.report.verify import _HEAD
 from tests.commands import NIRC, nirc, process
 from tests.models import DATA
 
@@ -202,6 +203,23 @@ def test_help_teaches_and_loads_no_numpy(tmp_path: Path) -> None:
         [sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert loaded.stdout.splitlines()[-1] == "False"
+
+
+def test_options_for_ci_are_explained_once_and_known_everywhere(tmp_path: Path) -> None:
+    ci = nirc("help", "ci", cwd=tmp_path).stdout
+    assert all(each in ci for each in ("--sarif FILE", "--allow CODE", "--write-baseline FILE"))
+    one = nirc("explain", "--help", cwd=tmp_path).stdout
+    assert one == nirc("help", "explain", cwd=tmp_path).stdout
+    assert "nirc help ci" in one and "SARIF" not in one
+    assert nirc("explain", "X504", "--sarif", "s.json", cwd=tmp_path).returncode == 0
+    wrong = nirc("help", "explian", cwd=tmp_path)
+    assert wrong.returncode == 2 and "did you mean `explain`?" in wrong.stderr
+
+
+def test_the_help_of_verify_names_every_column_that_it_prints(tmp_path: Path) -> None:
+    shown = nirc("verify", "--help", cwd=tmp_path).stdout
+    for column in (*_HEAD[:2], "count error", "rate error", "distance", "on chip"):
+        assert f" {column} " in shown
 
 
 def test_inspect_targets_passes_and_explain_answer(tmp_path: Path) -> None:

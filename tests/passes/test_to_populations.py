@@ -170,6 +170,23 @@ def test_only_the_edge_back_is_feedback() -> None:
     assert late == {("b", "a")}
 
 
+def test_the_late_edges_are_named_and_follow_the_names() -> None:
+    """A Delay in the late edge leaves no choice, and a loop of one population has none."""
+
+    def said(raw: RawGraph) -> list[str]:
+        log = Log()
+        ToPopulations().run(layers(raw), log)
+        return [d.message.partition(":")[0] for d in log.diagnostics if d.code == "P331"]
+
+    ring = {"in": inp(1), "a": if_(), "b": if_(), "out": out(1)}
+    by_name = said(graph(ring, "in a b a", "in b out"))
+    assert by_name == ["`b` -> `a` of a loop acts a step later"]
+    by_way = said(graph(ring, "in b a b", "b out"))
+    assert by_way == ["`a` -> `b` of a loop acts a step later"]
+    delayed = graph({**ring, "d": delay(DT)}, "in a b d a", "in b out")
+    assert said(delayed) == said(graph(ring, "in a a", "a b out")) == []
+
+
 def test_a_delay_breaks_the_cycle_by_itself() -> None:
     nodes = {"in": inp(1), "a": if_(), "d": delay(2 * DT), "out": out(1)}
     raw = graph(nodes, "in a d a", "a out")

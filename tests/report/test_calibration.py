@@ -80,6 +80,7 @@ def test_the_verdict_says_what_is_certain(
     (said,) = verdict(
         {
             "judgement": lost_answers(each).as_tree(),
+            "by_chance": None,
             "other_inside": [],
             "stages": [{"accuracy": 0.5 if labels else None}],
         }

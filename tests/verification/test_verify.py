@@ -127,8 +127,11 @@ def test_labels_of_another_task_are_called_out() -> None:
     assert said(labels) == []
     half = np.where(np.arange(40) < 20, labels, rng.permutation(labels))
     assert said(half) == []  # worse than in training, but more than chance
-    (message,) = said(rng.permutation(labels))
+    shuffled = rng.permutation(labels)
+    (message,) = said(shuffled)
     assert message.startswith("the model answers ") and "of 40 labels rightly, chance 2" in message
+    text = as_text(verified(model, inputs, labels=shuffled)[0])
+    assert f"Accuracy says nothing here: {message}." in text and "points of" not in text
     few = verified(model, inputs[:8], labels=np.roll(labels[:8], 3))[1]
     assert "P330" not in {d.code for d in few.diagnostics}
 
