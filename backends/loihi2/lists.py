@@ -11,7 +11,7 @@ from nirc.backends.loihi2.drive import stored
 from nirc.backends.loihi2.processes import Piece
 from nirc.backends.loihi2.rule import SignMode
 from nirc.backends.loihi2.tables import Projection
-from nirc.ir.arrays import Int
+from nirc.ir.arrays import Int, unrepeated
 from nirc.ir.linear import Dense, Sparse, Weighted, weights_of
 
 # Source and target process, delay, sign mode, exponent, and if neurons inhibit themselves by it.
@@ -51,12 +51,7 @@ class Lists:
         """
         for (source, target, delay, mode, exponent, _), parts in self._lists.items():
             rows, cols, weights = map(np.concatenate, zip(*parts, strict=True))
-            order = np.lexsort((cols, rows))
-            while order.size:
-                row, col = rows[order], cols[order]
-                again = np.zeros(order.size, bool)
-                again[1:] = (row[1:] == row[:-1]) & (col[1:] == col[:-1])
-                once = order[~again]
+            for once in unrepeated(rows, cols):
                 delays = np.full(once.size, delay) if delay else None
                 yield Projection(
                     f"w{number}",
@@ -71,7 +66,6 @@ class Lists:
                     weight_exp=exponent,
                 )
                 number += 1
-                order = order[again]
 
 
 def _synapses(op: Weighted) -> Stored:

@@ -86,7 +86,7 @@ def processes(
 
 def _joined(program: Program) -> list[list[str]]:
     """Return groups of populations that are one process each, in program order."""
-    if not program.has_many_edges:
+    if not program.has_many_edges():
         return []
     mapped: set[str] = set()  # ends of kernels
     for source, target, projection in program.edges():

@@ -18,7 +18,7 @@ from nirc.backends.spinnaker2.lower import SYNAPSE, short
 from nirc.backends.spinnaker2.tables import Population, Projection, Tables
 from nirc.files.bounds import MAX_NAME
 from nirc.files.chipfiles import ROOM, Labels, Output
-from nirc.ir import program as ir
+from nirc.ir.arrays import unrepeated
 from nirc.ir.populations import Population as Node
 from nirc.ir.populations import Role
 from nirc.ir.program import SMALL_POPULATION, Program
@@ -34,7 +34,7 @@ def joins(program: Program, more: int = 0) -> bool:
     chip may add.
     """
     relays = {n for n, p in program.nodes(Node).items() if p.role is Role.RELAY}
-    return more + sum(target not in relays for _, target, _ in program.edges()) > ir.MANY_EDGES
+    return program.has_many_edges(more, but_into=relays)
 
 
 def joined(tables: Tables, alone: Collection[str]) -> tuple[Tables, Places]:
@@ -112,15 +112,10 @@ def _projections(projections: Iterable[Projection], places: Places) -> Iterator[
         post = np.concatenate([p.post + places.get(p.target, (p.target, 0))[1] for p in several])
         weight = np.concatenate([p.weight for p in several])
         delay = np.concatenate([p.delay for p in several])
-        order = np.lexsort((delay, post, pre))
-        while order.size:
-            keys = np.stack([pre[order], post[order], delay[order]])
-            again = np.append(False, (keys[:, 1:] == keys[:, :-1]).all(axis=0))
-            once = order[~again]
-            columns = {"pre": pre, "post": post, "weight": weight, "delay": delay}
+        columns = {"pre": pre, "post": post, "weight": weight, "delay": delay}
+        for once in unrepeated(pre, post, delay):
             typed = {key: v[once].astype(SYNAPSE[key]) for key, v in columns.items()}
             yield Projection(labels.new(f"{source} -> {target}"), source, target, **typed)
-            order = order[again]
 
 
 def _output(output: Output, places: Places) -> Output:

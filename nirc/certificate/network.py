@@ -242,7 +242,7 @@ class _Listed:
     """
 
     def __init__(self, program: Program, names: Mapping[str, str]) -> None:
-        self.takes_all = program.has_many_edges
+        self.takes_all = program.has_many_edges()
         self.parts: list[tuple[Array, Array, Array]] = []  # targets, sources, weights
         self.timing: list[tuple[int, int]] = []  # receptor and steps, by part
         self.coo: dict[int, tuple[Array, Array, Array]] = {}  # by the operator's id

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,6 +37,20 @@ def frozen_integers(values: ArrayLike) -> Int:
     array = np.array(values, dtype=np.int64)
     array.setflags(write=False)
     return array
+
+
+def unrepeated(*keys: NDArray[Any]) -> Iterator[Int]:
+    """Yield the indices of all entries in parts in which no entry has the keys of another.
+
+    ``keys``: arrays (n,). Each part is sorted by the first key, then the second, and so on. Of
+    entries with equal keys the first is in the first part.
+    """
+    order = np.lexsort(keys[::-1])
+    while order.size:
+        equal = [key[order][1:] == key[order][:-1] for key in keys]
+        again = np.append(False, np.logical_and.reduce(equal))
+        yield order[~again]
+        order = order[again]
 
 
 def size(shape: Shape) -> int:

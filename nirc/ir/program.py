@@ -91,10 +91,12 @@ class Program:
                 for data in parallel.values():
                     yield source, target, data["payload"]
 
-    @property
-    def has_many_edges(self) -> bool:
-        """Return True if the program has more than ``MANY_EDGES`` edges."""
-        return sum(1 for _ in self.edges()) > MANY_EDGES
+    def has_many_edges(self, more: int = 0, *, but_into: Container[str] = ()) -> bool:
+        """Return True if the program has more than ``MANY_EDGES`` edges.
+
+        ``more`` are counted with them. Edges into the nodes ``but_into`` are not counted.
+        """
+        return more + sum(t not in but_into for _, t, _ in self.edges()) > MANY_EDGES
 
     def into(self, target: str) -> list[tuple[str, Any]]:
         """Return ``(source, payload)`` of the edges into ``target``, in program order."""

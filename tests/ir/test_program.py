@@ -6,9 +6,11 @@ import gc
 import weakref
 
 import networkx as nx
+import numpy as np
 import pytest
 
 from nirc.ir import program as module
+from nirc.ir.arrays import unrepeated
 from nirc.ir.program import Form, Program
 from tests.build import affine, graph, inp, lif, linear, lowered, out
 
@@ -62,5 +64,14 @@ def test_a_program_with_other_payloads_shares_the_edges() -> None:
 def test_a_program_has_many_edges_above_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MANY_EDGES", 2)
     pair = [("a", "b"), ("b", "a")]
-    assert not Program.of(Form.LAYERS, {"a": 1, "b": 2}, pair).has_many_edges
-    assert Program.of(Form.LAYERS, {"a": 1, "b": 2}, [*pair, ("a", "b")]).has_many_edges
+    two = Program.of(Form.LAYERS, {"a": 1, "b": 2}, pair)
+    three = Program.of(Form.LAYERS, {"a": 1, "b": 2}, [*pair, ("a", "b")])
+    assert not two.has_many_edges() and two.has_many_edges(1)
+    assert three.has_many_edges() and not three.has_many_edges(but_into={"b"})
+
+
+def test_entries_that_stand_twice_go_to_parts_of_their_own() -> None:
+    row, column = np.array([1, 0, 1, 1, 0]), np.array([2, 5, 2, 0, 5])
+    parts = [part.tolist() for part in unrepeated(row, column)]
+    assert parts == [[1, 3, 0], [4, 2]]
+    assert [*unrepeated(row[:0], column[:0])] == []

@@ -33,9 +33,9 @@ MOST_AXES = 8
 MOST_NAMES = 1 << 12  # bytes of the names in a group
 SPACE, KIND, FILL, LAYOUT, FILTERS, TABLE, NIL = 0x1, 0x3, 0x5, 0x8, 0xB, 0x11, 0x0
 CONTIGUOUS, CHUNKED = 1, 2
+FILL_VERSION, FILL_BYTES = 2, 8  # of the message, and its bytes without the value
 # gzip alone, any level: version 1, one filter, the code, 8 bytes of a name, optional, one value.
 GZIP_START = b"\1\1\0\0\0\0\0\0\1\0\x08\0\1\0\1\0deflate\0"
-TEXT = 0x19  # version 1, class "variable length"
 TEXT_BYTES = 16  # of a reference: length, address, index
 NODE = struct.Struct("<4sBBHQQ")  # of a B-tree: signature, type, level, entries, siblings
 OF_GROUPS, OF_CHUNKS = 0, 1
@@ -78,7 +78,7 @@ class Plain:
         """Return length, address and index of the only text of the dataset at ``at``."""
         try:
             found = self._dataset(at)
-            if found is None or found.kind[:1] != bytes([TEXT]) or found.kind[1] & 15 != 1:
+            if found is None or found.kind not in _texts():
                 return None
             raw = self._contiguous(found, TEXT_BYTES)
             if math.prod(found.shape) != 1 or len(raw) != TEXT_BYTES:
@@ -149,6 +149,11 @@ class Plain:
         if not usual or (filters and not filters.startswith(GZIP_START)):
             return None
         shape = struct.unpack_from(f"<{axes}Q", space, 8)
+        most = struct.unpack_from(f"<{axes}Q", space, 8 + 8 * axes) if flags else shape
+        if any(n > limit for n, limit in zip(shape, most, strict=True)):
+            return None
+        if FILL in by_kind and not _fills(by_kind[FILL]):
+            return None
         return _Dataset(shape, by_kind[KIND], by_kind[LAYOUT], bool(filters))
 
     def _array(self, at: int) -> NDArray[np.generic] | None:
@@ -200,9 +205,27 @@ class Plain:
         return data
 
 
+def _fills(message: bytes) -> bool:
+    """Return True for the value that fills a dataset, as version 2 of the message has it."""
+    version, defined = message[0], message[3]
+    size = struct.unpack_from("<i", message, 4)[0] if defined else 0
+    return version == FILL_VERSION and 0 <= size <= len(message) - FILL_BYTES
+
+
 def _chunk_of(found: _Dataset) -> tuple[int, ...]:
     """Return the shape of a chunk."""
     return struct.unpack_from(f"<{len(found.shape)}I", found.layout, 11)
+
+
+@cache
+def _texts() -> frozenset[bytes]:
+    """Return the messages that stand for a text of variable length in a header."""
+    messages = []
+    for charset in ("utf-8", "ascii"):
+        in_memory = h5py.h5t.py_create(h5py.string_dtype(charset), logical=True).encode()[2:]
+        message = in_memory[:4] + struct.pack("<I", TEXT_BYTES) + in_memory[8:]
+        messages.append(message + bytes(-len(message) % 8))
+    return frozenset(messages)
 
 
 @cache
