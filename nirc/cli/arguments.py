@@ -37,10 +37,8 @@ class _NewFile(click.Path):
         return super().convert(value, param, ctx)
 
 
-class _TargetName(click.ParamType):
+class _TargetName(click.types.StringParamType):
     """A chip, perhaps with its variant. A command without it is told which there are."""
-
-    name = "target"
 
     def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:
         """Return the names of all chips."""

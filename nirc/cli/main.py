@@ -28,7 +28,9 @@ from nirc.diagnostics.similar import did_you_mean, nearest
 from nirc.version import __version__
 
 COMPLETE = "_NIRC_COMPLETE"  # set by a shell that asks for completions, or for its script
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+WIDTH = 100
+HELP = ["-h", "--help"]
+CONTEXT = {"help_option_names": HELP, "max_content_width": WIDTH}
 EPILOG = """\b
 Examples:
   nirc model.nir --target xylo                 compile for the first Xylo that fits
@@ -113,7 +115,13 @@ def help_(context: click.Context, topic: str | None) -> None:
     if topic is None:
         click.echo(context.parent.get_help())
         return
-    shown = click.Context(known[topic], context.parent, info_name=topic, **CONTEXT)
+    shown = click.Context(
+        known[topic],
+        context.parent,
+        info_name=topic,
+        max_content_width=WIDTH,
+        help_option_names=HELP,
+    )
     if topic != "ci":
         click.echo(shown.get_help())
         return

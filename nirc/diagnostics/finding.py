@@ -103,7 +103,8 @@ class Finding(_Record):
 
     def diagnostic(self, *, strict: bool = False) -> Diagnostic:
         """Return the finding as it is printed."""
-        grade, words, limit = self.grade(), self.words(), "expected" if self.expects else "limit"
+        grade, words = self.grade(), self.words()
+        limit = _text(words.limit)
         differs: Severity = "error" if strict else "warning"
         return Diagnostic(
             self.code,
@@ -114,7 +115,8 @@ class Finding(_Record):
             source=words.source,
             help=words.help,
             file=self.file,
-            **{limit: _text(words.limit)},
+            limit="" if self.expects else limit,
+            expected=limit if self.expects else "",
         )
 
     def refusal(self) -> NircError:

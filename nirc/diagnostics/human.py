@@ -12,6 +12,7 @@ from itertools import groupby
 
 from nirc.diagnostics.errors import Diagnostic, Severity, UsageError, safe
 from nirc.diagnostics.finding import Finding
+from nirc.diagnostics.plural import counted
 
 ORDER: tuple[Severity, ...] = ("note", "warning", "error")
 COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
@@ -73,7 +74,7 @@ def render(
     if short:
         closing += f"\n-v shows every warning with its place and what to do{_about(file)}"
     if accepted:
-        closing += f"\n{_count(accepted, 'warning')} accepted"
+        closing += f"\n{counted(accepted, 'warning')} accepted"
     closing = closing.lstrip("\n")
     return text + (f"{closing}\n" if closing else "")
 
@@ -144,7 +145,7 @@ def _file_of(d: Diagnostic, file: str) -> str:
 
 
 def _place(where: str, file: str, others: int, paint: Paint) -> list[str]:
-    more = f", and {_count(others, 'more place')}" if others else ""
+    more = f", and {counted(others, 'more place')}" if others else ""
     place = ": ".join(part for part in (file, where) if part) + more
     return [paint("  -->", fg="blue", bold=True) + f" {place}"] if place else []
 
@@ -177,9 +178,9 @@ def _closing(groups: Sequence[_Group], verbose: bool) -> str:
     lines = []
     if of["note"] and not verbose:
         notes = _number(of["note"])
-        lines.append(f"{_count(notes, 'note')}: -v shows {'it' if notes == 1 else 'them'}")
-    counted = [s for s in reversed(ORDER) if of[s] and (verbose or s != "note")]
-    lines.append(", ".join(_count(_number(of[s]), s) + _places(of[s]) for s in counted))
+        lines.append(f"{counted(notes, 'note')}: -v shows {'it' if notes == 1 else 'them'}")
+    shown = [s for s in reversed(ORDER) if of[s] and (verbose or s != "note")]
+    lines.append(", ".join(counted(_number(of[s]), s) + _places(of[s]) for s in shown))
     return "\n".join(line for line in lines if line)
 
 
@@ -187,10 +188,6 @@ def _places(groups: Sequence[_Group]) -> str:
     """Return `` in 5 places`` if a block has several."""
     places = sum(len(g.members) for g in groups)
     return f" in {places} places" if places > len(groups) else ""
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def safe_diagnostic(d: Diagnostic) -> Diagnostic:

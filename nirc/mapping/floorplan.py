@@ -148,6 +148,10 @@ class Floorplan:
         x, y, z = (-(-cells // per) for cells, per in zip(self.size, self.router, strict=True))
         return x, y, z
 
+    def place(self, at: Point) -> str:
+        """Return the coordinates of a cell or a router: ``(3, 4)``, with z where layers differ."""
+        return f"({', '.join(map(str, at if self.size[2] > 1 else at[:2]))})"
+
     @property
     def gap(self) -> float | None:
         """The share of ``cost`` above ``bound``, None if either is not known."""

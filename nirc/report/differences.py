@@ -5,7 +5,8 @@ They are read from the two programs, not from the warnings.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Protocol, runtime_checkable
@@ -14,7 +15,7 @@ import numpy as np
 
 from nirc.analysis.relays import origin, repeated
 from nirc.ir.arrays import Float, Int
-from nirc.ir.linear import Conv, Dense, LinearOp, Sparse, Weighted, weights_of
+from nirc.ir.linear import Conv, Dense, LinearOp, Sparse, Weighted, sparse, weights_of
 from nirc.ir.populations import Discrete, Population, Projection
 from nirc.ir.program import Program
 
@@ -63,7 +64,7 @@ def differences(model: Program, chip: Program) -> Differences:
                 _decays(name, a, b) for name, (a, b) in dynamics.items() if name not in rebuilt
             )
         ],
-        "weights": list(_weights(_edges(model, {}), _edges(chip, relays))),
+        "weights": list(_weights(model, chip)),
     }
 
 
@@ -75,7 +76,14 @@ def _discrete(population: Population[Any]) -> Discrete | None:
 
 
 def _inputs(program: Program, name: str, relays: Mapping[str, str]) -> list[str]:
-    return sorted(origin(source, relays) for source, _ in program.into(name))
+    """Return the source of each projection. One lag's two receptors are one projection."""
+    found: Counter[tuple[str, int, int]] = Counter()
+    for source, p in program.into(name):
+        found[origin(source, relays), p.lag, p.synapse] += 1
+    most: Counter[tuple[str, int]] = Counter()
+    for (source, lag, _), number in found.items():
+        most[source, lag] = max(most[source, lag], number)
+    return sorted(chain.from_iterable([source] * n for (source, _), n in most.items()))
 
 
 def _decays(name: str, model: Discrete, chip: Discrete) -> Iterator[dict[str, Any]]:
@@ -98,15 +106,51 @@ def _edges(program: Program, relays: Mapping[str, str]) -> Edges:
     return found
 
 
-def _weights(model: Edges, chip: Edges) -> Iterator[dict[str, Any]]:
-    """Yield projections whose weights were rounded. Those that were split or fused are left out."""
-    for ends, projections in model.items():
-        others = chip.get(ends, [])
-        if len(projections) != 1 or len(others) != 1:
-            continue
-        before = _only_weights(projections[0].ops)
-        after = _only_weights(others[0].ops)
-        change = 0.0 if before is None or after is None else _change_of(before, after)
+Pair = tuple[Weighted, Weighted]  # weights of the same synapses, in the model and on the chip
+
+
+def _pairs(model: Program, chip: Program) -> Iterator[tuple[tuple[str, str], list[Pair]]]:
+    """Yield the ends of each projection, and its weights in the model and on the chip.
+
+    The synapses of a lag are paired with those of the chip's lag, of the shortest first: a chip may
+    take more steps for all of them. Excitatory and inhibitory ones are added. Projections that have
+    no such counterpart are left out.
+    """
+    theirs = _edges(chip, repeated(model, chip))
+    for ends, projections in _edges(model, {}).items():
+        ours = _by_lag(projections)
+        others = _by_lag(theirs.get(ends, []))
+        if ours is not None and others is not None and len(ours) == len(others):
+            yield ends, list(zip(ours, others, strict=True))
+
+
+def _by_lag(projections: Iterable[Projection]) -> list[Weighted] | None:
+    """Return the weights of each lag, the shortest first. None: they are not to be compared."""
+    found: dict[int, list[Weighted]] = {}
+    for projection in projections:
+        op = _only_weights(projection.ops)
+        if op is None:
+            return None
+        found.setdefault(projection.lag, []).append(op)
+    sums = [_sum(found[lag]) for lag in sorted(found)]
+    return None if None in sums else [op for op in sums if op is not None]
+
+
+def _sum(ops: Sequence[Weighted]) -> Weighted | None:
+    """Return the sum of operators, None if there are kernels among several."""
+    first = ops[0]
+    if len(ops) == 1:
+        return first
+    if any(isinstance(op, Conv) or (op.n_out, op.n_in) != (first.n_out, first.n_in) for op in ops):
+        return None
+    target, source, value = map(np.concatenate, zip(*(op.coo() for op in ops), strict=True))
+    return sparse(target, source, value, first.n_in, first.n_out)
+
+
+def _weights(model: Program, chip: Program) -> Iterator[dict[str, Any]]:
+    """Yield projections whose weights were rounded."""
+    for ends, pairs in _pairs(model, chip):
+        change = _change_of(pairs)
         if change > 0:
             yield {"from": ends[0], "to": ends[1], "change": _short(change)}
 
@@ -128,19 +172,19 @@ class RoundedWeights:
 def rounded_weights(model: Program, chip: Program) -> Iterator[RoundedWeights]:
     """Yield the weights of each projection before and after rounding.
 
-    The chip's weights are scaled as in ``differences``. Projections that were split or fused, or
-    are stored in another form, are left out.
+    The chip's weights are scaled as in ``differences``. Projections that were fused, or are stored
+    in another form, are left out.
     """
-    others = _edges(chip, repeated(model, chip))
-    for ends, projections in _edges(model, {}).items():
-        theirs = others.get(ends, [])
-        if len(projections) != 1 or len(theirs) != 1:
+    for ends, pairs in _pairs(model, chip):
+        if not all(_are_alike(*pair) for pair in pairs):
             continue
-        before, after = _only_weights(projections[0].ops), _only_weights(theirs[0].ops)
-        if before is None or after is None:
-            continue
-        (rows, share), (values, _) = _some_rows(before), _some_rows(after)
-        if rows.size and rows.shape == values.shape:
+        every = _every(sum(weights_of(before).size for before, _ in pairs))
+        rows, values = (
+            np.concatenate([_some_rows(op, every) for op in side], axis=1)
+            for side in zip(*pairs, strict=True)
+        )
+        if rows.size:
+            share = len(rows) / _rows(pairs[0][0])
             square = (values * values).sum(axis=1)
             product = (rows * values).sum(axis=1)
             scale = np.divide(product, square, out=np.zeros(len(square)), where=square > 0)
@@ -149,23 +193,24 @@ def rounded_weights(model: Program, chip: Program) -> Iterator[RoundedWeights]:
             yield RoundedWeights(*ends, rows[both], scaled, share)
 
 
-def _some_rows(op: Weighted) -> tuple[Float, float]:
-    """Return rows of weights, each of a target or of a map of a kernel, and their share of all."""
+def _some_rows(op: Weighted, every: int) -> Float:
+    """Return each n-th row of weights, of a target or of a map of a kernel. n is ``every``."""
     if isinstance(op, Conv):
-        rows = op.weight.reshape(len(op.weight), -1)
-        every = _every(*rows.shape)
-        return rows[::every], 1 / every
-    every = _every(op.n_out, op.n_in)
-    chosen = range(0, op.n_out, every)
+        return op.weight.reshape(len(op.weight), -1)[::every]
     if isinstance(op, Dense):
-        return op.weight[::every], len(chosen) / max(1, op.n_out)
-    blocks = [_block(op, slice(row, row + 1)) for row in chosen]
-    return np.array(blocks).reshape(len(blocks), op.n_in), len(chosen) / max(1, op.n_out)
+        return op.weight[::every]
+    blocks = [_block(op, slice(row, row + 1)) for row in range(0, op.n_out, every)]
+    return np.array(blocks).reshape(len(blocks), op.n_in)
 
 
-def _every(rows: int, columns: int) -> int:
+def _rows(op: Weighted) -> int:
+    """Return the number of targets, or of maps of a kernel."""
+    return len(op.weight) if isinstance(op, Conv) else op.n_out
+
+
+def _every(weights: int) -> int:
     """Return n so that each n-th row is drawn."""
-    return max(1, -(-rows * columns // MOST_DRAWN))
+    return max(1, -(-weights // MOST_DRAWN))
 
 
 def _only_weights(ops: tuple[LinearOp, ...]) -> Weighted | None:
@@ -174,18 +219,30 @@ def _only_weights(ops: tuple[LinearOp, ...]) -> Weighted | None:
     return weighted[0] if len(weighted) == 1 else None
 
 
-def _change_of(before: Weighted, after: Weighted) -> float:
-    first, second = weights_of(before), weights_of(after)
+def _are_alike(before: Weighted, after: Weighted) -> bool:
+    """Return True if each weight has its counterpart."""
+    if isinstance(before, Conv) and isinstance(after, Conv):
+        return _rows(before) == _rows(after) > 0 and before.weight.size == after.weight.size
     if isinstance(before, Conv) or isinstance(after, Conv):
-        maps = len(first)
-        if maps != len(second) or first.size != second.size or not maps:
-            return 0.0
-        row = np.repeat(np.arange(maps), first[0].size)
-        return _change([(first.ravel(), second.ravel(), row)])
-    if before.n_in != after.n_in or before.n_out != after.n_out:
+        return False
+    return (before.n_in, before.n_out) == (after.n_in, after.n_out)
+
+
+def _change_of(pairs: Sequence[Pair]) -> float:
+    """Return the change of all weights together. Each neuron has one scale in all pairs."""
+    if not all(_are_alike(*pair) for pair in pairs):
         return 0.0
-    if before.n_in * before.n_out <= NEARLY_FULL * before.entries:
-        return _change(_by_rows(before, after))
+    if all(isinstance(before, Conv) or _is_full(before) for before, _ in pairs):
+        return _change(_by_rows(pairs))
+    return _change([_together([_entries(*pair) for pair in pairs])])
+
+
+def _is_full(op: Dense | Sparse) -> bool:
+    return op.n_in * op.n_out <= NEARLY_FULL * op.entries
+
+
+def _entries(before: Weighted, after: Weighted) -> Weights:
+    """Return the weights of every synapse of either matrix."""
     entries = [op.coo() for op in (before, after)]
     keys = [target * before.n_in + source for target, source, _ in entries]
     both = np.union1d(*keys)
@@ -193,21 +250,34 @@ def _change_of(before: Weighted, after: Weighted) -> float:
     for key, (_, _, value) in zip(keys, entries, strict=True):
         place = np.searchsorted(both, key)
         values.append(np.bincount(place, value, minlength=both.size).astype(np.float64))
-    return _change([(values[0], values[1], both // max(1, before.n_in))])
+    return values[0], values[1], both // max(1, before.n_in)
 
 
-def _by_rows(before: Dense | Sparse, after: Dense | Sparse) -> Iterator[Weights]:
+def _by_rows(pairs: Sequence[Pair]) -> Iterator[Weights]:
     """Yield full blocks of rows of both matrices, which take little memory."""
-    together = max(1, BLOCK // max(1, before.n_in))
-    for first in range(0, before.n_out, together):
-        rows = slice(first, min(first + together, before.n_out))
-        row = np.repeat(np.arange(rows.stop - first), before.n_in)
-        yield _block(before, rows), _block(after, rows), row
+    first = pairs[0][0]
+    columns = sum(weights_of(before).size for before, _ in pairs) // max(1, _rows(first))
+    height = max(1, BLOCK // max(1, columns))
+    for start in range(0, _rows(first), height):
+        rows = slice(start, min(start + height, _rows(first)))
+        yield _together([_full(*pair, rows) for pair in pairs])
 
 
-def _block(op: Dense | Sparse, rows: slice) -> Float:
+def _full(before: Weighted, after: Weighted, rows: slice) -> Weights:
+    """Return all weights of ``rows``."""
+    values = _block(before, rows), _block(after, rows)
+    width = values[0].size // max(1, rows.stop - rows.start)
+    return *values, np.repeat(np.arange(rows.stop - rows.start), width)
+
+
+def _together(parts: Sequence[Weights]) -> Weights:
+    before, after, row = map(np.concatenate, zip(*parts, strict=True))
+    return before, after, row
+
+
+def _block(op: Weighted, rows: slice) -> Float:
     """Return the weights of ``rows``, one after the other. ``op``'s entries are sorted."""
-    if isinstance(op, Dense):
+    if isinstance(op, Conv | Dense):
         return op.weight[rows].ravel()
     here = slice(*np.searchsorted(op.target, [rows.start, rows.stop]))
     full = np.zeros((rows.stop - rows.start, op.n_in))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nirc.diagnostics.plural import counted
 from nirc.mapping.floorplan import Floorplan
 from nirc.report.differences import RoundedWeights
 
@@ -76,10 +77,6 @@ def network_figure(report: Mapping[str, Any], plan: Floorplan | None) -> Figure:
     return Figure("From layers to cores", text, network_of(report, parts).inline())
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def _parts(plan: Floorplan | None) -> dict[str, tuple[Part, ...]]:
     """Return the parts of each population."""
     from nirc.drawing.network import Part
@@ -88,7 +85,7 @@ def _parts(plan: Floorplan | None) -> dict[str, tuple[Part, ...]]:
     hues = hues_of(plan)
     placed: dict[str, list[tuple[str, int]]] = {}
     for core in plan.cores if plan is not None else ():
-        place = ", ".join(map(str, core.at))
+        place = plan.place(core.at) if plan is not None else ""
         for part in core.parts:
             box = ", ".join(f"{begin} to {end - 1}" for begin, end in part.box)
             words = f"core {place} of chip {core.chip}: neurons {box}"
@@ -154,5 +151,5 @@ def spikes_figure(answer: Answer) -> Figure | None:
 def _panel(name: str, kind: str, spikes: Array) -> Panel:
     from nirc.drawing.rasters import Layer, Panel
 
-    title = f"{name}, {kind}: {_counted(int(spikes.sum()), 'spike')}"
+    title = f"{name}, {kind}: {counted(int(spikes.sum()), 'spike')}"
     return Panel(title, (Layer(kind, spikes),))

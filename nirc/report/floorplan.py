@@ -16,10 +16,11 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from nirc.diagnostics.plural import counted
 from nirc.drawing.canvas import WIDTH, Canvas, at, number
 from nirc.ir.text import in_order
-from nirc.mapping.floorplan import Core, Floorplan, Point
-from nirc.report.mapping import load, parts_by_size
+from nirc.mapping.floorplan import Core, Floorplan, Link, Point
+from nirc.report.mapping import amount, load, parts_by_size
 
 AXES = 3
 MOST_TILES = 576  # of a layer, with separate marks
@@ -41,6 +42,7 @@ Tile = tuple[int, int, int]
 class _View:
     """The part of the grid that is drawn. ``low`` and ``high``: its cells, ``high`` without.
 
+    ``layers``: those along z with a core or a link.
     ``per``: cells of a tile along x and y. ``side``: the width of a tile.
     ``columns``: layers beside one another.
     """
@@ -48,6 +50,7 @@ class _View:
     plan: Floorplan
     low: Point
     high: Point
+    layers: tuple[int, ...]
     per: int
     side: float
     columns: int
@@ -78,7 +81,7 @@ def hues_of(plan: Floorplan | None) -> dict[str, int]:
 def floorplan(plan: Floorplan, *, by: str = "population") -> Canvas:
     """Draw the chips in use. ``by``: population or use."""
     view = _view(plan, by)
-    layers = range(view.low[2], view.high[2])[:MOST_LAYERS]
+    layers = view.layers
     wide = view.tiles[0] * view.side + MARGIN + EDGE
     high = view.tiles[1] * view.side + MARGIN + (HEAD if len(layers) > 1 else 6)
     lines = -(-len(layers) // view.columns)
@@ -112,12 +115,12 @@ def _view(plan: Floorplan, by: str) -> _View:
     while -(-across // per) * -(-up // per) > MOST_TILES:
         per += 1
     tiles = -(-across // per), -(-up // per)
-    layers = min(MOST_LAYERS, int(high[2] - low[2]))
-    columns = min(layers, max(1, round((layers * tiles[1] / tiles[0]) ** 0.5)))
-    lines = -(-layers // columns)
+    layers = tuple(sorted({int(z) for z in cells[:, 2]}))[:MOST_LAYERS] or (int(low[2]),)
+    columns = min(len(layers), max(1, round((len(layers) * tiles[1] / tiles[0]) ** 0.5)))
+    lines = -(-len(layers) // columns)
     room = (WIDTH / columns - MARGIN - EDGE) / tiles[0], HIGHEST / lines / tiles[1]
     side = min(LARGEST_TILE, *room)
-    return _View(plan, _point(low), _point(high), per, side, columns, by, hues_of(plan))
+    return _View(plan, _point(low), _point(high), layers, per, side, columns, by, hues_of(plan))
 
 
 def _point(values: NDArray[np.int64]) -> Point:
@@ -128,17 +131,13 @@ def _point(values: NDArray[np.int64]) -> Point:
 def _titles(plan: Floorplan) -> list[str]:
     """Return two lines: the cores, and the grid with its traffic."""
     chips = len({core.chip for core in plan.cores})
-    first = f"{len(plan.cores)} core{_s(len(plan.cores))} on {chips} chip{_s(chips)}"
+    first = f"{counted(len(plan.cores), 'core')} on {counted(chips, 'chip')}"
     if plan.size != plan.chip:
         first += f", grid {' x '.join(map(str, plan.size))}, chips in use shown"
-    words = [] if plan.cost is None else [f"traffic × distance {plan.cost:,.0f}"]
+    words = [] if plan.cost is None else [f"traffic × distance {amount(plan.cost)}"]
     if plan.links:
-        words.append(f"busiest link {max(link.load for link in plan.links):,.4g}")
+        words.append(f"busiest link {amount(max(link.load for link in plan.links))}")
     return [first, ", ".join(words)] if words else [first]
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"
 
 
 def _legend(view: _View) -> list[tuple[str, str, int | None]]:
@@ -235,7 +234,7 @@ def _draw_tile(canvas: Canvas, view: _View, cores: list[Core], x: float, y: floa
     gap = 0.04 * view.side
     inner = view.side - 2 * gap
     share = max(load(core, view.plan) for core in cores)
-    title = _contents(cores, share)
+    title = _contents(view.plan, cores, share)
     if view.by == "use":
         kind = "chip" if share > 0.75 else "chip more"
         kind = kind if share > 0.35 else "chip some"
@@ -263,12 +262,12 @@ def _stripes(view: _View, cores: list[Core]) -> Iterator[tuple[int, float]]:
         yield view.hues[name], count / total
 
 
-def _contents(cores: list[Core], share: float) -> str:
+def _contents(plan: Floorplan, cores: list[Core], share: float) -> str:
     first = cores[0]
     if len(cores) > 1:
-        return f"{len(cores)} cores, the fullest {share:.0%}"
+        return f"{counted(len(cores), 'core')}, the fullest {share:.0%}"
     names = ", ".join(f"{part.population} ({part.neurons})" for part in parts_by_size(first)[:4])
-    return f"core {first.at[0]}, {first.at[1]}, {first.at[2]}: {share:.0%}; {names}"
+    return f"core {plan.place(first.at)}: {share:.0%}; {names}"
 
 
 def _borders(canvas: Canvas, view: _View, left: float, top: float) -> None:
@@ -296,19 +295,27 @@ def _ticks(cells: int, chip: int) -> range:
 
 def _links(canvas: Canvas, view: _View, z: int, left: float, top: float) -> None:
     """Draw each link at the right of its direction. A link that wraps around has two stubs."""
-    between: dict[tuple[Tile, Tile], float] = defaultdict(float)
+    between: dict[tuple[Tile, Tile], list[Link]] = defaultdict(list)
     for link in view.plan.links:
         first, second = _middle(view, link.source), _middle(view, link.target)
         if first != second and first[2] == z:
-            between[first, second] += link.load
-    busiest = max(between.values(), default=0.0) or 1.0
-    ordered = sorted(between.items(), key=lambda item: (-item[1], item[0]))
+            between[first, second].append(link)
+    carried = {ends: sum(link.load for link in links) for ends, links in between.items()}
+    busiest = max(carried.values(), default=0.0) or 1.0
+    ordered = sorted(carried, key=lambda ends: (-carried[ends], ends))
     unit = view.side / 2
-    for (first, second), carried in reversed(ordered[:MOST_LINKS]):
-        share = carried / busiest
-        title = f"{carried:,.4g} from {first[0]}, {first[1]} to {second[0]}, {second[1]}"
+    for first, second in reversed(ordered[:MOST_LINKS]):
+        share = carried[first, second] / busiest
+        title = f"{amount(carried[first, second])} {_ends(view.plan, between[first, second])}"
         steps = _line(first, second, view, left, top)
         canvas.path(steps, "wire", wide=0.6 + share * min(5.0, 0.2 * unit), title=title)
+
+
+def _ends(plan: Floorplan, links: list[Link]) -> str:
+    """Return the routers of a link, or the number of links between two tiles."""
+    if len(links) > 1:
+        return f"on {counted(len(links), 'link')}"
+    return f"from {plan.place(links[0].source)} to {plan.place(links[0].target)}"
 
 
 def _middle(view: _View, router: Point) -> Tile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from nirc.chip.explain import meaning
 from nirc.diagnostics.escape import in_lines
+from nirc.diagnostics.plural import counted
 from nirc.drawing.canvas import STYLE
+from nirc.ir.rules import MANY
 from nirc.ir.summary import summarised
 from nirc.ir.text import in_order
 from nirc.report.targets import limit_rows
@@ -106,6 +109,7 @@ def page_context(
         ],
         meanings={code: meaning(code) for code in codes},
         calibration=_calibration(manifest.get("calibration")),
+        options=_options(manifest["options"]),
         most=MOST_ROWS,
         few=FEW_ROWS,
     )
@@ -120,8 +124,31 @@ def _rules(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
     for (model, chip), found in names.items():
         more = f" and {len(found) - FEW_ROWS} more" if len(found) > FEW_ROWS else ""
         populations = ", ".join(in_order(found)[:FEW_ROWS]) + more
-        pairs.append({"populations": populations, "model": model, "chip": chip})
+        words = {"model": _in_words(model), "chip": _in_words(chip)}
+        pairs.append({"populations": populations, **words})
     return pairs
+
+
+def _in_words(rule: str) -> str:
+    """Return the text of a rule, with how often and when a neuron fires in words."""
+    return re.sub(r"fire (>=?) (\w+)", _firing, rule)
+
+
+def _firing(found: re.Match[str]) -> str:
+    most = {"1": "once", MANY: "as often as it holds"}.get(found[2], f"up to {found[2]} times")
+    return f"fire {most} where v {found[1]} threshold"
+
+
+def _options(options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the options that were given, those of the chip one by one."""
+    plain = {name: value for name, value in options.items() if name != "chip"}
+    rows = plain | {f"set {name}": value for name, value in options["chip"].items()}
+    words = {False: "no", True: "yes"}
+    return [
+        (name, words[value] if isinstance(value, bool) else str(value))
+        for name, value in sorted(rows.items())
+        if value is not None
+    ]
 
 
 def _by_code(findings: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
@@ -157,6 +184,7 @@ def template(name: str) -> Template:
         lstrip_blocks=True,
         finalize=_visible,
     )
+    environment.filters["counted"] = counted
     return environment.get_template(name)
 
 

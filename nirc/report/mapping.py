@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nirc.diagnostics.plural import counted
 from nirc.diagnostics.usage import NoMapping, OptionMakesNoSense
-from nirc.files.bounds import printable
+from nirc.files.bounds import MAX_NAME, printable
 from nirc.mapping.floorplan import FILE, Core, Floorplan, Link, Part, Point, floorplan_in
 
 BUSIEST = 5  # links
+MANY = 1000.0  # traffic, from which digits after the point say nothing
 NAMED = 3  # populations of a core in the table
 PICTURE = ".svg"
 
@@ -97,19 +99,22 @@ def load(core: Core, plan: Floorplan) -> float:
 
 def as_text(plan: Floorplan, tree: dict[str, Any], rows: int) -> str:
     """Return tables of at most ``rows`` cores (0: all) and the busiest links."""
-    title = (
-        f"{tree['model']} -> {tree['target']}: {tree['cores_used']} of {tree['cores_usable']} cores"
-    )
-    lines = [f"{printable(title)}, {tree['chips_used']} chip(s)"]
+    names = f"{printable(tree['model'], MAX_NAME)} -> {printable(tree['target'])}"
+    cores = f"{tree['cores_used']} of {tree['cores_usable']} cores"
+    lines = [f"{names}: {cores}, {counted(tree['chips_used'], 'chip')}"]
     if plan.cost is not None:
         least = ""
         if plan.bound is not None:
-            least = f"; no placement of these cores is below {plan.bound:g} (gap {plan.gap:.1%})"
-        lines.append(f"traffic x distance {plan.cost:g}{least}")
+            least = f"; no placement of these cores is below {amount(plan.bound)}"
+            least += f" (gap {plan.gap:.1%})"
+        lines.append(f"traffic x distance {amount(plan.cost)}{least}")
     lines += ["", *_cores_text(plan, tree, rows)]
     if tree["links"]:
         total = sum(link["load"] for link in tree["links"])
-        lines += ["", f"busiest links (of {len(tree['links'])} in use, load {total:g} in all)"]
+        lines += [
+            "",
+            f"busiest links (of {len(tree['links'])} in use, load {amount(total)} in all)",
+        ]
         lines += _columns([_link_row(link, plan) for link in tree["links"][:BUSIEST]], "llrl")
     return "\n".join(lines) + "\n"
 
@@ -124,7 +129,7 @@ def _cores_text(plan: Floorplan, tree: dict[str, Any], rows: int) -> list[str]:
             f"{core['usage'].get(n, 0):g} {_percent(core['usage'].get(n, 0), plan.limits[n][0])}"
             for n in names
         ]
-        table.append((str(core["chip"]), _point(core["at"], plan), *used, _parts(core)))
+        table.append((str(core["chip"]), plan.place(core["at"]), *used, _parts(core)))
     sums = [f"{r['sum']:g} {r['mean']:4.0%}" for _, r in sorted(tree["resources"].items())]
     table.append(("sum", f"{tree['cores_used']} cores", *sums, "(mean)"))
     lines = _columns(table, "ll" + "r" * len(names) + "l")
@@ -169,7 +174,8 @@ def _link_row(link: dict[str, Any], plan: Floorplan) -> tuple[str, str, str, str
         if link["capacity"] is None
         else f"of {link['capacity']:g} {_percent(link['load'], link['capacity'])}"
     )
-    return _point(link["from"], plan), f"-> {_point(link['to'], plan)}", f"{link['load']:g}", of
+    ends = plan.place(link["from"]), f"-> {plan.place(link['to'])}"
+    return *ends, amount(link["load"]), of
 
 
 def _busiest_first(link: Link) -> tuple[float, float, Point, Point]:
@@ -177,8 +183,9 @@ def _busiest_first(link: Link) -> tuple[float, float, Point, Point]:
     return -share, -link.load, link.source[::-1], link.target[::-1]
 
 
-def _point(at: list[int], plan: Floorplan) -> str:
-    return f"({', '.join(map(str, at if plan.size[2] > 1 else at[:2]))})"
+def amount(number: float) -> str:
+    """Return traffic or a load as a text."""
+    return f"{number:,.0f}" if number >= MANY else f"{number:.4g}"
 
 
 def _share(used: float, of: float) -> float:
