@@ -18,10 +18,12 @@ from nirc.diagnostics.log import Log
 from nirc.ir.text import in_order
 from nirc.report.differences import differences, rounded_weights
 from nirc.report.html import _level
+from nirc.report.mapping import amount, as_text, as_tree, read_floorplan
 from tests.models import DATA, chain, graph, lif
 
 PICTURES = ("From layers to cores", "Placement", "Weights", "Spikes")
 VOWELS = DATA / "zoo/japanesevowels_rsnn.nir"
+BRAILLE = DATA / "paper/braille_noDelay_noBias_subtract.nir"
 
 
 class Page(HTMLParser):
@@ -94,7 +96,41 @@ def test_each_chip_shows_the_way_from_layers_to_cores(
     assert drawn == pictures and text.count("<svg") == len(pictures)
     assert "synapses</text>" in text and "% change, " in text
     if "Placement" in pictures:
-        assert "core 0, 0, 0" in text or "of chip 0: neurons" in text
+        assert "core (" in text and ") of chip 0: neurons" in text
+
+
+@pytest.mark.parametrize("chip", ["loihi2", "spinnaker2", "xylo"])
+def test_the_weights_of_every_projection_are_drawn(chip: str) -> None:
+    """SpiNNaker2 parts them by sign, Loihi 2 adds synapses that subtract the threshold."""
+    bundle = nirc.compile(BRAILLE, chip, writer="snntorch,reset_delay=no")
+    text = page_of(bundle)
+    drawn = {f"{a} to {b}" for a, b in (("input", "lif1.lif"), ("lif1.lif", "lif2"))}
+    assert all(f">{each}<" in text for each in {*drawn, "lif1.lif to lif1.lif"})
+    structure = "with synapses that the model does not have" in text
+    assert structure == (chip == "loihi2")
+
+
+def test_the_page_and_nirc_mapping_name_cores_and_traffic_alike() -> None:
+    bundle = nirc.compile(BRAILLE, "spinnaker2", writer="snntorch,reset_delay=no")
+    text = page_of(bundle)
+    plan = read_floorplan(bundle.manifest, bundle.files)
+    shown = as_text(plan, as_tree(plan, bundle.manifest), 0)
+    for core in plan.cores:
+        place = plan.place(core.at)
+        assert f"core {place}: " in text and f"core {place} of chip" in text and place in shown
+    assert plan.cost is not None
+    assert f"distance {amount(plan.cost)}" in text and f"distance {amount(plan.cost)};" in shown
+    assert text.count(">z = ") == len({core.at[2] for core in plan.cores})
+
+
+def test_rules_and_options_are_words() -> None:
+    bundle = nirc.compile(BRAILLE, "xylo", writer="snntorch,reset_delay=no")
+    text = page_of(bundle).replace("&gt;", ">")
+    assert "fire up to 31 times where v >= threshold" in text and "fire >= 31" not in text
+    assert "<td>strict</td><td><code>no</code>" in text and "<code>None</code>" not in text
+    loihi = page_of(nirc.compile(BRAILLE, "loihi2", writer="snntorch,reset_delay=no"))
+    assert "<td>set synapses</td>" in loihi
+    assert not re.search(r"\w\(s\)", text + loihi)
 
 
 def test_calibration_inputs_show_spikes_and_what_each_difference_costs(
@@ -105,7 +141,7 @@ def test_calibration_inputs_show_spikes_and_what_each_difference_costs(
     inputs = (rng.random((5, 20, 4)) < 0.3).astype(np.int64)
     bundles = [nirc.compile(network, "loihi2", dt=1e-4, calibrate=inputs) for _ in range(2)]
     text = page_of(bundles[0])
-    assert "Sample 0 of the calibration inputs" in text and "on 5 sample(s)" in text
+    assert "Sample 0 of the calibration inputs" in text and "on 5 samples" in text
     costs = json.loads(bundles[0].files["report.json"])["costs"]
     names = [row["name"] for row in costs["differences"]]
     assert any(name.startswith("weights: ") for name in names) and all(n in text for n in names)
@@ -148,7 +184,7 @@ def test_a_chip_that_rounds_is_not_said_to_be_the_same() -> None:
     bundle = nirc.compile(model, "spinnaker2", writer="nir")
     assert not [d for d in bundle.diagnostics if d.code[0] == "D" and d.severity == "warning"]
     text = page_of(bundle)
-    assert "fire &gt;= 1" in text and "weights from input to 1" in text
+    assert "fire once where v &gt;= threshold" in text and "weights from input to 1" in text
     assert "no difference" not in text
 
 
