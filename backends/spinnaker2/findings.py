@@ -32,16 +32,18 @@ class TooManyProcessingElements(Finding):
     target: str
     description: str  # of the target
     largest: Mapping[str, int]  # PEs of the populations with the most PEs
+    added: Mapping[str, int]  # PEs of all relays, and of all clocks
     populations: int
     roomier: str  # a target with as many, "" if there is none
 
     def words(self) -> Words:
         most = ", ".join(f"`{name}` {pes}" for name, pes in self.largest.items())
+        added = "".join(f", {pes} for {role}s" for role, pes in self.added.items())
         help_ = "make these layers smaller, or prune them"
         more = ", ..." if self.populations > len(self.largest) else ""
         return Words(
             f"{self.target} has fewer processing elements than the model needs",
-            found=f"{self.needed}: {most}{more}",
+            found=f"{self.needed}: {most}{more}{added}",
             limit=f"{self.pes} ({self.description})",
             source=SURVEY,
             help=f"{help_}, or compile for {self.roomier}" if self.roomier else help_,

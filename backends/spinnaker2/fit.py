@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping as Names
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -44,7 +45,7 @@ from nirc.backends.spinnaker2.tables import READOUT, Tables
 from nirc.chip.backend import Block, Mapped
 from nirc.chip.target import Target
 from nirc.diagnostics.log import Log
-from nirc.ir.populations import Discrete, Role, Sink, Source, populations_of
+from nirc.ir.populations import Discrete, Population, Role, Sink, Source, populations_of
 from nirc.ir.program import SMALL_POPULATION, Program
 from nirc.mapping.effort import Effort
 from nirc.mapping.floorplan import Core, Floorplan, Part, loaded_links, report_placed
@@ -114,7 +115,7 @@ def cannot_fit(
     if any(sum(least.values()) <= system.count for system in systems):
         return False
     for target, system in zip(targets, systems, strict=True):
-        _report_pes(least, system, target, log)
+        _report_pes(least, {}, system, target, log)
     return True
 
 
@@ -130,7 +131,7 @@ def fit(
         return None
     tables, parts = slices.tables, slices.parts
     system = System(board=target.max("chips") > 1, faults=request.faults)
-    if not _enough(parts, system, target, log):
+    if not _enough(parts, program, system, target, log):
         return None
     rule_differences.report(legal, lambda _, d: chip_rule(d.rule), SHEET, log)
     _report_early(program, log)
@@ -146,16 +147,24 @@ def fit(
     return _mapped(program, target, chip, _utilisation(parts, placed, system, plan))
 
 
-def _enough(parts: Split, system: System, target: Target, log: Log) -> bool:
+def _enough(parts: Split, program: Program, system: System, target: Target, log: Log) -> bool:
     if parts.count <= system.count:
         return True
     many = np.bincount(parts.owner, minlength=len(parts.names)).tolist()
-    _report_pes(dict(zip(parts.names, many, strict=True)), system, target, log)
+    needed = dict(zip(parts.names, many, strict=True))
+    roles = {name: p.role for name, p in program.nodes(Population).items()}
+    added: Counter[str] = Counter()
+    for name, pes in needed.items():
+        if (role := roles.get(name, Role.MODEL)) is not Role.MODEL:
+            added[role.value] += pes
+    _report_pes(needed, added, system, target, log)
     return False
 
 
-def _report_pes(needed: Names[str, int], system: System, target: Target, log: Log) -> None:
-    """Report N901. ``needed``: the PEs of each population."""
+def _report_pes(
+    needed: Names[str, int], added: Names[str, int], system: System, target: Target, log: Log
+) -> None:
+    """Report N901. ``needed``: the PEs of each population. ``added``: of the chip's, by role."""
     largest = dict(sorted(needed.items(), key=lambda item: -item[1])[:3])
     total = sum(needed.values())
     larger = (v.name for v in VARIANTS if v.max("processing elements") >= total)
@@ -167,6 +176,7 @@ def _report_pes(needed: Names[str, int], system: System, target: Target, log: Lo
             target=target.name,
             description=target.description,
             largest=largest,
+            added=added,
             populations=len(needed),
             roomier=next(larger, ""),
         )

@@ -632,7 +632,7 @@ class VariantChosen(Finding):
 
     def words(self) -> Words:
         reasons = [
-            f"; {message} ({found}, limit {limit})" for message, found, limit in self.refused
+            f"; {message}: found {found}, limit {limit}" for message, found, limit in self.refused
         ]
         first = f"{self.target} ({self.part}) is the first variant that fits"
         return Words(first + "".join(reasons))
