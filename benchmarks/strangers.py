@@ -9,7 +9,7 @@ Eleven networks, each from seeds of its own name: the same files for the same to
 machine, nearly the same accuracy elsewhere. About two minutes of one core.
 
 Each .npz holds ``inputs`` (spikes, (samples, steps, ...)), ``labels``, ``dt`` (s) and
-``ref_output``, the spikes of the trained network in torch. Those with ``_if_`` in their name
+``outputs``, the spikes of the trained network in torch. Those with ``_if_`` in their name
 subtract the threshold, which NIR cannot say. Where the data come from, and their licences:
 ``strangers_data.py``.
 """
@@ -162,7 +162,7 @@ def made(name: str, folder: Path) -> str:
         inputs=samples.test,
         labels=samples.test_labels,
         dt=DT,
-        ref_output=output,
+        outputs=output,
     )
     train = accuracy(network.spikes(samples.train), samples.train_labels)
     test = accuracy(output, samples.test_labels)

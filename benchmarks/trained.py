@@ -1,7 +1,7 @@
 """Read a network as it was trained. The recorded outputs beside the file say which reading that is.
 
 The files of ``tests/data/zoo`` and of ``strangers.py`` hold the outputs of the training simulator
-(``ref_output`` in NAME.npz). A file does not say how its neurons reset, so the default reading may
+(``outputs`` in NAME.npz). A file does not say how its neurons reset, so the default reading may
 be another network.
 """
 
@@ -36,7 +36,7 @@ def reading(path: Path) -> Options:
     """
     data = samples(path)
     with np.load(path.with_suffix(".npz")) as arrays:
-        recorded = arrays["ref_output"][:COMPARED]
+        recorded = arrays["outputs"][:COMPARED]
     some = data.inputs[:COMPARED]
     inputs = some.reshape(*some.shape[:2], -1)
     for options in READINGS:

@@ -41,13 +41,13 @@ def assert_spikes(path: Path, options: Options, key: str) -> None:
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_float_and_discrete_spikes_are_those_of_the_framework(data: Path, name: str) -> None:
-    assert_spikes(data / f"zoo/{name}.nir", Options(writer=WRITERS[name]), "ref_output")
+    assert_spikes(data / f"zoo/{name}.nir", Options(writer=WRITERS[name]), "outputs")
 
 
 @pytest.mark.parametrize("name", LETTER)
 def test_by_the_letter_of_nir_too_where_it_can_say_them(data: Path, name: str) -> None:
     """``nir_output`` where NIR cannot say the framework's own rule, else the framework's output."""
-    key = "nir_output" if name == "digits_if_cnn" else "ref_output"
+    key = "nir_output" if name == "digits_if_cnn" else "outputs"
     assert_spikes(data / f"zoo/{name}.nir", Options(writer="nir", reset=LETTER[name]), key)
 
 
