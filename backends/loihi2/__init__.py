@@ -182,7 +182,7 @@ class Loihi2(Backend):
         return (
             Figure("dynamic energy per step", energy, "J", costs.LOIHI_1, "I"),
             Figure("static power", costs.STATIC_W * chips, "W", costs.NOTEBOOKS, "S"),
-            Figure("least time per step", least_s, "s", costs.LOIHI_1, "I"),
+            Figure("least time per step", least_s, "s", costs.LOIHI_1, "I", is_step=True),
         )
 
     def approximations(self, discrete: Program) -> Sequence[tuple[str, Program]]:

@@ -60,7 +60,9 @@ def estimate(mapped: Mapped, activity: Activity) -> Iterator[Figure]:
     yield Figure(
         "energy of synaptic operations per step", operations * OPERATION_J, "J", SENECA, "S"
     )
-    yield Figure("time per step", time.seconds, "s", f"system tick: {time.reason}", "I")
+    yield Figure(
+        "time per step", time.seconds, "s", f"system tick: {time.reason}", "I", is_step=True
+    )
 
 
 def _operations_of_copies(chip: Chip, activity: Activity) -> float:

@@ -55,7 +55,12 @@ def estimate(mapped: Mapped, activity: Activity, dt_s: float | None) -> Iterator
     needed = cycles(spec, inputs / max(1, spec.weights_in.shape[0]), hidden / neurons)
     yield Figure("cycles per step", needed, "cycles", SOURCE, "S")
     yield Figure(
-        "time per step", needed / clock_hz, "s", f"{SOURCE}; clock {clock_hz / 1e6:g} MHz", "S"
+        "time per step",
+        needed / clock_hz,
+        "s",
+        f"{SOURCE}; clock {clock_hz / 1e6:g} MHz",
+        "S",
+        is_step=True,
     )
     if dt_s is not None:
         yield Figure(

@@ -23,10 +23,14 @@ class Activity:
 
 @dataclass(frozen=True)
 class Figure:
-    """One estimated cost of a time step. ``certainty``: S, M, I or ?, as of a limit."""
+    """One estimated cost of a time step. ``certainty``: S, M, I or ?, as of a limit.
+
+    ``is_step``: the value is the duration of a step on the chip.
+    """
 
     name: str
     value: float
     unit: str
     source: str
     certainty: str
+    is_step: bool = False

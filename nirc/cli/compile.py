@@ -20,6 +20,7 @@ from nirc.cli.arguments import (
     use_one_thread,
 )
 from nirc.cli.output import Output, printable_path
+from nirc.diagnostics.plural import counted
 
 if TYPE_CHECKING:
     from nirc.api import Compiled
@@ -91,15 +92,17 @@ def _print_compiled(compiled: Compiled, directory: Path, output: Output) -> None
     dt = f"dt {manifest['dt']:g} s" if manifest["dt"] else "no time constants"
     output.line(
         f"{manifest['model']} -> {manifest['target']} ({manifest['part']}), {dt}, "
-        f"latency {manifest['latency_steps']} step(s)"
+        f"latency {counted(manifest['latency_steps'], 'step')}"
     )
     for finding in output.log.diagnostics:
         if finding.code == VariantChosen.code:
             output.line(f"  {finding.message}")
+    units = {limit.name: limit.unit for limit in compiled.mapped.target.limits}
     for name, (used, of) in compiled.mapped.utilisation.items():
-        line = f"  {name:<32} {used:>7} of {of:<7} {_bar(used / of if of else 0)}"
+        unit = f"  {units.get(name, '')}".rstrip()
+        line = f"  {name:<32} {used:>7} of {of:<7} {_bar(used / of if of else 0)}{unit}"
         narrow = shutil.get_terminal_size((120, 24)).columns < len(line)
-        output.line(f"  {name} {used} of {of}" if narrow else line)
+        output.line(f"  {name} {used} of {of}{unit.replace('  ', ' ')}" if narrow else line)
     if manifest.get("calibration"):
         output.line(summary(manifest["calibration"]))
     names = ", ".join(sorted([*manifest["files"], "manifest.json"]))

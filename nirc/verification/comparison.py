@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import chain, repeat
 from typing import Any
@@ -15,6 +15,8 @@ from nirc.chip.running import Samples, calibration_raster, flat_raster
 from nirc.chip.target import Target
 from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
+from nirc.diagnostics.plural import counted
+from nirc.diagnostics.similar import did_you_mean
 from nirc.diagnostics.usage import OptionMakesNoSense
 from nirc.files.data import Data
 from nirc.ir.populations import Source
@@ -102,7 +104,12 @@ def _check_options(backends: list[Backend], options: Options, log: Log) -> None:
         if name not in known:
             problem = f"no chip has an option `{name}`"
             found = f"{name}={value}"
-            log.add(OptionMakesNoSense(problem=problem, found=found, limit=", ".join(known)))
+            nearest = did_you_mean(name, known)
+            log.add(
+                OptionMakesNoSense(
+                    problem=problem, found=found, limit=", ".join(known), help=nearest
+                )
+            )
     log.raise_if_errors()
 
 
@@ -130,6 +137,7 @@ def _fits(target: Target, compiled: Compiled, measured: Activity, attempt: Log) 
         "differs": sorted(
             {d.code for d in attempt.diagnostics if d.code[0] == "D" and d.severity != "note"}
         ),
+        "dt": dt_s,
         "estimates": [vars(figure) for figure in figures],
     }
 
@@ -180,9 +188,16 @@ def _reasons(row: dict[str, Any]) -> list[str]:
 
 def _costs(row: dict[str, Any]) -> list[str]:
     return [
-        f"{f['name']} {f['value']:.3g} {f['unit']} ({f['source']})"
+        f"{f['name']} {f['value']:.3g} {f['unit']}{_pace(f, row['dt'])} ({f['source']})"
         for f in row.get("estimates", ())
     ]
+
+
+def _pace(figure: Mapping[str, Any], dt_s: float | None) -> str:
+    """Return how much longer than in the model a step lasts, "" if it does not."""
+    if not figure["is_step"] or dt_s is None or figure["value"] <= dt_s:
+        return ""
+    return f", {figure['value'] / dt_s:.3g} times the model's dt of {dt_s:g} s"
 
 
 def _cells(row: dict[str, Any], scored: bool) -> list[str]:
@@ -198,7 +213,7 @@ def _cells(row: dict[str, Any], scored: bool) -> list[str]:
         share = f"{fullest} {use[fullest]['used'] / max(1, use[fullest]['available']):.0%}"
     more = " ..." if len(row["differs"]) > SHOWN_CODES else ""
     differs = " ".join(row["differs"][:SHOWN_CODES]) + more
-    cells = [row["target"], "yes", cores, share, f"{row['latency_steps']} step(s)", differs]
+    cells = [row["target"], "yes", cores, share, counted(row["latency_steps"], "step"), differs]
     if scored:
         cells += ["-" if row.get(name) is None else f"{row[name]:.4f}" for name in SCORES]
     return cells

@@ -36,6 +36,13 @@ def test_every_variant_of_every_chip_has_a_row_and_nothing_is_written(tmp_path: 
     assert {f["name"] for f in rows["xylo:audio2"]["estimates"]} >= {"cycles per step"}  # type: ignore[attr-defined]
 
 
+def test_a_step_that_lasts_longer_than_the_model_s_is_said_so(tmp_path: Path) -> None:
+    """SpiNNaker2's tick of 1 ms is ten times the step of the Braille reader."""
+    lines = " ".join(nirc(BRAILLE, "--target", "all", cwd=tmp_path).stdout.split())
+    assert "estimated time per step 0.001 s, 10 times the model's dt of 0.0001 s" in lines
+    assert lines.count("times the model's dt") == 1
+
+
 def test_with_data_every_chip_that_fits_is_scored_as_verify_scores_it(tmp_path: Path) -> None:
     data = np.load(DIGITS.with_suffix(".npz"))
     np.savez(tmp_path / "few.npz", inputs=data["inputs"][:60], labels=data["labels"][:60])

@@ -226,7 +226,7 @@ def test_strict_turns_every_difference_in_kind_into_an_error() -> None:
 @pytest.mark.parametrize("kind", ["lif_default", "lif_dt1e-4"])
 def test_strict_accepts_a_network_of_rockpool_and_names_what_is_rounded(kind: str) -> None:
     bundle = nirc.compile(
-        DATA / f"simulators/rockpool/{kind}.nir", "xylo", writer="rockpool", strict=True
+        DATA / f"simulators/rockpool/{kind}.nir", "xylo", writer="rockpool,spikes=many", strict=True
     )
     assert {d.code for d in bundle.diagnostics if d.severity == "warning"} == {"D402"}
     assert ("D441", "note") in {
