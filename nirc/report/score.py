@@ -65,8 +65,10 @@ def check_labels(labels: Array | None, outputs: int, log: Log, file: str = "") -
         log.add(LabelsOutOfRange(largest=int(labels.max()), outputs=outputs, file=file))
 
 
-def check_answers(reference: Array, labels: Array | None, log: Log) -> tuple[int, int]:
-    """Return the number of samples without an answer of the model, and that of its answers.
+def check_answers(reference: Array, labels: Array | None, log: Log) -> dict[str, Any]:
+    """Return the numbers of samples without an answer and of answers of the model, for JSON.
+
+    ``by_chance``: how often it answers the labels, None where they say more than chance.
 
     Warn of many without (P316), of one answer for all of several samples (P327), and of answers
     that say nothing of the labels (P330).
@@ -79,12 +81,17 @@ def check_answers(reference: Array, labels: Array | None, log: Log) -> tuple[int
         log.add(OneAnswer(output=int(answers[0]), samples=len(reference), classes=classes))
     if silent > MOST_SILENT * len(reference):
         log.add(NoAnswers(silent=silent, samples=len(reference), most=MOST_SILENT))
-    if (by_chance := labels_by_chance(reference, labels)) is not None:
+    by_chance = _labels_by_chance(reference, labels)
+    if by_chance is not None:
         log.add(by_chance)
-    return silent, len(answers)
+    return {
+        "silent_samples": silent,
+        "answers": len(answers),
+        "by_chance": None if by_chance is None else by_chance.figures(),
+    }
 
 
-def labels_by_chance(reference: Array, labels: Array | None) -> LabelsByChance | None:
+def _labels_by_chance(reference: Array, labels: Array | None) -> LabelsByChance | None:
     """Return P330 if the model's answers say no more of the labels than chance.
 
     ``reference``: (samples, steps, outputs) of the model. ``labels``: (samples,). By chance the

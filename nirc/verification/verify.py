@@ -18,7 +18,7 @@ from nirc.files.data import Data
 from nirc.files.recordings import OUTPUT, Recording
 from nirc.passes.pipeline import Observer, Step
 from nirc.report.measured import by_cost, exact_kinds
-from nirc.report.score import check_answers, check_labels, labels_by_chance, score
+from nirc.report.score import check_answers, check_labels, score
 from nirc.semantics.run import run
 from nirc.semantics.threads import with_one_thread
 from nirc.verification import populations
@@ -110,8 +110,7 @@ def _compared(
     outputs, costs = _outputs(compiled, raster, on_chip, log, estimates=estimates)
     notify(70)
     reference = outputs["float"]
-    silent, answers = check_answers(reference, data.labels, log)
-    by_chance = labels_by_chance(reference, data.labels)
+    answers = check_answers(reference, data.labels, log)
     stages = [score(name, output, reference, data.labels) for name, output in outputs.items()]
     recorded = compared_stage(data, compiled.stages, options, reference, raster, log)
     if recorded is not None:
@@ -135,11 +134,9 @@ def _compared(
         "samples": len(raster),
         "framing": data.framing or None,
         "outputs": len(manifest["output_map"]),
-        "silent_samples": silent,
-        "answers": answers,
+        **answers,
         "stages": _recorded_row(recorded, data.labels) + stages,
         "recorded": None if recorded is None else recorded.shares(outputs),
-        "by_chance": None if by_chance is None else by_chance.figures(),
         "judgement": judgement(reference, outputs["device"], data.labels).as_tree(),
         "other_inside": is_other_network(table),
         "lost_at": lost_at(stages),
