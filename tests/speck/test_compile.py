@@ -288,7 +288,8 @@ def test_strict_refuses_because_the_chip_has_no_steps() -> None:
 @pytest.mark.parametrize("kind", ["iaf_default", "iaf_minv", "iaf_ties_many", "pool_first"])
 def test_strict_accepts_a_network_of_sinabs_without_a_warning(kind: str) -> None:
     model = DATA / f"simulators/sinabs/{kind}.nir"
-    asked = "sinabs,floor=-1" if kind == "iaf_minv" else "sinabs"
+    floor = "-1" if kind == "iaf_minv" else "none"
+    asked = f"sinabs,spikes=many,reset=subtract,floor={floor}"
     bundle = nirc.compile(model, "speck", writer=asked, strict=True, dt=1e-3)
     assert not [d for d in bundle.diagnostics if d.severity == "warning"]
 

@@ -118,7 +118,8 @@ def test_the_command_line_has_the_contract_s_fields(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert {"name", "confidence", "evidence", "assumed"} <= tree["writer"].keys()
     assert tree["recorded"][0]["equal"] == 1.0
-    missing = nirc("inspect", ZERO, "--data", DATA.parent / "zoo/digits_lif_mlp.npz", cwd=tmp_path)
+    np.savez(tmp_path / "d.npz", inputs=inputs_of(ZERO))
+    missing = nirc("inspect", ZERO, "--data", "d.npz", cwd=tmp_path)
     assert missing.returncode == 3 and "no recorded outputs" in missing.stderr
 
 
