@@ -21,6 +21,7 @@ import numpy as np
 from nirc.analysis.judging import chance, has_other_rates, lost_answers, rate_distance
 from nirc.api import Compiled, recompiled
 from nirc.calibration.objective import FEW
+from nirc.calibration.samples import Rng
 from nirc.calibration.settings import with_best_settings
 from nirc.chip.training import Training
 from nirc.diagnostics.errors import CompileError
@@ -37,7 +38,16 @@ from nirc.finetuning.learning import (
     output_populations,
     rounds_of,
 )
-from nirc.finetuning.lessons import EXAM, JUDGING, Exam, Lessons, exam, lessons, parts_of
+from nirc.finetuning.lessons import (
+    EXAM,
+    JUDGING,
+    Exam,
+    Lessons,
+    exam,
+    lessons,
+    parts_of,
+    right_answers,
+)
 from nirc.finetuning.twin import Twin
 from nirc.ir.arrays import Float, Int
 from nirc.ir.populations import Discrete, populations_of
@@ -82,6 +92,10 @@ class Task:
         """
         return self.compiled.stages.reference
 
+    def labels_of(self, some: Int) -> Int | None:
+        """Return the labels of some samples, None if the model's answers count."""
+        return None if self.labels is None else self.labels[some]
+
 
 @dataclass
 class Percent:
@@ -122,16 +136,33 @@ def fit(task: Task, log: Log) -> Fitted:
     rng = np.random.default_rng(task.seed)
     parts = parts_of(len(task.inputs))
     share = _share(model, task.inputs.shape[1])
-    known = None if task.labels is None else task.labels[parts.learn]
-    to_learn = lessons(model, task.inputs[parts.learn], known, rng, share)
-    stop = exam(model, task.inputs[parts.stop], rng, round(EXAM * share))
-    guard = exam(model, task.inputs[parts.guard], rng, round(JUDGING * share))
+
+    def examination(some: Int, most: int) -> Exam:
+        return exam(model, task.inputs[some], task.labels_of(some), rng, round(most * share))
+
+    to_learn = lessons(model, task.inputs[parts.learn], task.labels_of(parts.learn), rng, share)
+    stop, guard = examination(parts.stop, EXAM), examination(parts.guard, JUDGING)
+    tried = [Candidate(CALIBRATED, 0, start, examined(start, stop))]
+    if may_gain(examined(start, guard), guard):
+        tried += _learnt(task, training, to_learn, stop, rng, percent)
+    best = _best(tried)
+    percent.begin("judging on samples held aside", 100 - LEARNT)(0)
+    done, judged = _guarded(task, best, guard, log)
+    percent.notify(100)
+    return Fitted(done, _report(task, tried, best, judged, done, (to_learn, stop, guard)))
+
+
+def _learnt(
+    task: Task, training: Training, to_learn: Lessons, stop: Exam, rng: Rng, percent: Percent
+) -> list[Candidate]:
+    """Return the candidates: other settings, other decays, and all of the courses."""
+    start = task.compiled.integer
     percent.begin("searching settings of the neurons", SEARCHED)(0)
     tried = [Candidate(CALIBRATED, 0, start, examined(start, stop))]
     varied = best_settings(start, training, stop)
     if varied is not start:
         tried.append(Candidate(SETTINGS, 0, varied, examined(varied, stop)))
-    outputs = output_populations(model)
+    outputs = output_populations(task.model)
     rounds = rounds_of(start, task.inputs.shape[1], task.epochs, len(to_learn.inputs))
 
     def course(program: Program) -> Course:
@@ -146,11 +177,7 @@ def fit(task: Task, log: Log) -> Fitted:
         now = percent.begin(f"course {number} of {len(RATES)}, {rounds} rounds", one)
         tried += course(first.program).candidates(rate, rounds, stop, now)
         first = _best(tried)
-    best = _best(tried)
-    percent.begin("judging on samples held aside", 100 - LEARNT)(0)
-    done, judged = _guarded(task, best, guard, log)
-    percent.notify(100)
-    return Fitted(done, _report(task, tried, best, judged, done, (to_learn, stop, guard)))
+    return tried[1:]
 
 
 def best_settings(start: Program, training: Training, exam: Exam) -> Program:
@@ -201,7 +228,9 @@ def _guarded(
     start = task.compiled
     before, after = (examined(each, guard) for each in (start.integer, best.program))
     reason = ""
-    if best.name == CALIBRATED:
+    if best.name == CALIBRATED and not may_gain(before, guard):
+        reason = "the calibrated chip makes too few mistakes on samples held aside to show a gain"
+    elif best.name == CALIBRATED:
         reason = "no candidate answered the samples held aside better"
     elif not better(after, before, guard):
         reason = "the best candidate was not surely better on samples that it had not seen"
@@ -251,7 +280,9 @@ def _evident(task: Task, program: Program, won: Float) -> bool:
     """
     model, start = task.model, task.compiled.integer
     number = np.arange(len(task.inputs))
-    given = Exam(task.inputs, run(model, task.inputs).outputs, number.size, number)
+    outputs = run(model, task.inputs).outputs
+    right = right_answers(outputs, task.labels, number)
+    given = Exam(task.inputs, outputs, number.size, number, right)
     of_given = examined(start, given).wrong - examined(program, given).wrong
     return any(_is_gain(each) for each in (won, of_given))
 
@@ -272,6 +303,14 @@ def better(after: Grade, before: Grade, exam: Exam) -> bool:
     as_near = float(won[:given].sum()) >= 0 or float(nearer[:given].mean()) > 0
     shown = gain_by_chance(won, nearer, exam) <= CHANCE
     return shown and kept and as_near and (float(nearer.mean()) > NOISE * error or _is_gain(won))
+
+
+def may_gain(before: Grade, exam: Exam) -> bool:
+    """Return True if a chip without mistakes, and as the model, would show its gain.
+
+    Where it would not, learning is work for nothing.
+    """
+    return gain_by_chance(before.wrong, before.distance, exam) <= CHANCE
 
 
 def gain_by_chance(won: Float, nearer: Float, exam: Exam) -> float:

@@ -65,7 +65,7 @@ class Candidate:
 def examined(program: Program, exam: Exam) -> Grade:
     """Return the grade of a program."""
     outputs = run(program, exam.inputs).outputs
-    return Grade(distances(outputs, exam.expected), mistakes(outputs, exam.expected))
+    return Grade(distances(outputs, exam.expected), mistakes(outputs, exam.right))
 
 
 def rounds_of(integer: Program, steps: int, epochs: int | None, lessons: int) -> int:

@@ -53,13 +53,14 @@ class Exam:
 
     The last ``clear`` inputs have every output as the clear winner equally often, so that classes
     that the given samples lack are examined, too. ``unit`` (samples,): inputs that come from one
-    given sample have its number.
+    given sample have its number. ``right`` (samples,): the right answers.
     """
 
     inputs: Int
     expected: Float
     given: int
     unit: Int
+    right: Int
     clear: int = 0
 
 
@@ -107,17 +108,33 @@ def lessons(model: Program, given: Int, labels: Int | None, rng: Rng, share: flo
     return Lessons(inputs, signals, wanted, unit, len(given))
 
 
-def exam(model: Program, given: Int, rng: Rng, most: int) -> Exam:
+def exam(model: Program, given: Int, labels: Int | None, rng: Rng, most: int) -> Exam:
     """Return given samples that are held aside, inputs near them (``most`` with these), and clear.
 
     There are half as many clear ones, but not more than in an examination that stops the learning.
+    ``labels``: as those of ``lessons``.
     """
     made, origin = near(given, rng, max(len(given), most - len(given)))
     winning = clear(given, rng, max(1, min(most, EXAM) // 2), _counted(model))
     inputs = np.concatenate([given, made, winning])
-    first = np.arange(len(given))
-    unit = np.concatenate([first, origin, len(given) + np.arange(len(winning))])
-    return Exam(inputs, run(model, inputs).outputs, len(given), unit, len(winning))
+    expected = run(model, inputs).outputs
+    own = np.concatenate([np.arange(len(given)), origin])
+    unit = np.concatenate([own, len(given) + np.arange(len(winning))])
+    right = right_answers(expected, labels, own)
+    return Exam(inputs, expected, len(given), unit, right, len(winning))
+
+
+def right_answers(expected: Float, labels: Int | None, origin: Int) -> Int:
+    """Return (samples,) the model's answers, for the first ones the labels of their ``origin``.
+
+    Of equal outputs the first wins, as in `nirc verify`. Labels that no output has do not count.
+    """
+    right: Int = expected.sum(axis=1).argmax(axis=1).astype(np.int64)
+    if labels is not None:
+        known = labels[origin]
+        valid = (known >= 0) & (known < expected.shape[2])
+        right[: len(origin)] = np.where(valid, known, right[: len(origin)])
+    return right
 
 
 def _counted(model: Program) -> Answers:
@@ -175,13 +192,13 @@ def _drawn_anew(one: Int, rng: Rng, most: int) -> Int:
     return (rng.random(one.shape) < rate).astype(np.int64)
 
 
-def mistakes(outputs: Float, expected: Float) -> Float:
-    """Return (samples,) 1 where another output wins than in the model, as `nirc verify` counts.
+def mistakes(outputs: Float, right: Int) -> Float:
+    """Return (samples,) 1 where another output wins than the ``right`` one.
 
-    Of equal outputs the first wins. So a chip that keeps the model's ties answers right.
+    Of equal outputs the first wins, as in `nirc verify`. So a chip that keeps the model's ties
+    answers as the model.
     """
-    answers = [each.sum(axis=1).argmax(axis=1) for each in (outputs, expected)]
-    return np.asarray(answers[0] != answers[1], np.float64)
+    return np.asarray(outputs.sum(axis=1).argmax(axis=1) != right, np.float64)
 
 
 def _small(signal: Float) -> Float:

@@ -43,6 +43,7 @@ def few_lessons(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lessons, "EXAM", 12)
     monkeypatch.setattr(fitting, "EXAM", 12)
     monkeypatch.setattr(fitting, "JUDGING", 12)
+    monkeypatch.setattr(fitting, "may_gain", lambda *_: True)
 
 
 @pytest.fixture
@@ -161,6 +162,7 @@ def test_the_same_bytes_with_any_number_of_threads(tmp_path: Path) -> None:
         out = ("--data", "d.npz", "-o", f"{threads}.nir", "--bundle", threads)
         done = process(*asked, *out, cwd=tmp_path, OPENBLAS_NUM_THREADS=threads)
         assert done.returncode == 0, done.stderr
+        assert "course 2 of 2" in done.stderr
     assert (tmp_path / "1.nir").read_bytes() == (tmp_path / "3.nir").read_bytes()
     manifests = [(tmp_path / name / "manifest.json").read_bytes() for name in ("1", "3")]
     assert manifests[0] == manifests[1]
@@ -292,7 +294,8 @@ def grade(distance: list[float], wrong: list[float]) -> Grade:
 def exam(samples: int, given: int, clear: int = 0, outputs: int = 3) -> Exam:
     """An examination in which each input is a sample of its own."""
     inputs, expected = np.zeros((samples, 1, 1), np.int64), np.zeros((samples, 1, outputs))
-    return Exam(inputs, expected, given, np.arange(samples), clear)
+    number = np.arange(samples)
+    return Exam(inputs, expected, given, number, np.zeros(samples, np.int64), clear)
 
 
 def test_the_guard_wants_answers_that_are_won_by_more_than_chance() -> None:
@@ -366,8 +369,26 @@ def test_the_models_answers_are_learnt_not_those_of_the_legal_program(
     assert np.array_equal(run(learnt[0], samples()).outputs, model_)
 
 
-def test_an_answer_is_right_as_verify_counts_it() -> None:
-    """Of equal outputs the first wins, in the model and on the chip."""
+def test_of_equal_outputs_the_first_wins_as_verify_counts() -> None:
     model = np.array([[[2, 2]], [[2, 2]], [[1, 3]]], np.float64)
     chip = np.array([[[1, 1]], [[1, 2]], [[0, 1]]], np.float64)
-    assert lessons.mistakes(chip, model).tolist() == [0, 1, 0]
+    right = lessons.right_answers(model, None, np.arange(3))
+    assert lessons.mistakes(chip, right).tolist() == [0, 1, 0]
+
+
+def test_a_chip_that_cannot_show_a_gain_learns_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight bits on SpiNNaker2 answer as the model. The courses would be work for nothing."""
+    monkeypatch.setattr(fitting, "_learnt", None)
+    log = Log()
+    request = Request(Data(samples()))
+    options = replace(OPTIONS, weight_bits=None)
+    tree = fit_and_measure(network("spinnaker2"), "spinnaker2", request, options, log=log).tree
+    assert [each["name"] for each in tree["fit"]["courses"]] == ["calibrated"]
+    (warning,) = [d for d in log.diagnostics if d.code == "P329"]
+    assert "too few mistakes" in warning.message
+
+
+def test_seven_mistakes_on_samples_of_their_own_may_show_a_gain() -> None:
+    six, seven = (grade([0.0] * 20, [1.0] * n + [0.0] * (20 - n)) for n in (6, 7))
+    assert not fitting.may_gain(six, exam(20, given=4))
+    assert fitting.may_gain(seven, exam(20, given=4))

@@ -17,13 +17,22 @@ from nirc.diagnostics.log import Log
 from nirc.finetuning import fit, learning
 from nirc.finetuning.fit import best_settings
 from nirc.finetuning.learning import examined
-from nirc.finetuning.lessons import Exam, chances, exam, lessons, near, parts_of
+from nirc.finetuning.lessons import Exam, chances, exam, lessons, near, parts_of, right_answers
 from nirc.finetuning.numbers import Number, nearest
 from nirc.finetuning.twin import Twin
+from nirc.ir.arrays import Int
 from nirc.ir.populations import Population
 from nirc.ir.program import Program
 from nirc.semantics.run import run
 from tests.models import chain, cuba, li, lif, linear
+
+
+def asked_of(model: Program, inputs: Int) -> Exam:
+    """An examination of given samples only, with the answers of ``model``."""
+    outputs = run(model, inputs).outputs
+    number = np.arange(len(inputs))
+    return Exam(inputs, outputs, number.size, number, right_answers(outputs, None, number))
+
 
 GRIDS = (Multiples(-7, 7, 4.0), Multiples(0, 255), Mantissas(15, 3), Singles(-2.0, 2.0))
 
@@ -43,12 +52,19 @@ def test_inputs_near_a_given_sample_are_one_unit_with_it() -> None:
     model = chain(5, linear(rng, 3, 5, 2.0), lif(3), n_out=3)
     legal = compiled_for("xylo", model).legal
     samples = (rng.random((4, 12, 5)) < 0.5).astype(np.int64)
-    found = exam(legal, samples, np.random.default_rng(2), 40)
+    found = exam(legal, samples, None, np.random.default_rng(2), 40)
     made, origin = near(samples, np.random.default_rng(2), 36)
     assert np.array_equal(found.inputs[4:40], made)
     assert found.unit[:4].tolist() == [0, 1, 2, 3] and np.array_equal(found.unit[4:40], origin)
     assert len(found.inputs) == 60 and found.clear == 20
     assert found.unit[40:].tolist() == list(range(4, 24))
+    assert np.array_equal(found.right, found.expected.sum(axis=1).argmax(axis=1))
+    labels = np.array([2, 1, 0, 7])  # no output has the last
+    known = exam(legal, samples, labels, np.random.default_rng(2), 40)
+    of_label = found.unit[:40] < 3
+    assert np.array_equal(known.right[:40][of_label], labels[found.unit[:40][of_label]])
+    assert np.array_equal(known.right[:40][~of_label], found.right[:40][~of_label])
+    assert np.array_equal(known.right[40:], found.right[40:])
 
 
 def test_made_inputs_are_near_a_given_sample() -> None:
@@ -135,7 +151,7 @@ def inhibited() -> tuple[Compiled, Training, Exam]:
     training = compiled.backend.training()
     assert training is not None
     inputs = (np.random.default_rng(7).random((20, 40, 12)) < 0.2).astype(np.int64)
-    asked = Exam(inputs, run(compiled.legal, inputs).outputs, 20, np.arange(20))
+    asked = asked_of(compiled.legal, inputs)
     return compiled, training, asked
 
 
@@ -161,7 +177,7 @@ def test_the_search_of_settings_is_bounded_by_work(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(fit, "WORK", 2.5 * 20 * learning.cost_of(compiled.integer, 40))
     best_settings(compiled.integer, training, asked)
     assert len(runs) == 3  # the start, and two others
-    near = Exam(asked.inputs, run(compiled.integer, asked.inputs).outputs, 20, np.arange(20))
+    near = asked_of(compiled.integer, asked.inputs)
     runs.clear()
     assert best_settings(compiled.integer, training, near) is compiled.integer
     assert len(runs) == 1  # a chip that answers as the model needs no search
@@ -173,7 +189,7 @@ def test_a_chip_without_settings_stays_as_it_is() -> None:
     training = compiled.backend.training()
     assert training is not None
     inputs = np.ones((2, 6, 4), np.int64)
-    asked = Exam(inputs, run(compiled.legal, inputs).outputs, 2, np.arange(2))
+    asked = asked_of(compiled.legal, inputs)
     assert best_settings(compiled.integer, training, asked) is compiled.integer
 
 
@@ -213,7 +229,7 @@ def test_membranes_of_xylo_are_heard_at_faster_decays_too(monkeypatch: pytest.Mo
     start = compiled.integer.mapped({n: nodes[n].with_dynamics(d) for n, d in slow.items()})
     inputs = (rng.random((40, 30, 6)) < 0.3).astype(np.int64)
     to_learn = lessons(compiled.legal, inputs, None, rng, 0.1)
-    asked = Exam(inputs, run(compiled.legal, inputs).outputs, 40, np.arange(40))
+    asked = asked_of(compiled.legal, inputs)
 
     def course(program: Program) -> learning.Course:
         twin = Twin(program, training, compiled.legal)
