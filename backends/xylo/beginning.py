@@ -6,7 +6,7 @@ of them by then, and what earlier populations fired for their biases alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,9 @@ from nirc.backends.xylo.neuron import XyloNeuron, XyloStepper
 from nirc.ir.arrays import Float, frozen_integers
 from nirc.ir.populations import Population
 from nirc.ir.program import Program
+from nirc.semantics.run import source_order
+
+Inlet = tuple[str, Callable[[Float], None]]
 
 
 def begun(program: Program, latency_steps: Mapping[str, int]) -> Program:
@@ -28,24 +31,27 @@ def begun(program: Program, latency_steps: Mapping[str, int]) -> Program:
     if not any(neuron.bias.any() for neuron in neurons.values()):
         return program
     steppers = {name: neuron.stepper(1) for name, neuron in neurons.items()}
+    inlets = {name: _inlets(program, name, stepper) for name, stepper in steppers.items()}
     sent = {name: np.zeros((1, program[name].n)) for name in neurons}
     begins: dict[str, XyloNeuron] = {}
     for step in range(1, max(late.values()) + 1):
-        sent = {name: _stepped(program, name, steppers[name], sent) for name in neurons}
+        sent = {name: _stepped(steppers[name], inlets[name], sent) for name in neurons}
         for name in [name for name in neurons if late[name] == step]:
-            states = (steppers[name].isyn, steppers[name].isyn_2, steppers[name].v)
+            states = (*steppers[name].isyn, steppers[name].v)
             start = tuple(frozen_integers(state[0].astype(np.int64)) for state in states)
             begins[name] = replace(neurons[name], start=start)
     return program.mapped({n: program[n].with_dynamics(d) for n, d in begins.items()})
 
 
-def _stepped(program: Program, name: str, stepper: XyloStepper, sent: Mapping[str, Float]) -> Float:
+def _inlets(program: Program, name: str, stepper: XyloStepper) -> list[Inlet]:
+    """Return the populations that a population listens to, in the chip's order."""
+    place = source_order(program)
+    into = [(s, p) for s, p in program.into(name) if isinstance(program[s], Population)]
+    return [(s, stepper.inlet(p)) for s, p in sorted(into, key=lambda edge: place[edge[0]])]
+
+
+def _stepped(stepper: XyloStepper, inlets: Sequence[Inlet], sent: Mapping[str, Float]) -> Float:
     """Return what a population sends in a step of the chip without input."""
-    drives = np.zeros((2, 1, program[name].n))
-    for source, projection in program.into(name):
-        if source in sent:
-            signal = sent[source]
-            for op in projection.ops:
-                signal = op.apply(signal)
-            drives[projection.synapse] += signal
-    return stepper.step(drives[0], drives[1])
+    for source, add in inlets:
+        add(sent[source])
+    return stepper.finish()

@@ -8,7 +8,7 @@ targets sheet, sections 2 and 5.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from nirc.backends.xylo.limits import DASH, STATE
 from nirc.ir.arrays import Float, Int, frozen
-from nirc.ir.populations import Discrete
+from nirc.ir.linear import Sparse
+from nirc.ir.populations import Discrete, Projection
 from nirc.ir.rules import Fire, Rule, parse
+from nirc.native.saturated import Fans, add
 
 IntArray = NDArray[np.signedinteger[Any]]
 Ints = IntArray | int
@@ -65,15 +67,6 @@ def accumulate(isyn: IntArray, parts: Iterable[IntArray]) -> IntArray:
     for part in parts:
         isyn = saturate(isyn + part)
     return isyn
-
-
-def synapse_step(isyn: IntArray, drive: IntArray, dash: Ints) -> IntArray:
-    """Return a synaptic state after a step: input first, then decay.
-
-    ``drive`` is the sum over all sources, added at once. That equals the chip unless a partial sum
-    in the chip's order would leave the 16-bit range. ``accumulate`` covers this case.
-    """
-    return decay(saturate(isyn + drive), dash)
 
 
 def membrane_step(v: IntArray, current: IntArray, dash: Ints, bias: Ints) -> IntArray:
@@ -255,22 +248,40 @@ class XyloNeuron:
 
 
 class XyloStepper:
-    """Adds a step's input at once: equal to the chip unless a partial sum would leave 16 bits."""
+    """The states of a population. Sources add to them one after another, as on the chip."""
 
     def __init__(self, neuron: XyloNeuron, batch: int) -> None:
         self.neuron = neuron
         nothing = np.zeros(neuron.threshold.size, dtype=np.int64)
         states = neuron.start or (nothing, nothing, nothing)
-        self.isyn, self.isyn_2, v = (np.tile(state, (batch, 1)) for state in states)
+        first, second, v = (np.tile(state, (batch, 1)) for state in states)
+        self.isyn = (first.astype(np.int32), second.astype(np.int32))
         self.v: Float = v.astype(np.float64)
 
+    def inlet(self, projection: Projection) -> Callable[[Float], None]:
+        """Return what adds the spikes (batch, n of the source) of a step to a synaptic state."""
+        (op,) = projection.ops
+        assert isinstance(op, Sparse)
+        fans = Fans.of(op)
+        state = self.isyn[projection.synapse]
+        return lambda signal: add(state, signal, fans)
+
     def step(self, x: Float, second: Float | None = None) -> Float:
+        """Add one more source, with the sums ``x`` and ``second``, and end the step."""
+        received = (x, None if self.neuron.dash_syn_2 is None else second)
+        for state, drive in zip(self.isyn, received, strict=True):
+            if drive is not None:
+                state[:] = saturate(state + np.rint(drive).astype(np.int64))
+        return self.finish()
+
+    def finish(self) -> Float:
         """Return the spikes of a step, or the membrane in volts of neurons that are read."""
         n = self.neuron
-        self.isyn = synapse_step(self.isyn, np.rint(x).astype(np.int64), n.dash_syn)
-        if second is not None and n.dash_syn_2 is not None:
-            self.isyn_2 = synapse_step(self.isyn_2, np.rint(second).astype(np.int64), n.dash_syn_2)
-        v = membrane_step(self.v.astype(np.int64), self.isyn + self.isyn_2, n.dash_mem, n.bias)
+        first, second = self.isyn
+        first[:] = decay(first, n.dash_syn)
+        if n.dash_syn_2 is not None:
+            second[:] = decay(second, n.dash_syn_2)
+        v = membrane_step(self.v.astype(np.int64), first + second, n.dash_mem, n.bias)
         spikes, v = fire(v, n.threshold, n.max_spikes)
         self.v = v.astype(np.float64)
         return self.v / n.scale if n.silent else spikes.astype(np.float64)

@@ -24,6 +24,7 @@ from nirc.ir.computation import (
     Leak,
     Over,
     Plus,
+    Receive,
     Saturate,
     Step,
     Subtract,
@@ -146,8 +147,7 @@ def _faster(program: Program, fewer: int) -> dict[str, dict[str, Float]]:
 
 def _synapse(state: str, source: str, decay: str) -> list[Step]:
     return [
-        Plus(state, state, source),
-        Saturate(state, *STATE),
+        Receive(state, source),
         Leak("lost", state, decay),
         Plus(state, state, "lost"),
     ]

@@ -54,6 +54,18 @@ class Plus:
 
 
 @dataclass(frozen=True)
+class Receive:
+    """``to`` gains what arrives as ``source``. It saturates at 16 bits after each neuron's part.
+
+    Inputs come first, then populations, in program order. Where only the sum is known, it is added
+    as one neuron's.
+    """
+
+    to: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Copy:
     """``to = of``. ``of`` None: 0."""
 
@@ -161,6 +173,7 @@ Step = (
     Times
     | Over
     | Plus
+    | Receive
     | Copy
     | Truncate
     | Single

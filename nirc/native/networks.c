@@ -284,6 +284,27 @@ static void saturate(const Synapses *s, int64_t line, int32_t count, int32_t *st
         state[s->one_place[i]] = clamp16(state[s->one_place[i]] + s->one_weight[i] * count);
 }
 
+/* state (rows, n) gains counts (rows, sources) times weights, source by source: see saturated.py. */
+API void add_saturated(const double *counts, int64_t rows, int64_t sources, int64_t n,
+                       const int64_t *first, const int32_t *target, const int32_t *weight,
+                       int32_t *state) {
+    const double most = 65536;
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t k = 0; k < sources; k++) {
+            double x = counts[r * sources + k];
+            int64_t begin = first[k], length = first[k + 1] - begin;
+            if (x == 0 || !length) continue;
+            int32_t count = (int32_t)(x > most ? most : x < -most ? -most : x);
+            int32_t *to = state + r * n, least = target[begin];
+            if (target[begin + length - 1] - least == length - 1) {
+                saturate_words(to + least, weight + begin, (int32_t)length, count);
+                continue;
+            }
+            for (int64_t i = begin; i < begin + length; i++)
+                to[target[i]] = clamp16(to[target[i]] + weight[i] * count);
+        }
+}
+
 static inline int32_t xylo_leak(int32_t x, int32_t dash) {
     int32_t floored = x >> dash, least = x < 1 ? x : 1;
     return floored > least ? floored : least;

@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from nirc.ir.arrays import Float
-from nirc.ir.populations import Discrete
+from nirc.ir.populations import Discrete, Projection
 from nirc.ir.rules import Act, Add, Decay, Fire, Operation
 
 
@@ -25,6 +25,17 @@ class Stepper(Protocol):
 
         ``second``: the input of the second receptor, None without a second receptor.
         """
+
+
+@runtime_checkable
+class OrderedStepper(Protocol):
+    """A stepper whose sums depend on the order of the sources."""
+
+    def inlet(self, projection: Projection) -> Callable[[Float], None]:
+        """Return what adds a step's signal (batch, n of the source) of a source."""
+
+    def finish(self) -> Float:
+        """Return what ``Stepper.step`` returns, once all sources are added."""
 
 
 @runtime_checkable

@@ -8,7 +8,7 @@ constant from their onset.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import networkx as nx
@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from nirc.ir.arrays import Float
 from nirc.ir.populations import Discrete, Population, Projection, Sink, Source
 from nirc.ir.program import Program
-from nirc.semantics.neuron import Executable, NeuronStepper, Stepper
+from nirc.semantics.neuron import Executable, NeuronStepper, OrderedStepper, Stepper
 from nirc.semantics.raster import Progress, Run
 from nirc.semantics.threads import with_one_thread
+
+Inlet = tuple[str, int, Callable[[Float], None]]  # source, lag, and what adds its signal
 
 CHUNK_BYTES = 1 << 28  # of one signal over all steps
 
@@ -99,6 +101,17 @@ class _Batch:
             for source, projection in program.into(name):
                 self.into.setdefault((name, projection.synapse), []).append((source, projection))
         self.sources = program.nodes(Source)
+        self.ordered = {
+            name: (stepper, list(self._inlets(name, stepper)))
+            for name, stepper in self.steppers.items()
+            if isinstance(stepper, OrderedStepper)
+        }
+
+    def _inlets(self, name: str, stepper: OrderedStepper) -> Iterator[Inlet]:
+        """Yield the sources of a population with their lags, in the chip's order."""
+        place = source_order(self.program)
+        for source, p in sorted(self.program.into(name), key=lambda edge: place[edge[0]]):
+            yield source, p.lag, stepper.inlet(p)
 
     def run(self) -> dict[str, NDArray[np.float64]]:
         steps = self.inputs.shape[1]
@@ -123,6 +136,9 @@ class _Batch:
         for name in self.order:
             if name in now:
                 continue
+            if name in self.ordered:
+                now[name] = self._in_order(name, now)
+                continue
             x = self._gather(name, now, t, synapse=0)
             if name in self.steppers:
                 two = (name, 1) in self.into
@@ -133,12 +149,21 @@ class _Batch:
             history.appendleft(now[name])
         return now
 
+    def _in_order(self, name: str, now: dict[str, Float]) -> Float:
+        stepper, inlets = self.ordered[name]
+        for source, lag, add in inlets:
+            signal = self._signal(source, lag, now)
+            if signal is not None:
+                add(signal)
+        return stepper.finish()
+
+    def _signal(self, source: str, lag: int, now: dict[str, Float]) -> Float | None:
+        return now[source] if lag == 0 else _past(self.past[source], lag)
+
     def _gather(self, name: str, now: dict[str, Float], t: int, *, synapse: int) -> Float:
         total = np.zeros((self.size, self.program[name].n))
         for source, projection in self.into.get((name, synapse), ()):
-            signal = (
-                now[source] if projection.lag == 0 else _past(self.past[source], projection.lag)
-            )
+            signal = self._signal(source, projection.lag, now)
             if signal is not None:
                 for op in projection.ops:
                     signal = op.apply(signal)
@@ -166,6 +191,15 @@ def execution_order(program: Program) -> list[str]:
     graph.add_edges_from((s, t) for s, t, p in program.edges() if p.lag == 0)
     position = {n: i for i, n in enumerate(program.graph)}
     return list(nx.lexicographical_topological_sort(graph, key=position.__getitem__))
+
+
+def source_order(program: Program) -> dict[str, int]:
+    """Return the place of each node's neurons as sources: inputs first, then populations.
+
+    Each kind is in program order. A chip that saturates after each source adds in this order.
+    """
+    nodes = [*program.nodes(Source), *(n for n in program.graph if n not in program.nodes(Source))]
+    return {name: place for place, name in enumerate(nodes)}
 
 
 def _histories(program: Program) -> dict[str, deque[Float]]:

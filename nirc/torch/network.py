@@ -7,7 +7,7 @@ step by step.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
@@ -17,12 +17,17 @@ from torch import Tensor
 
 from nirc.calibration.unrolled import components
 from nirc.chip.training import Place, Training
-from nirc.ir.computation import Computation
+from nirc.ir.arrays import Float
+from nirc.ir.computation import X_2, Computation, Receive, X
+from nirc.ir.linear import Sparse
 from nirc.ir.populations import Population, Projection, Sink, Source
 from nirc.ir.program import Form, Program
+from nirc.native.saturated import Fans, add
+from nirc.semantics.run import source_order
 from nirc.torch.neurons import Seen, run_steps
 from nirc.torch.operators import Operator
 
+RECEPTORS = (X, X_2)
 LARGEST = 2.0**53  # float64 holds integers up to here
 
 
@@ -76,6 +81,12 @@ class _Edge:
             x = op.apply(x, ready)
         return x
 
+    def fans(self, weights: Tensor | None) -> Fans:
+        """Return the integer synapses of a list, with other ``weights``."""
+        (op,) = self.projection.ops
+        assert isinstance(op, Sparse)
+        return Fans.of(op if weights is None else replace(op, value=_integers(weights)))
+
     def reach(self) -> Tensor:
         """Return the largest sum of magnitudes of weights into a neuron."""
         x = torch.ones((1, self.ops[0].op.n_in), dtype=torch.float64) if self.ops else None
@@ -85,6 +96,21 @@ class _Edge:
             size = None if ready is None else ready.detach().to("cpu")
             x = op.apply(x, None if size is None else abs(size))
         return x.max() if x.numel() else torch.zeros(())
+
+
+class _Arrivals:
+    """The signals (steps, samples, n) that reach a population, in order, with their synapses."""
+
+    def __init__(self, parts: Iterable[tuple[int, Fans, Tensor]]) -> None:
+        self.parts = [(synapse, fans, signal.detach().cpu()) for synapse, fans, signal in parts]
+
+    def received(self, t: int, receptor: str, state: Tensor) -> Tensor:
+        """Return the synaptic state (samples, n) once all sources of step ``t`` are added."""
+        total = np.array(state.detach().cpu().numpy(), np.int32, order="C")
+        for synapse, fans, signal in self.parts:
+            if RECEPTORS[synapse] == receptor:
+                add(total, signal[t].numpy(), fans)
+        return torch.from_numpy(total).to(state.device, torch.float64)
 
 
 class Network:
@@ -186,13 +212,17 @@ class _Run:
         parameters = self._parameters(name)
         seen = self.seen.get(name)
         drive, start = self._drive(name), self._start(name)
-        out, _ = run_steps(computation, drive, start, parameters, seen)
+        edges = self._ordered(name)
+        parts = [(e, fans, _later(self.signals[e.source], e.projection.lag)) for e, fans in edges]
+        arrivals = _arrivals(parts)
+        out, _ = run_steps(computation, drive, start, parameters, seen, arrivals)
         self.signals[name] = out
 
     def _by_steps(self, component: list[str]) -> None:
         drives = {name: self._drive(name) for name in component}
         states = {name: self._start(name) for name in component}
         parameters = {name: self._parameters(name) for name in component}
+        ordered = {name: self._ordered(name) for name in component}
         sent: dict[str, list[Tensor]] = {name: [] for name in component}
         for t in range(self.steps):
             for name in component:
@@ -205,17 +235,35 @@ class _Run:
                         now[edge.projection.synapse] = x if known is None else known + x
                 assert now[0] is not None
                 x_2 = None if now[1] is None else now[1][None]
+                known = [(e, fans, self._at(e, t, sent)) for e, fans in ordered[name]]
+                arrivals = _arrivals((e, f, x[None]) for e, f, x in known if x is not None)
                 out, states[name] = run_steps(
                     self.network.computations[name],
                     (now[0][None], x_2),
                     states[name],
                     parameters[name],
+                    arrivals=arrivals,
                 )
                 sent[name].append(out[0])
         for name in component:
             n = self.program[name].n
             empty = torch.zeros((0, self.samples, n), dtype=torch.float64)
             self.signals[name] = torch.stack(sent[name]) if sent[name] else empty
+
+    def _ordered(self, name: str) -> list[tuple[_Edge, Fans]]:
+        """Return the edges into a population whose sources are added in order, else nothing."""
+        if not any(isinstance(s, Receive) for s in self.network.computations[name].steps):
+            return []
+        place = source_order(self.program)
+        edges = sorted(self.into[name], key=lambda edge: place[edge.source])
+        return [(e, e.fans(self.numbers.weights.get((e.number, 0)))) for e in edges]
+
+    def _at(self, edge: _Edge, t: int, sent: Mapping[str, list[Tensor]]) -> Tensor | None:
+        """Return what a source of a loop sends into step ``t``, None before its first step."""
+        t -= edge.projection.lag
+        if t < 0:
+            return None
+        return sent[edge.source][t] if edge.live else self.signals[edge.source][t]
 
     def _drive(self, name: str) -> tuple[Tensor, Tensor | None]:
         """Return (steps, samples, n) of both receptors, from edges outside loops and biases."""
@@ -252,6 +300,15 @@ class _Run:
         signal = _later(self.signals[edge.source], edge.projection.lag)
         rows = signal.reshape(self.steps * self.samples, signal.shape[2])
         return edge.through(rows).reshape(self.steps, self.samples, n)
+
+
+def _arrivals(parts: Iterable[tuple[_Edge, Fans, Tensor]]) -> _Arrivals | None:
+    found = _Arrivals((e.projection.synapse, fans, signal) for e, fans, signal in parts)
+    return found if found.parts else None
+
+
+def _integers(weights: Tensor) -> Float:
+    return np.array(weights.detach().cpu().numpy(), np.float64)
 
 
 def _later(signal: Tensor, lag: int) -> Tensor:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -30,6 +30,7 @@ from nirc.ir.computation import (
     Leak,
     Over,
     Plus,
+    Receive,
     Saturate,
     Set,
     Single,
@@ -40,6 +41,7 @@ from nirc.ir.computation import (
     Wrap,
     X,
 )
+from nirc.native.saturated import HIGH, LOW
 
 Registers = dict[str, Tensor]
 SHARP = 2.0
@@ -54,6 +56,8 @@ def forward(step: Step, at: Registers) -> None:
             at[to] = at[of] / at[by]
         case Plus(to, first, second):
             at[to] = at[first] + at[second]
+        case Receive(to, source):
+            at[to] = (at[to] + at[source]).clamp(LOW, HIGH)
         case Copy(to, of):
             at[to] = torch.zeros_like(at[to]) if of is None else at[of]
         case Truncate(to, grain):
@@ -116,6 +120,13 @@ class Seen:
     v: Tensor
 
 
+class Arrivals(Protocol):
+    """What arrives at a population, source by source."""
+
+    def received(self, t: int, receptor: str, state: Tensor) -> Tensor:
+        """Return the synaptic state (batch, n) once all sources of step ``t`` are added."""
+
+
 class Kept:
     """The tensors of one forward operation that ``backward`` needs."""
 
@@ -172,6 +183,10 @@ class Slopes:
                         self.add(amount, -sign * slope * kept.spikes)
             case Set(of, to):
                 self._set(of, to, kept)
+            case Receive(to, source):
+                slope = self.at.get(to)
+                if slope is not None:
+                    self.add(source, slope)
             case Times(to) | Over(to) | Plus(to) | Copy(to) | Leak(to):
                 slope = self.at.pop(to, None)
                 if slope is not None:
@@ -225,16 +240,17 @@ class Slopes:
 class _Steps(torch.autograd.Function):  # type: ignore[misc]  # torch is not looked at by mypy
     """Several steps of a population.
 
-    Takes the input of each receptor (steps, batch, n), what was seen, the states (batch, n), and
-    the parameters (n,). Returns what leaves in each step, and the states after the last.
+    Takes the input of each receptor (steps, batch, n), what was seen, what arrives source by
+    source, the states (batch, n), and the parameters (n,). Returns what leaves in each step, and
+    the states after the last.
     """
 
     @staticmethod
     def forward(ctx: Any, computation: Computation, first: Tensor, *rest: Any) -> Any:
         states, names = list(computation.states), list(computation.parameters)
-        second, seen, tensors = rest[0], rest[1], rest[2:]
+        second, seen, arrivals, tensors = rest[0], rest[1], rest[2], rest[3:]
         parameters = dict(zip(names, tensors[len(states) :], strict=True))
-        offset = 4 + len(states)  # behind the computation, inputs, ``seen`` and states
+        offset = 5 + len(states)  # behind what stands before the parameters
         wanted = frozenset(n for i, n in enumerate(names) if ctx.needs_input_grad[offset + i])
         keeps = any(ctx.needs_input_grad)
         at: Registers = {**parameters, **dict(zip(states, tensors, strict=False))}
@@ -247,7 +263,10 @@ class _Steps(torch.autograd.Function):  # type: ignore[misc]  # torch is not loo
             for step in computation.steps:
                 if keeps:
                     kept[-1].append(Kept(step, at, wanted))
-                forward(step, at)
+                if isinstance(step, Receive) and arrivals is not None:
+                    at[step.to] = arrivals.received(t, step.source, at[step.to])
+                else:
+                    forward(step, at)
                 if seen is not None and isinstance(step, Compare):
                     at[SPIKES] = seen.spikes[t]
             if seen is not None:
@@ -283,7 +302,7 @@ class _Steps(torch.autograd.Function):  # type: ignore[misc]  # torch is not loo
                     into[t] = arrived
         states = [slopes.at.get(name) for name in computation.states]
         sums = [slopes.sums.get(name) for name in computation.parameters]
-        return (None, by_first, by_second, None, *states, *sums)
+        return (None, by_first, by_second, None, None, *states, *sums)
 
 
 def run_steps(
@@ -292,11 +311,12 @@ def run_steps(
     states: Sequence[Tensor],
     parameters: Mapping[str, Tensor],
     seen: Seen | None = None,
+    arrivals: Arrivals | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
     """Run all steps of ``inputs``, (steps, batch, n) of each receptor.
 
     Return what leaves (steps, batch, n), and the states after the last step.
     """
     named = [parameters[name] for name in computation.parameters]
-    out, *ends = _Steps.apply(computation, inputs[0], inputs[1], seen, *states, *named)
+    out, *ends = _Steps.apply(computation, inputs[0], inputs[1], seen, arrivals, *states, *named)
     return out, ends
