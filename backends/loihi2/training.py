@@ -13,7 +13,7 @@ from nirc.backends.loihi2.drive import Drive
 from nirc.backends.loihi2.limits import BIAS_EXP, BIAS_MANT, DU, STATE, STATE_SHIFT, VTH, WRAP
 from nirc.backends.loihi2.neuron import BinaryInput, LoihiNeuron, run_without_input, start_value
 from nirc.backends.loihi2.plan import split_bias
-from nirc.chip.training import Mantissas, Multiples, Place, Trainable, Trainables
+from nirc.chip.training import Fits, Mantissas, Multiples, Place, Trainable, Trainables
 from nirc.ir.arrays import Float, Int, frozen_integers
 from nirc.ir.computation import (
     OUT,
@@ -114,7 +114,7 @@ class LoihiTraining:
         """Return nothing: all numbers of a neuron have slopes."""
         return ()
 
-    def variants(self, program: Program) -> Sequence[Program]:
+    def variants(self, program: Program, model: Program, fits: Fits) -> Sequence[Sequence[Program]]:
         """Return nothing: the decays are the model's."""
         return ()
 

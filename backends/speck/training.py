@@ -12,7 +12,7 @@ from nirc.backends.speck.legalise import leads
 from nirc.backends.speck.limits import BIAS, THRESHOLD_LOW, WEIGHT
 from nirc.backends.speck.neuron import SpeckNeuron
 from nirc.backends.speck.quantise import MOST_THRESHOLD
-from nirc.chip.training import Multiples, Place, Trainable, Trainables
+from nirc.chip.training import Fits, Multiples, Place, Trainable, Trainables
 from nirc.ir.arrays import Float, frozen_integers
 from nirc.ir.computation import Computation, of_discrete
 from nirc.ir.linear import Conv
@@ -69,7 +69,7 @@ class SpeckTraining:
         others = sorted({int(bound) for bound in bounds} - {n.threshold_low})
         return [population.with_dynamics(replace(n, threshold_low=each)) for each in others]
 
-    def variants(self, program: Program) -> Sequence[Program]:
+    def variants(self, program: Program, model: Program, fits: Fits) -> Sequence[Sequence[Program]]:
         """Return nothing: membranes have a constant leak, which has slopes."""
         return ()
 

@@ -13,7 +13,7 @@ from nirc.backends.spinnaker2.neuron import SpinNeuron, single
 from nirc.backends.spinnaker2.quantise import TINY
 from nirc.backends.spinnaker2.spike_sources import Copy as Copied
 from nirc.backends.spinnaker2.spike_sources import start
-from nirc.chip.training import Multiples, Place, Singles, Trainable, Trainables
+from nirc.chip.training import Fits, Multiples, Place, Singles, Trainable, Trainables
 from nirc.ir.arrays import Float, Int, frozen
 from nirc.ir.computation import (
     OUT,
@@ -99,7 +99,7 @@ class Spinnaker2Training:
         """Return nothing: all numbers of a neuron have slopes."""
         return ()
 
-    def variants(self, program: Program) -> Sequence[Program]:
+    def variants(self, program: Program, model: Program, fits: Fits) -> Sequence[Sequence[Program]]:
         """Return nothing: the decays are the model's."""
         return ()
 

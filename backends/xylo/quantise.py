@@ -72,11 +72,12 @@ class XyloQuantise:
 
     rounding: Rounding = KEEPING_SUMS
     bits: int = OWN_BITS  # of a weight
+    steps_room: int = STEPS_ROOM
     name: ClassVar[str] = "xylo-quantise"
 
     def run(self, program: Program, log: Log) -> Program:
         """Raises ``CompileError`` (P307) if a projection is too large to unroll."""
-        plans = planned(program, log, self.bits)
+        plans = planned(program, log, self.bits, self.steps_room)
         nodes = dict(program.graph.nodes(data="payload"))
         edges = [(s, t, p) for s, t, p in program.edges() if t not in plans]  # into sinks
         for name, (plan, shifts) in plans.items():
@@ -87,17 +88,18 @@ class XyloQuantise:
         return begun(integer, latencies(program))
 
 
-def planned(program: Program, log: Log, bits: int = OWN_BITS) -> dict[str, tuple[Plan, Shifts]]:
+def planned(
+    program: Program, log: Log, bits: int = OWN_BITS, steps_room: int = STEPS_ROOM
+) -> dict[str, tuple[Plan, Shifts]]:
     """Return each population's plan with the bit shifts of its weights, which have ``bits`` bits.
 
     Raises ``CompileError`` (P307).
     """
     outputs = set(readouts(program))
     connections = _connections(program, log)
+    size = {"bits": bits, "steps_room": steps_room}
     plans = {
-        n: Plan(
-            n, p, output=n in outputs, into=[c for c in connections if c.target == n], bits=bits
-        )
+        n: Plan(n, p, output=n in outputs, into=[c for c in connections if c.target == n], **size)
         for n, p in populations_of(program, Discrete).items()
     }
     hidden = _best_shifts([p for p in plans.values() if not p.output])
@@ -178,11 +180,13 @@ class Plan:
         output: bool,
         into: list[Connection],
         bits: int,
+        steps_room: int = STEPS_ROOM,
     ) -> None:
         d = population.dynamics
         self.name = name
         self.range = narrowed(WEIGHT, bits)
         self.bits = bits
+        self.steps_room = steps_room
         self.population = population
         self.d = d
         self.output = output
@@ -228,9 +232,8 @@ class Plan:
         for drive in self.drives:
             bounds.append(self.range[1] * 2.0 ** drive.shift(shifts) / at_least(drive.largest))
             # isyn if every source fires once in each step
-            total += drive.total * np.minimum(
-                2.0 ** self.receptors[drive.synapse].dash - 1, STEPS_ROOM
-            )
+            steps = 2.0 ** self.receptors[drive.synapse].dash - 1
+            total += drive.total * np.minimum(steps, self.steps_room)
         bounds.append(BIAS[1] / at_least(np.abs(self.bias)))
         if self.d.threshold is None:  # read as a membrane: should never reach the largest state
             steps = 2.0 ** np.minimum(self.dash_mem, SLOWEST_READ)

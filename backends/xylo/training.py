@@ -12,7 +12,8 @@ from nirc.backends.xylo.beginning import begun
 from nirc.backends.xylo.differences import latencies
 from nirc.backends.xylo.limits import BIAS, DASH, STATE, THRESHOLD, WEIGHT
 from nirc.backends.xylo.neuron import XyloNeuron, chip_decay
-from nirc.chip.training import Multiples, Place, ShiftDecays, Trainable, Trainables
+from nirc.backends.xylo.one_state import with_one_state
+from nirc.chip.training import Fits, Multiples, Place, ShiftDecays, Trainable, Trainables
 from nirc.ir.arrays import Float, Int, frozen_integers
 from nirc.ir.computation import (
     OUT,
@@ -112,13 +113,16 @@ class XyloTraining:
         """Return nothing: calibration has set the decays, and other numbers have slopes."""
         return ()
 
-    def variants(self, program: Program) -> Sequence[Program]:
-        """Return the program with membranes that decay twice and four times as fast.
+    def variants(self, program: Program, model: Program, fits: Fits) -> Sequence[Sequence[Program]]:
+        """Return membranes that decay twice and four times as fast, and neurons of one state.
 
         Calibration sets decays before weights learn. There slow membranes are best, which keep what
         a spike leaves. When weights learn, faster ones come nearer to a model that is reset to 0.
+        Neurons of one state (``one_state``) suit models without synaptic filters.
         """
-        return [self.changed(program, _faster(program, fewer)) for fewer in FASTER]
+        faster = [[self.changed(program, _faster(program, fewer))] for fewer in FASTER]
+        of_one = with_one_state(program, model, self.bits, fits)
+        return [*faster, *([of_one] if of_one else [])]
 
     def changed(self, program: Program, values: Mapping[str, Mapping[str, Float]]) -> Program:
         """Return the program with other numbers, and the states at which it begins."""

@@ -5,7 +5,7 @@ A backend gives its own by ``Backend.training``. ``nirc.torch`` runs and trains 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -85,6 +85,7 @@ class Singles:
 
 Grid = Reals | Multiples | Mantissas | ShiftDecays | Singles
 Place = tuple[int, int]
+Fits = Callable[[Program], bool]
 
 
 @dataclass(frozen=True)
@@ -134,11 +135,13 @@ class Training(Protocol):
         Empty for a chip, or a population, that has none. Nothing else of a program changes with it.
         """
 
-    def variants(self, program: Program) -> Sequence[Program]:
-        """Return the program with other decays of its neurons. Empty where decays have slopes.
+    def variants(self, program: Program, model: Program, fits: Fits) -> Sequence[Sequence[Program]]:
+        """Return other starts for learning, in families. Empty where all numbers have slopes.
 
-        Weights suit the decays that they were found with. So a variant is judged after some
-        learning.
+        ``program``: calibrated. ``model``: legal and discrete. Weights suit the decays that they
+        were found with. So a variant is judged after some learning. Of a family only the member
+        that is nearest to the model at the start learns. ``fits``: True for a program that the
+        target holds.
         """
 
     def changed(self, program: Program, values: Mapping[str, Mapping[str, Float]]) -> Program:

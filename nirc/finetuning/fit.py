@@ -168,7 +168,7 @@ def _learnt(
     def course(program: Program) -> Course:
         return Course(Twin(program, training, task.compiled.legal), to_learn, outputs, rng)
 
-    starts = starts_of(tried[-1].program, training)
+    starts = starts_of(tried[-1].program, training, task.compiled, stop)
     one = (LEARNT - PREPARED - SEARCHED) / (len(starts) / AUDITION + len(RATES))
     heard = auditions(course, starts, rounds, stop, one / AUDITION, percent)
     first = min(heard, key=lambda each: each.grade.nearness, default=tried[-1])
@@ -210,10 +210,21 @@ def auditions(
     return heard
 
 
-def starts_of(start: Program, training: Training) -> list[Program]:
-    """Return ``start`` and its variants, nothing where there are no variants."""
-    variants = training.variants(start)
-    return [start, *variants] if variants else []
+def starts_of(start: Program, training: Training, compiled: Compiled, exam: Exam) -> list[Program]:
+    """Return ``start`` and the nearest of each family of variants, nothing without variants."""
+
+    def fits(program: Program) -> bool:
+        try:
+            recompiled(compiled, program)
+        except CompileError:
+            return False
+        return True
+
+    def loss(program: Program) -> float:
+        return examined(program, exam).nearness
+
+    families = training.variants(start, compiled.legal, fits)
+    return [start, *(min(family, key=loss) for family in families)] if families else []
 
 
 def _best(tried: list[Candidate]) -> Candidate:

@@ -48,7 +48,7 @@ SHARP = 2.0
 
 
 def forward(step: Step, at: Registers) -> None:
-    """Do one operation. ``at``: registers and parameters by name."""
+    """Do one operation, but ``Receive``. ``at``: registers and parameters by name."""
     match step:
         case Times(to, of, by):
             at[to] = at[of] * at[by]
@@ -56,8 +56,6 @@ def forward(step: Step, at: Registers) -> None:
             at[to] = at[of] / at[by]
         case Plus(to, first, second):
             at[to] = at[first] + at[second]
-        case Receive(to, source):
-            at[to] = (at[to] + at[source]).clamp(LOW, HIGH)
         case Copy(to, of):
             at[to] = torch.zeros_like(at[to]) if of is None else at[of]
         case Truncate(to, grain):
@@ -121,10 +119,17 @@ class Seen:
 
 
 class Arrivals(Protocol):
-    """What arrives at a population, source by source."""
+    """The sources that reach a population, one after another."""
 
     def received(self, t: int, receptor: str, state: Tensor) -> Tensor:
         """Return the synaptic state (batch, n) once all sources of step ``t`` are added."""
+
+
+def _received(step: Receive, at: Registers, arrivals: Arrivals | None, t: int) -> Tensor:
+    state = at[step.to]
+    if arrivals is None:
+        return (state + at[step.source]).clamp(LOW, HIGH)
+    return arrivals.received(t, step.source, state)
 
 
 class Kept:
@@ -263,8 +268,8 @@ class _Steps(torch.autograd.Function):  # type: ignore[misc]  # torch is not loo
             for step in computation.steps:
                 if keeps:
                     kept[-1].append(Kept(step, at, wanted))
-                if isinstance(step, Receive) and arrivals is not None:
-                    at[step.to] = arrivals.received(t, step.source, at[step.to])
+                if isinstance(step, Receive):
+                    at[step.to] = _received(step, at, arrivals, t)
                 else:
                     forward(step, at)
                 if seen is not None and isinstance(step, Compare):

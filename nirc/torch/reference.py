@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nirc.chip.training import Place, Reals, Trainable, Trainables
+from nirc.chip.training import Fits, Place, Reals, Trainable, Trainables
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.computation import Computation, of_discrete
 from nirc.ir.linear import Conv, Dense, Sparse
@@ -57,7 +57,7 @@ class ReferenceTraining:
         """Return nothing: all numbers of a neuron have slopes."""
         return ()
 
-    def variants(self, program: Program) -> Sequence[Program]:
+    def variants(self, program: Program, model: Program, fits: Fits) -> Sequence[Sequence[Program]]:
         """Return nothing: decays have slopes."""
         return ()
 

@@ -237,7 +237,9 @@ def test_membranes_of_xylo_are_heard_at_faster_decays_too(monkeypatch: pytest.Mo
         return learning.Course(twin, to_learn, outputs, np.random.default_rng(1))
 
     quiet = fit.Percent(lambda _: None, lambda _: None)
-    heard = fit.auditions(course, fit.starts_of(start, training), 32, asked, 1.0, quiet)
+    heard = fit.auditions(
+        course, fit.starts_of(start, training, compiled, asked), 32, asked, 1.0, quiet
+    )
     for faster, each in enumerate(heard):
         for name, population in each.program.nodes(Population).items():
             assert np.array_equal(population.dynamics.dash_mem, slow[name].dash_mem - faster)
@@ -250,4 +252,6 @@ def test_a_chip_with_the_models_decays_has_nothing_to_audition() -> None:
     compiled = compiled_for("spinnaker2", model)
     training = compiled.backend.training()
     assert training is not None
-    assert fit.starts_of(compiled.integer, training) == []
+    none = np.zeros((1, 5, 4), np.int64)
+    asked = Exam(none, run(compiled.legal, none).outputs, 1)
+    assert fit.starts_of(compiled.integer, training, compiled, asked) == []
