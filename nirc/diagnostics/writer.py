@@ -63,7 +63,7 @@ class ChoiceNotRecorded(Finding):
     """
     sources = "docs/reference/writers.md lists what each exporter leaves out."
 
-    writer: str
+    writer: str  # with the choices that are made, as --from takes them
     key: str
     value: str  # that is taken
     question: str

@@ -307,10 +307,11 @@ def _report_open(reading: Reading, log: Log) -> None:
     for key in reading.open_keys:
         choice, value = choices[key], reading.values[key]
         others = [v for v in (*choice.values, choice.form) if v and v != value]
-        option = f"--from {reading.writer.name},{key}="
+        given = reading.text_without(reading.open_keys)
+        option = f"--from {given},{key}="
         log.add(
             ChoiceNotRecorded(
-                writer=reading.writer.name,
+                writer=given,
                 key=key,
                 value=value,
                 question=choice.question,

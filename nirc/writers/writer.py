@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeGuard
 
@@ -180,8 +180,13 @@ class Reading:
     @property
     def text(self) -> str:
         """As ``--from`` takes it, with every choice that is not the default."""
-        other = [f"{k}={v}" for k, v in self.values.items() if self.writer.defaults().get(k) != v]
-        return ",".join((self.writer.name, *other))
+        return self.text_without(())
+
+    def text_without(self, keys: Container[str]) -> str:
+        """Return the text for ``--from`` without the choices ``keys``."""
+        usual = self.writer.defaults()
+        pairs = [(k, v) for k, v in self.values.items() if usual.get(k) != v and k not in keys]
+        return ",".join((self.writer.name, *(f"{key}={value}" for key, value in pairs)))
 
     def training(self, c: Continuous, setting: Setting) -> Training:
         """Return what the writer calls time constants and resets of a population."""

@@ -157,6 +157,10 @@ def test_a_choice_that_is_given_is_open_no_more() -> None:
 def test_a_guess_is_a_warning_also_where_the_writer_is_named() -> None:
     assert ("W202", "warning") in said(LEAKY)
     assert ("W202", "warning") in said(LEAKY, writer="snntorch")
+    log = Log()
+    load_as(LEAKY, Options(writer="snntorch,reset_delay=no"), log=log)
+    (asked,) = [d for d in log.diagnostics if d.code == "W202"]
+    assert "--from snntorch,reset_delay=no,reset=zero" in asked.help  # with what was given
 
 
 @pytest.mark.parametrize("reset", ["none", "zero"])
