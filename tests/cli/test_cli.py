@@ -110,7 +110,8 @@ def test_verify_names_the_stage_and_the_reset_rule(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "v.json").read_text())
     stages = {s["name"]: s for s in result["stages"]}
-    assert list(stages) == ["float", "discrete", "integer", "device"]
+    assert list(stages) == ["recorded", "float", "discrete", "integer", "device"]
+    assert result["recorded"]["equal"]["float"] == 1
     assert (
         stages["float"]["accuracy"] == pytest.approx(0.8504, abs=1e-4)
         and stages["float"]["agreement"] == 1
