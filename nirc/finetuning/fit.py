@@ -327,13 +327,19 @@ def may_gain(before: Grade, exam: Exam) -> bool:
 def gain_by_chance(won: Float, nearer: Float, exam: Exam) -> float:
     """Return the chance of answers ``won`` if neither chip is better.
 
-    A model with one output has no answers. There each given sample, with the inputs near it, counts
-    as one that came ``nearer`` or did not.
+    That is the smaller of two: near the given samples, and on the clear ones. Inputs near one
+    sample are many and count as one, so together with them the clear ones would not count. A model
+    with one output has no answers. There each unit counts as one that came ``nearer`` or did not.
     """
-    if exam.expected.shape[2] > 1:
-        return chance(won, exam.unit)
-    each, number = np.unique(exam.unit, return_inverse=True)
-    return chance(np.sign(np.bincount(number.ravel(), nearer)), each)
+    first = len(won) - exam.clear
+    chances = [1.0]
+    for part in (slice(first), slice(first, None)):
+        each, number = np.unique(exam.unit[part], return_inverse=True)
+        gained = won[part]
+        if exam.expected.shape[2] == 1:
+            gained, number = np.sign(np.bincount(number.ravel(), nearer[part])), each
+        chances.append(chance(gained, number))
+    return min(chances)
 
 
 def _is_gain(won: Float) -> bool:

@@ -312,6 +312,17 @@ def test_the_guard_wants_answers_that_are_won_by_more_than_chance() -> None:
     assert not fitting.better(seven, start, same)
 
 
+def test_two_given_samples_prove_nothing_and_clear_inputs_may() -> None:
+    """Hundreds of inputs near two samples are two units. Ten clear ones are ten."""
+    start = grade([0.5] * 220, [1.0] * 200 + [1.0] * 10 + [0.0] * 10)
+    near_only = grade([0.3] * 220, [0.0] * 200 + [1.0] * 10 + [0.0] * 10)
+    clear_too = grade([0.3] * 220, [0.0] * 220)
+    unit = np.r_[np.arange(200) % 2, 2 + np.arange(20)]
+    judge = replace(exam(220, given=2, clear=20), unit=unit)
+    assert not fitting.better(near_only, start, judge)
+    assert fitting.better(clear_too, start, judge)
+
+
 def test_the_guard_wants_no_given_sample_to_get_worse() -> None:
     wrong = np.r_[0.0, 0.0, 0.0, np.ones(20), np.zeros(17)]
     start = Grade(np.full(40, 0.5), wrong)

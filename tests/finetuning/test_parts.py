@@ -252,6 +252,5 @@ def test_a_chip_with_the_models_decays_has_nothing_to_audition() -> None:
     compiled = compiled_for("spinnaker2", model)
     training = compiled.backend.training()
     assert training is not None
-    none = np.zeros((1, 5, 4), np.int64)
-    asked = Exam(none, run(compiled.legal, none).outputs, 1)
+    asked = asked_of(compiled.legal, np.zeros((1, 5, 4), np.int64))
     assert fit.starts_of(compiled.integer, training, compiled, asked) == []
