@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,19 @@ def script(
     return subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=600, env=environment
     )
+
+
+def checked(directory: Path) -> subprocess.CompletedProcess[str]:
+    """deploy.py --check in this process, as a process of its own would end."""
+    out, err = io.StringIO(), io.StringIO()
+    status: object = 0
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            loaded(directory).SCRIPT.main(["--check"])
+        except SystemExit as stop:
+            status = stop.code or 0
+    assert isinstance(status, int)
+    return subprocess.CompletedProcess([], status, out.getvalue(), err.getvalue())
 
 
 def faults(files: Mapping[str, bytes], module: Any) -> list[str]:

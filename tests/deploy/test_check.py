@@ -28,7 +28,16 @@ from nirc.semantics.raster import Run
 from tests.deploy.changes import Change, spoiled
 from tests.deploy.chips import CHIPS, Chip
 from tests.deploy.corruptions import CORRUPTIONS, MANIFESTS, RANGE
-from tests.deployed import digests, faults, loaded, manifest_text, packed, script, structure
+from tests.deployed import (
+    checked,
+    digests,
+    faults,
+    loaded,
+    manifest_text,
+    packed,
+    script,
+    structure,
+)
 
 each_chip = pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.name)
 
@@ -106,12 +115,12 @@ def test_a_file_that_was_changed_is_found(bundle: Path, chip: Chip) -> None:
     for name in json.loads((bundle / "manifest.json").read_text())["files"]:
         good = (bundle / name).read_bytes()
         (bundle / name).write_bytes(good + b"\n")
-        done = script(bundle, "--check", bare=chip.bare)
+        done = checked(bundle)
         assert (
             done.returncode == 1 and f"{name}: this is not the file that nirc wrote" in done.stdout
         )
         (bundle / name).write_bytes(good)
-    assert script(bundle, "--check", bare=chip.bare).returncode == 0
+    assert checked(bundle).returncode == 0
 
 
 @each_chip
@@ -122,7 +131,7 @@ def test_a_manifest_that_was_changed_is_found(bundle: Path, chip: Chip) -> None:
     for before, after in ((b'"dt": 0.001', b'"dt": 0.002'), (b"{", b" {")):
         assert good.count(before)
         manifest.write_bytes(good.replace(before, after, 1))
-        done = script(bundle, "--check", bare=chip.bare)
+        done = checked(bundle)
         assert done.returncode == 1
         assert "manifest.json: this is not the file that nirc wrote" in done.stdout
 
@@ -151,13 +160,10 @@ def test_a_file_that_is_missing_or_a_link_is_found(bundle: Path, chip: Chip) -> 
         if name != "deploy.py":
             away = bundle.parent / name
             (bundle / name).rename(away)
-            done = script(bundle, "--check", bare=chip.bare)
+            done = checked(bundle)
             assert done.returncode == 1 and f"{name}: the file cannot be read" in done.stdout
             (bundle / name).symlink_to(away)
-            assert (
-                f"{name}: the file cannot be read"
-                in script(bundle, "--check", bare=chip.bare).stdout
-            )
+            assert f"{name}: the file cannot be read" in checked(bundle).stdout
             (bundle / name).unlink()
             away.rename(bundle / name)
 
@@ -165,9 +171,9 @@ def test_a_file_that_is_missing_or_a_link_is_found(bundle: Path, chip: Chip) -> 
 @each_chip
 def test_a_file_that_is_not_listed_is_found(bundle: Path, chip: Chip) -> None:
     (bundle / "__pycache__").mkdir()
-    assert script(bundle, "--check", bare=chip.bare).returncode == 0
+    assert checked(bundle).returncode == 0
     (bundle / "config.json.orig\u0430").write_text("")
-    done = script(bundle, "--check", bare=chip.bare)
+    done = script(bundle, "--check", bare=chip.bare)  # whose streams take ASCII only
     assert (done.returncode, done.stderr) == (
         1,
         "",
@@ -180,10 +186,10 @@ def test_answers_in_a_bundle_are_no_strangers(bundle: Path, chip: Chip, tmp_path
     save_run(bundle / "emulated", Run(outputs=np.zeros((1, 2, 3))), Log())
     loaded(bundle).save(str(bundle / "out.npz"), {"output": np.zeros(3), "spikes": np.ones(3)})
     (bundle / "__pycache__").mkdir(exist_ok=True)
-    assert script(bundle, "--check", bare=chip.bare).returncode == 0
+    assert checked(bundle).returncode == 0
     np.savez(bundle / "in.npz", inputs=np.zeros(3))
     (bundle / "out2.npz").write_bytes((bundle / "out.npz").read_bytes()[:-20])
-    found = script(bundle, "--check", bare=chip.bare).stdout.splitlines()
+    found = checked(bundle).stdout.splitlines()
     assert [line.partition(":")[0] for line in found] == ["'in.npz'", "'out2.npz'"]
 
 
@@ -288,7 +294,7 @@ def test_what_is_no_such_file_is_refused_without_a_traceback(spoiler: Spoiler, c
                 map(str.isascii, lines)
             )
         (spoiler.directory / name).write_bytes(b"[" * 100_000)
-        done = script(spoiler.directory, "--check", bare=chip.bare)
+        done = checked(spoiler.directory)
         assert done.returncode == 1 and "Traceback" not in done.stderr
         (spoiler.directory / name).write_bytes(good)
 
@@ -318,7 +324,7 @@ def test_all_faults_are_reported_at_once(spoiler: Spoiler, chip: Chip) -> None:
         files = changed(file, files, change)
     for name, data in files.items():
         (spoiler.directory / name).write_bytes(data)
-    done = script(spoiler.directory, "--check", bare=chip.bare)
+    done = checked(spoiler.directory)
     places = {said(line).split(": ")[1] for line in done.stdout.splitlines()}
     assert (
         done.returncode == 1

@@ -187,14 +187,14 @@ def test_training_lowers_the_loss(chip: str | None, kind: str) -> None:
     with torch.no_grad():
         wanted = 0.5 * module(inputs).sum(1)
     adam = torch.optim.Adam(module.parameters(), lr=0.01)
-    losses = []
-    for _ in range(30):
+    losses: list[float] = []
+    while not losses or (losses[-1] >= 0.8 * losses[0] and len(losses) < 30):
         loss = (module(inputs).sum(1) - wanted).square().mean()
         losses.append(float(loss.detach()))
         adam.zero_grad()
         loss.backward()
         adam.step()
-    assert min(losses) < 0.8 * losses[0]
+    assert losses[-1] < 0.8 * losses[0]
     same_as_interpreter(module, inputs)
 
 
