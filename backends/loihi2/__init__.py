@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nirc.backends.loihi2.limits import VARIANTS
-from nirc.chip.backend import Backend, option
+from nirc.chip.backend import Backend, OnCore, option
 from nirc.chip.vendor import Package
 
 if TYPE_CHECKING:
@@ -140,6 +140,12 @@ class Loihi2(Backend):
         from nirc.backends.loihi2.emit import emit
 
         return emit(mapped.chip)
+
+    def on_cores(self, files: Mapping[str, bytes]) -> Sequence[OnCore]:
+        """Return the parts in mapping.json, with their cores' numbers."""
+        from nirc.backends.loihi2.emit import parts_in
+
+        return parts_in(files)
 
     def network_once_more(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Return network.net as network.npz has the network, if that is a chain."""

@@ -6,6 +6,8 @@ places of the cores. Public Lava takes no placement: Intel's compiler places ane
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from functools import cache
 
 import numpy as np
@@ -21,7 +23,7 @@ from nirc.files.bundle import in_rows
 from nirc.files.description import File
 from nirc.files.kinds import Const, Integer, Integers, Kind, Many, Object, Size, Text
 from nirc.files.scripts import deploy_script
-from nirc.mapping.floorplan import MOST_CELLS, MOST_NEURONS, MOST_TEXT, written
+from nirc.mapping.floorplan import MOST_CELLS, MOST_NEURONS, MOST_TEXT, Part, written
 
 MAPPING_FILE = "mapping.json"
 FORMAT = "nirc-loihi2-mapping/2"
@@ -104,6 +106,14 @@ def mapping_json(chip: Chip) -> bytes:
         for population, box, core, targets in rows
     ]
     return in_rows({"format": FORMAT, "parts": parts})
+
+
+def parts_in(files: Mapping[str, bytes]) -> list[tuple[int, Part]]:
+    """Return core and neurons of each part in a checked mapping.json."""
+    rows = json.loads(files[MAPPING_FILE])["parts"]
+    return [
+        (row["core"], Part(row["population"], tuple((a, b) for a, b in row["box"]))) for row in rows
+    ]
 
 
 def _floorplan(chip: Chip) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ from nirc.backends.spinnaker2.limits import (
     VARIANTS,
     Prices,
 )
-from nirc.chip.backend import Backend, option
+from nirc.chip.backend import Backend, OnCore, option
 from nirc.chip.vendor import Package
 
 if TYPE_CHECKING:
@@ -222,6 +222,12 @@ class Spinnaker2(Backend):
         from nirc.backends.spinnaker2.bundle import emit
 
         return emit(mapped.chip)
+
+    def on_cores(self, files: Mapping[str, bytes]) -> Sequence[OnCore]:
+        """Return the slices in mapping.json, with the cells of their PEs."""
+        from nirc.backends.spinnaker2.bundle import slices_in
+
+        return slices_in(files)
 
     def emulate(
         self, files: Mapping[str, bytes], raster: NDArray[np.generic], asked: Emulation, log: Log

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from nirc.backends.spinnaker2 import limits, mapping, tables
 from nirc.backends.spinnaker2.emulate import connections, emulate
 from nirc.backends.spinnaker2.mapping import Slice
-from nirc.backends.spinnaker2.system import board_links, chip_links
+from nirc.backends.spinnaker2.system import System, board_links, chip_links
 from nirc.backends.spinnaker2.tables import READOUT, Tables
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.usage import UnusableBundle
 from nirc.files.scripts import deploy_script
-from nirc.mapping.floorplan import written
+from nirc.mapping.floorplan import Part, Point, written
 from nirc.mapping.routing import Nets
 from nirc.mapping.tables.keys import Keys
 from nirc.semantics.raster import Run
@@ -73,6 +73,13 @@ def run(
         spikes = {**result.spikes, READOUT: silent}
         return Run(result.outputs, spikes, {**result.v, READOUT: result.outputs})
     return result
+
+
+def slices_in(files: Mapping[str, bytes]) -> list[tuple[Point, Part]]:
+    """Return the cell and the neurons of each slice in mapping.json."""
+    placed = mapping.from_json(files[mapping.FILE], tables.from_npz(files[tables.FILE]))
+    cell = System(board=True).at
+    return [(cell(s.chip, s.core), Part(s.population, ((s.begin, s.end),))) for s in placed.slices]
 
 
 def check_delivery(network: Tables, placed: mapping.Mapping, log: Log) -> None:

@@ -26,6 +26,8 @@ from nirc.diagnostics.usage import UnusableBundle
 from nirc.files.bundle import MANIFEST
 from nirc.files.manifest import sha256
 from nirc.ir.program import Program
+from nirc.mapping.floorplan import FILE as FLOORPLAN
+from nirc.mapping.floorplan import floorplan_in
 
 Read = Callable[[str], bytes]
 
@@ -65,7 +67,7 @@ def check_directory(directory: Path, log: Log) -> None:
     if chip in CHECKED:
         findings += check(read, reader_of(chip))
         if all(each.kind == "overflow" for each in findings):
-            findings += _other_copies(chip, read)
+            findings += _other_copies(chip, read) or _other_floorplan(chip, read)
         elif any(each.kind == "unreadable" for each in findings):
             findings = _of_another_version(chip, read) or findings
     elif not findings:
@@ -117,6 +119,22 @@ def _values(file: Any) -> dict[str, Any]:
         array = file[path][()]
         found[path] = (array.dtype.str, array.shape, array.tobytes())
     return found
+
+
+def _other_floorplan(chip: str, read: Read) -> list[Finding]:
+    """Return a finding if floorplan.json, which people read, has neurons on other cores."""
+    names = parsed(MANIFEST, read(MANIFEST), {"files": dict, ...: object})["files"]
+    placed = backend(chip).on_cores({name: read(name) for name in names})
+    if not placed:
+        return []
+    cores = floorplan_in(read(FLOORPLAN)).cores
+    numbered = {(i, part) for i, core in enumerate(cores) for part in core.parts}
+    cells = {(core.at, part) for core in cores for part in core.parts}
+    odd = [row for row in placed if row not in numbered and row not in cells]
+    if not odd and len(placed) == len(numbered):
+        return []
+    problem = "neurons are on other cores than in mapping.json"
+    return [Finding("network", FLOORPLAN, "floorplan.cores", problem, *odd[:1])]
 
 
 def _other_copies(chip: str, read: Read) -> list[Finding]:

@@ -124,11 +124,9 @@ def compare_ends(bundle: Bundle, chip: Chip, place: Array) -> None:
 def check(read: Any, rebuild: Any) -> list[Finding]:
     """Return all that is wrong with a bundle. ``read`` returns the bytes of a file."""
     findings, names = list[Finding](), ["the bundle"]
-
     def reading(name: str) -> Any:
         names.append(name)
         return read(name)
-
     try:
         bundle = Bundle(reading, findings)
         compare(bundle, rebuild(bundle))
@@ -137,8 +135,8 @@ def check(read: Any, rebuild: Any) -> list[Finding]:
     except MemoryError:
         raise
     except Exception as error:  # whatever Python and numpy raise about values of no file of nirc
-        problem = "it makes no sense"
-        findings.append(Finding("unreadable", names[-1], "the file", problem, repr(error)))
+        what = names[-1], "the file", "it makes no sense", repr(error)
+        findings.append(Finding("unreadable", *what))
     return findings
 
 

@@ -9,7 +9,16 @@ import numpy as np
 from nirc.checker.bundle import Bundle
 from nirc.checker.compare import Chip, joined
 from nirc.checker.kernels import windows
-from nirc.checker.networks import MAPPING, NETWORK, Block, add_neurons, network_file, numbered
+from nirc.checker.networks import (
+    COUNT,
+    MAPPING,
+    NETWORK,
+    Block,
+    add_neurons,
+    array,
+    either,
+    network_file,
+)
 from nirc.checker.values import Array, demand, fit, parsed
 
 # fmt: off
@@ -23,37 +32,35 @@ LOIHI2_LIMITS = {
     "neurons": 4096, "neuron groups": 8, "input axons": 16000, "axon maps": 16000,
     "output axons": 16000, "synapse memory": 12000, "shared memory": 120000}
 LOIHI2_STATE = 2**23 - 1  # v saturates there, u wraps around beyond. Source: proc/lif/models.py
-LOIHI2_COUNT = ("<i4", (1,), 0, 2**31 - 1)  # type, axes, least, most
-LOIHI2_BLOCKS: dict[str, Any] = {  # fields and arrays
-    "inputs": ({"name": str}, {"channels": LOIHI2_COUNT}),
-    "outputs": ({"population": str}, {"neurons": LOIHI2_COUNT}),
-    "populations": (
-        {"name": str, "du": (0, 4095), "dv": (0, 4096), "vth": (0, 131071), "spikes": bool},
-        {"bias_mant": ("<i2", (1,), -4096, 4095), "bias_exp": ("<i2", (1,), 0, 7),
-         "v_init": ("<i4", (1,), -LOIHI2_STATE, LOIHI2_STATE)}),
-    "projections": (
-        {"name": str, "source": str, "target": str, "kind": {"dense", "sparse", "conv"},
-         "sign_mode": {*LOIHI2_SIGNS}, "num_weight_bits": 8, "weight_exp": (-8, 7),
-         "geometry": object, "arrays": [str, ...]},
-        {"weights": ("<i2", (1, 2, 4), -256, 255), "delays": ("<i2", (1, 2), 1, 63),
-         "rows": LOIHI2_COUNT, "cols": LOIHI2_COUNT})}
-LOIHI2_GEOMETRY = {
-    "shape_in": [(1, 2**31 - 1)] * 3, "shape_out": [(1, 2**31 - 1)] * 3, "groups": (1, 127),
-    "stride": [(1, 127)] * 2, "dilation": [(1, 127)] * 2, "padding": [(0, 127)] * 2}
+LOIHI2_WIRE: dict[str, Any] = {
+    "name": str, "source": str, "target": str, "sign_mode": {*LOIHI2_SIGNS}, "num_weight_bits": 8}
+LOIHI2_PLAIN = {**LOIHI2_WIRE, "weight_exp": (-8, 7), "geometry": None}
+LOIHI2_WIRES = {
+    "dense": {**LOIHI2_PLAIN, "weights": array("<i2", (2,), -256, 255)},
+    "sparse": {**LOIHI2_PLAIN, "weights": array("<i2", (1,), -256, 255), "rows": COUNT,
+               "cols": COUNT},
+    "conv": {**LOIHI2_WIRE, "weights": array("<i2", (4,), -256, 255), "weight_exp": 0, "geometry": {
+        "shape_in": [(1, 2**31 - 1)] * 3, "shape_out": [(1, 2**31 - 1)] * 3, "groups": (1, 127),
+        "stride": [(1, 127)] * 2, "dilation": [(1, 127)] * 2, "padding": [(0, 127)] * 2}}}
+LOIHI2_KINDS = {  # of blocks: fields and arrays
+    "inputs": {"name": str, "channels": COUNT}, "outputs": {"population": str, "neurons": COUNT},
+    "populations": {
+        "name": str, "du": (0, 4095), "dv": (0, 4096), "vth": (0, 131071), "spikes": bool,
+        "bias_mant": array("<i2", (1,), -4096, 4095), "bias_exp": array("<i2", (1,), 0, 7),
+        "v_init": array("<i4", (1,), -LOIHI2_STATE, LOIHI2_STATE)},
+    "projections": either("kind", LOIHI2_WIRES, {"delays": array("<i2", (1, 2), 1, 63)})}
 
 
 def loihi2(bundle: Bundle) -> Chip:
     """Rebuild the network of a Loihi 2."""
     fit("manifest.json", bundle.manifest["part"], "Loihi 2", "part")
-    tree = network_file(bundle, "nirc-loihi2-1", LOIHI2_BLOCKS)
-    ids, number, chip = numbered(tree)
+    tree, ids, number, chip = network_file(bundle, "nirc-loihi2-1", LOIHI2_KINDS)
     sound = (number == np.arange(len(number))).all()
     demand(sound, NETWORK, "inputs", "channels are not 0, 1, 2, ...")
     chip.parts = {"neurons": number[chip.channels:]}
     cells = _loihi2_cells(tree, ids, len(number))
-    names = {*ids}
-    wires = [_loihi2_wire(block, ids, names) for block in tree["projections"]]
-    chip.synapses = joined([(w["from"], w["to"], 0, w["delay"], w["weight"]) for w in wires])
+    wires = [_loihi2_wire(block, ids) for block in tree["projections"]]
+    chip.synapses = joined(wires)
     for name, block in bundle.blocks.items():
         at = chip.numbers(block)
         du, dv, theta, bias, v, spikes = cells[:, at]
@@ -81,32 +88,23 @@ def _loihi2_cells(tree: Any, ids: dict[str, Array], n: int) -> Array:
         sound = mant.shape == exp.shape == v.shape and (block["spikes"] or block["vth"] == 131071)
         sound = sound and not ((exp > 0) & (abs(mant) < 2048)).any()
         problem = "a bias has not the least exponent, or a readout a threshold"
-        demand(sound, NETWORK, block["place"], problem)
-        values = (block["du"], block["dv"], block["vth"] << 6, mant << exp, v, block["spikes"])
-        for row, value in zip(cells, values):
-            row[ids[block["name"]]] = value
+        demand(sound, NETWORK, block["name"], problem)
+        decays, ends = (block["du"], block["dv"]), (block["vth"] << 6, mant << exp)
+        cells[:, ids[block["name"]]] = np.broadcast_arrays(*decays, *ends, v, block["spikes"])
     return cells
 
 
-def _loihi2_wire(block: Block, ids: dict[str, Array], names: set[str]) -> Block:
+def _loihi2_wire(block: Block, ids: dict[str, Array]) -> tuple[Any, ...]:
     """Return the synapses of a projection, those of weight 0, too, in the order of the file."""
-    kind, place = block["kind"], block["place"]
-    ends = [ids[fit(NETWORK, block[end], names, place)] for end in ("source", "target")]
-    exp = fit(NETWORK, block["weight_exp"], 0 if kind == "conv" else int, place)
-    g = fit(NETWORK, block["geometry"], LOIHI2_GEOMETRY if kind == "conv" else None, place)
-    many, extra = {"dense": (2, []), "sparse": (1, ["rows", "cols"]), "conv": (4, [])}[kind]
-    wanted = ["weights", *extra, *["delays"] * ("delays" in block["arrays"] and kind != "conv")]
-    fit(NETWORK, block["arrays"], wanted, f"{place}.arrays")
-    w, (low, high, step) = block["weights"], LOIHI2_SIGNS[block["sign_mode"]]
-    sound = w.ndim == many and w.any() and not (w % step).any()
-    least, most = w.min(initial=0), w.max(initial=0)
-    sound, problem = sound and low <= least and most <= high, "synapses keep other weights, or none"
-    demand(sound, NETWORK, place, problem, (least, most), (low, high))
-    later = block.get("delays", 0 * w)
+    kind, place, g, w = (block[key] for key in ("kind", "name", "geometry", "weights"))
+    source, target = ids[block["source"]], ids[block["target"]]
+    low, high, step = LOIHI2_SIGNS[block["sign_mode"]]
+    later, ends = block.get("delays", 0 * w), (w.min(initial=0), w.max(initial=0))
+    sound = w.any() and not (w % step).any() and low <= w.min() and w.max() <= high
+    demand(sound, NETWORK, place, "synapses keep other weights, or none", ends, (low, high))
     sound = later.shape == w.shape and (later == later.flat[0]).all()
-    demand(sound, NETWORK, f"{place}/delays", "there is more than one delay")
-    n_in, n_out = map(len, ends)
-    wire = {"delay": 1 + later.flat[0], "ends": ends, "conv": kind == "conv", "taps": w[0].size}
+    demand(sound, NETWORK, place, "there is more than one delay")
+    n_in, n_out = len(source), len(target)
     if kind == "conv":
         before, behind, groups = g["shape_in"], g["shape_out"], g["groups"]
         sound = (np.prod(before), np.prod(behind)) == (n_in, n_out) and max(before[1:]) <= 256
@@ -125,10 +123,11 @@ def _loihi2_wire(block: Block, ids: dict[str, Array], names: set[str]) -> Block:
         sound = w.shape == to.shape == frm.shape and (np.diff(to * n_in + frm) > 0).all()
         sound = sound and w.all() and to.max() < n_out and frm.max() < n_in
         demand(sound, NETWORK, place, "synapses are not by target, then source, or have weight 0")
-    return {**wire, "from": ends[0][frm], "to": ends[1][to], "weight": w.ravel() * 2.0**exp}
+    weight = w.ravel() * 2.0**block["weight_exp"]
+    return source[frm], target[to], 0, 1 + later.flat[0], weight
 
 
-def _loihi2_mapping(bundle: Bundle, tree: Any, ids: dict[str, Array], wires: list[Block]) -> None:
+def _loihi2_mapping(bundle: Bundle, tree: Any, ids: dict[str, Array], wires: Any) -> None:
     """Follow the spikes of each part of a population to cores, and count what each core takes."""
     part = {"population": {block["name"] for block in tree["populations"]}, "core": (0, 2**20),
             "box": [[(0, 2**40)] * 2, ...], "targets": [(0, 2**20), ...]}
@@ -143,46 +142,43 @@ def _loihi2_mapping(bundle: Bundle, tree: Any, ids: dict[str, Array], wires: lis
 
     # The part of each neuron, and the length of a part along its first axis.
     owner, wide = np.full(sum(map(len, ids.values())), -1), np.ones(len(parts), int)
-    boxes_of: dict[str, Any] = {block["name"]: {} for block in tree["populations"]}
+    ends: dict[str, Any] = {block["name"]: [] for block in tree["populations"]}
+    for row in parts:
+        ends[row["population"]].append([end for _, end in row["box"]])
+    grids = {name: ids[name].reshape(np.max(each, 0)) for name, each in ends.items()}
     for i, row in enumerate(parts):
-        boxes_of[row["population"]][i] = row["box"]
-    for block in tree["populations"]:
-        boxes = boxes_of[block["name"]]
-        grid = ids[block["name"]].reshape(np.max([*boxes.values()], 0)[:, 1])
-        for i, box in boxes.items():
-            at = grid[tuple(slice(*pair) for pair in box)]
-            alone = at.size and (owner[at] < 0).all()
-            demand(alone, MAPPING, f"parts[{i}].box", "a neuron is on two cores", box)
-            owner[at], wide[i] = i, len(at)
+        at = grids[row["population"]][tuple(slice(*pair) for pair in row["box"])]
+        alone = at.size and (owner[at] < 0).all()
+        demand(alone, MAPPING, f"parts[{i}].box", "a neuron is on two cores", row["box"])
+        owner[at], wide[i] = i, len(at)
     demand((owner[tree["channels"]:] >= 0).all(), MAPPING, "parts", "a neuron is on no core")
-    used, targets = _loihi2_usage(owner, wide, core, len(cores), wires)
+    used, targets = _loihi2_usage(tree, ids, owner, wide, core, wires)
     for i, (row, want) in enumerate(zip(parts, targets)):
         right, place = row["targets"] == want, f"parts[{i}].targets"
         demand(right, MAPPING, place, "other cores", row["targets"], want, kind="route")
-    for i, row in enumerate(used.tolist()):
-        for (what, most), number in zip(LOIHI2_LIMITS.items(), row):
-            bundle.most(MAPPING, f"{what} of core {i}", number, most)
+    for (what, most), numbers in zip(LOIHI2_LIMITS.items(), used.T):
+        bundle.most(MAPPING, f"{what} of core {{}}", numbers, most)
 
 
-def _loihi2_usage(owner: Array, wide: Array, core: Array, cores: int, wires: list[Block]) -> Any:
+def _loihi2_usage(tree: Any, ids: Any, owner: Array, wide: Array, core: Array, wires: Any) -> Any:
     """Return (cores, 7) what the parts take of cores, and the cores that each part sends to."""
-    volume = np.bincount(owner[owner >= 0], minlength=len(core))
+    volume, cores = np.bincount(owner[owner >= 0], minlength=len(core)), core.max(initial=-1) + 1
     use, sent = np.zeros((len(core), 7), int), [np.zeros(0, int)]
     use[:, 0], use[:, 1] = volume, 1
-    for w in wires:
-        to, frm = owner[w["to"]], owner[w["from"]]
+    for block, (source, target, *_) in zip(tree["projections"], wires):
+        to, frm = owner[target], owner[source]
         sent.append(np.unique(frm[frm >= 0] * cores + core[to[frm >= 0]]))
-        mine, into = (np.unique(owner[each]) for each in w["ends"])
+        mine, into = (np.unique(owner[ids[block[end]]]) for end in ("source", "target"))
         mine = mine[mine >= 0]
-        if w["conv"]:
+        if block["kind"] == "conv":
             maps = volume[mine] // wide[mine]
             use[mine, 3] += 2 * maps
             use[mine, 4] += maps
             use[into, 2] += 2
-            use[into, 5] += -(-wide[into] * w["taps"] // 8)
+            use[into, 5] += -(-wide[into] * block["weights"][0].size // 8)
         else:
             use[mine, 3] += volume[mine]
-            key, fan = np.unique(to * len(owner) + w["from"], return_counts=True)
+            key, fan = np.unique(to * len(owner) + source, return_counts=True)
             use[:, 2] += np.bincount(key // len(owner), minlength=len(core))
             np.add.at(use[:, 5], key // len(owner), -(-(20 * fan + 12) // 64))
     use[:, 3] += volume * (use[:, 3] == 0)  # an output
@@ -194,15 +190,15 @@ def _loihi2_usage(owner: Array, wide: Array, core: Array, cores: int, wires: lis
     return total, [each.tolist() for each in np.split(reached, ends)]
 
 
-def _loihi2_bounds(bundle: Bundle, tree: Any, ids: Any, cells: Array, wires: list[Block]) -> None:
+def _loihi2_bounds(bundle: Bundle, tree: Any, ids: Any, cells: Array, wires: Any) -> None:
     """Bound u and v for any input, or find how all spikes of one sign drive them out of 24 bits."""
     du, dv, theta, bias, _, spikes = cells
     up, down, own = np.zeros((3, len(du)))
-    for w in wires:
-        signs = (w["weight"] * 64 * sign for sign in (1, -1))
-        plus, minus = (np.bincount(w["to"], np.maximum(each, 0), len(du)) for each in signs)
-        alone = not plus.any() and w["delay"] == 1 and (dv + spikes)[w["to"]].min() == 4097  # v = u
-        alone &= ((w["from"] == w["to"]) | (w["weight"] == 0)).all()
+    for frm, to, _, delay, weight in wires:
+        signs = (weight * 64 * sign for sign in (1, -1))
+        plus, minus = (np.bincount(to, np.maximum(each, 0), len(du)) for each in signs)
+        alone = not plus.any() and delay == 1 and (dv + spikes)[to].min() == 4097  # v = u
+        alone &= ((frm == to) | (weight == 0)).all()
         up, own, down = up + plus, own + minus * alone, down + minus * (not alone)
     kept, total = 1 - (du + 1) / 4096, 4096 / (du + 1)  # u is at most a step's weights times total
     near = np.minimum(up * total, kept * theta + up + np.maximum(up - own, 0) * total)

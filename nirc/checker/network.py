@@ -45,8 +45,6 @@ class Network:
                 self.populations[name] = population(name, node)
             elif kind in ("Input", "Output") and len(node) == 2:
                 self.shapes[name] = tuple(node["shape"].tolist())
-            else:
-                demand(kind in OPERATORS, FILE, name, "a node is unknown", kind)
         have = sorted(name for name in nodes if nodes[name]["type"] == "Input")
         demand(have == sorted(inputs), "certificate.json", "inputs", "other names", inputs, have)
         self.inputs = {name: self.shapes[name] for name in inputs}
@@ -105,11 +103,6 @@ def population(name: str, node: dict[str, Any]) -> dict[str, Array]:
     return fields
 
 
-# An operator gets the shape of what arrives. It returns if it fits, the shape behind it, and which
-# values it takes: all (...), rows of values to sum up, or the source of each synapse, and then
-# target and weight of each. Values are numbered in C order.
-
-
 def linear(shape: Any, weight: Array) -> Any:
     """Take a matrix."""
     target, source = np.nonzero(weight)
@@ -117,22 +110,14 @@ def linear(shape: Any, weight: Array) -> Any:
     return fits, weight.shape[:1], source, target, weight[target, source]
 
 
-def scale(shape: Any, scale: Array) -> Any:
-    """Take a factor for each value."""
-    number = np.arange(scale.size)
-    return scale.shape == shape, shape, number, number, scale.ravel()
-
-
-def flatten(shape: Any, **node: Array) -> Any:
-    """Take all axes as one."""
-    have = {key: value.tolist() for key, value in node.items()}
-    want = {"start_dim": -len(shape), "end_dim": -1, "input_type": [*shape]}
-    return have == want, (math.prod(shape),), ...
-
-
-def delay(shape: Any, delay: Array) -> Any:
-    """Take a delay. All values have one number of steps."""
-    return delay.shape == shape and (delay == delay.flat[0]).all(), shape, ...
-
-
-OPERATORS: dict[str, Any] = {"Linear": linear, "Scale": scale, "Flatten": flatten, "Delay": delay}
+# An operator gets the shape of what arrives. It returns if it fits, the shape behind it, and which
+# values it takes: all (...), rows of values to sum up, or the source of each synapse, and then
+# target and weight of each. Values are numbered in C order.
+OPERATORS: dict[str, Any] = {
+    "Linear": linear,
+    "Scale": lambda shape, scale: (
+        scale.shape == shape, shape, *[np.arange(scale.size)] * 2, scale.ravel()),
+    "Flatten": lambda shape, start_dim, end_dim, input_type: (
+        (start_dim, end_dim, *input_type) == (-len(shape), -1, *shape), (math.prod(shape),), ...),
+    "Delay": lambda shape, delay: (
+        delay.shape == shape and (delay == delay.flat[0]).all(), shape, ...)}

@@ -12,55 +12,56 @@ from nirc.checker.values import Array, demand, fit, parsed
 
 # fmt: off
 NETWORK, MAPPING = "network.npz", "mapping.json"
-Block = dict[str, Any]  # fields and arrays by name, its "place" in the file, "n": its neurons
+Block = dict[str, Any]  # fields and arrays by name
 
 
-def network_file(bundle: Bundle, name: str, kinds: dict[str, Any]) -> dict[str, Any]:
-    """Return the blocks of network.npz by kind.
+def array(dtype: str, axes: tuple[int, ...], low: float, high: float) -> Any:
+    """Return the pattern of an array of integers, or of float32."""
+    def pattern(file: str, value: Any, place: str) -> Any:
+        sound = type(value) is np.ndarray and value.dtype.str == dtype and value.ndim in axes
+        demand(sound, file, place, "it is missing, or of another type", "", dtype)
+        odd = value[~((value >= low) & (value <= high)) | (value == 0) & np.signbit(value)]
+        demand(not odd.size, file, place, "odd value", odd[:1], (low, high))
+        return value.astype(float if value.dtype.kind == "f" else int)
+    return pattern
 
-    ``kinds``: of each kind the pattern of its fields, and type, axes, least and most of its arrays.
+
+COUNT = array("<i4", (1,), 0, 2**31 - 1)
+
+
+def either(key: str, patterns: dict[str, Any], more: dict[str, Any]) -> Any:
+    """Return the pattern of a block: its field ``key`` names one, and it may have ``more``."""
+    return lambda file, value, place: fit(file, value, {
+        key: str, **patterns[fit(file, value.get(key), {*patterns}, f"{place}.{key}")],
+        **{name: pattern for name, pattern in more.items() if name in value}}, place)
+
+
+def network_file(bundle: Bundle, name: str, kinds: Block) -> tuple[Any, Block, Array, Chip]:
+    """Return network.npz: blocks, positions of nodes' neurons in one row, numbers, and the chip.
+
+    ``kinds``: the pattern of each kind of blocks. The chip has no parts and no synapses yet.
     """
     arrays = bundle.npz(NETWORK)
-    text = arrays.pop("network", np.zeros(0)).tobytes()
-    pattern: dict[str, Any] = {"format": name, "channels": (0, 2**31 - 1)}
-    for kind, (fields, columns) in kinds.items():
-        pattern[kind] = [{"arrays": [*columns], **fields}, ...]
-    tree: dict[str, Any] = parsed(NETWORK, text, pattern)
-    for kind, (_, columns) in kinds.items():
+    tree = parsed(NETWORK, arrays.pop("network").tobytes(), object)
+    for kind in kinds:
         for i, block in enumerate(tree[kind]):
-            block["place"] = f"{kind}/{i}"
-            for key in block["arrays"]:
-                place = f"{kind}/{i}/{key}"
-                array, (dtype, axes, low, high) = arrays.pop(place, None), columns.get(key, "????")
-                sound = array is not None and array.dtype.str == dtype and array.ndim in axes
-                demand(sound, NETWORK, place, "it is missing, or of another type", "", dtype)
-                odd = array[~((array >= low) & (array <= high)) | (array == 0) & np.signbit(array)]
-                demand(not odd.size, NETWORK, place, "odd value", odd[:1], (low, high))
-                block[key] = array.astype(float if array.dtype.kind == "f" else int)
-                block.setdefault("n", len(array))
-    nodes = tree["nodes"] = [*tree["inputs"], *tree["populations"]]
-    unique = len({block["name"] for block in nodes}) == len(nodes)
-    demand(unique and not arrays, NETWORK, "the file", "an array of no block, or a name twice")
-    return tree
-
-
-def numbered(tree: Any) -> tuple[dict[str, Array], Array, Chip]:
-    """Return the positions of each node's neurons in one row, the numbers of all, and the chip.
-
-    The chip has no parts and no synapses yet.
-    """
-    ends = np.cumsum([0, *(block["n"] for block in tree["nodes"])])
-    ids = {b["name"]: np.arange(*pair) for b, *pair in zip(tree["nodes"], ends, ends[1:])}
-    first, n = tree["channels"], tree["channels"] + sum(b["n"] for b in tree["populations"])
+            block |= {key: arrays.pop(f"{kind}/{i}/{key}") for key in block.pop("arrays")}
+    lists = {kind: [pattern, ...] for kind, pattern in kinds.items()}
+    tree = fit(NETWORK, tree, {"format": name, "channels": (0, 2**31 - 1), **lists})
+    first, nodes = tree["channels"], [*tree["inputs"], *tree["populations"]]
     inputs = [block["channels"] for block in tree["inputs"]]
-    number, column = np.concatenate([*inputs, np.arange(first, n)]), np.zeros(0, int)
-    for block in tree["outputs"]:
-        at = ids[fit(NETWORK, block["population"], {*ids}, block["place"])]
-        inside = block["neurons"].max(initial=0) < len(at)
-        demand(inside, NETWORK, block["place"], "a neuron is not there")
-        column = np.append(column, number[at[block["neurons"]]])
+    sizes = [*map(len, inputs)]
+    sizes += [block.get("n", len(block["v_init"])) for block in tree["populations"]]
+    names = [block["name"] for block in nodes]
+    ids = dict(zip(names, np.split(np.arange(sum(sizes)), np.cumsum(sizes))))
+    sound = len(ids) == len(names) and not arrays
+    demand(sound, NETWORK, "the file", "an array of no block, or a name twice")
+    n = first + sum(sizes[len(inputs):])
+    number = np.concatenate([*inputs, np.arange(first, n)])
+    read = [number[ids[block["population"]][block["neurons"]]] for block in tree["outputs"]]
+    columns = np.concatenate([number[:0], *read])
     fields, idle = {"rule": np.full(n, "", "U100")}, np.zeros(n, bool)
-    return ids, number, Chip(first, {}, fields, {}, [], column, idle)
+    return {**tree, "nodes": nodes}, ids, number, Chip(first, {}, fields, {}, [], columns, idle)
 
 
 def add_neurons(chip: Chip, at: Array, dt: float, decay: Array, drift: Array, syn: list[Array],

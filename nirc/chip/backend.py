@@ -17,7 +17,7 @@ from nirc.diagnostics.similar import did_you_mean
 from nirc.diagnostics.usage import OptionMakesNoSense
 from nirc.ir.program import Program
 from nirc.mapping.effort import SOLVER_WORK, Effort
-from nirc.mapping.floorplan import Floorplan
+from nirc.mapping.floorplan import Floorplan, Part, Point
 from nirc.passes.pipeline import Calibration, Pass
 from nirc.rounding.rule import OWN_BITS
 from nirc.semantics.raster import Progress, Run
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from nirc.chip.estimate import Activity, Figure
     from nirc.chip.training import Training
     from nirc.diagnostics.finding import Finding
+
+# A core, by its number in floorplan.json or by its cell, and neurons on it.
+OnCore = tuple[int | Point, Part]
 
 # Approximations that chips make, as their names begin (``weights: 8 bits``): see
 # ``Backend.approximations``.
@@ -226,6 +229,13 @@ class Backend(ABC):
         `nirc check` compares them with those of the bundle. Default: there are none.
         """
         return {}
+
+    def on_cores(self, files: Mapping[str, bytes]) -> Sequence[OnCore]:
+        """Return the core of each part of a population, as the files for the chip have it.
+
+        `nirc check` compares it with floorplan.json. Default: none.
+        """
+        return ()
 
     def findings(self) -> Sequence[type[Finding]]:
         """Return the diagnostics that only this chip reports. Default: none."""

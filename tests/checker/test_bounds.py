@@ -110,8 +110,8 @@ def bounded(weight: int, du: int = 0, dv: int = 4096, back: int = 0) -> list[str
     """Bound the states of a neuron of Loihi 2 behind an input, which may inhibit itself."""
     made, one = bundle(), np.array([1])
     cells = np.array([[0, du], [0, dv], [0, 64], [0, 0], [0, 0], [0, 1]])
-    wires = [{"from": 0 * one, "to": one, "weight": weight * one, "delay": 1}]
-    wires += [{"from": one, "to": one, "weight": back * one, "delay": 1}] if back else []
+    wires: list[Any] = [(0 * one, one, 0, 1, weight * one)]
+    wires += [(one, one, 0, 1, back * one)] if back else []
     loihi2._loihi2_bounds(made, {"populations": [{"name": "n"}]}, {"n": one}, cells, wires)
     return [str(each) for each in made.findings]
 

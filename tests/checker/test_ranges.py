@@ -56,7 +56,7 @@ OTHER: dict[str, dict[str, set[Any]]] = {
 
 
 def test_the_models_of_spinnaker2_are_those_that_the_compiler_uses() -> None:
-    assert set(spinnaker2.SPIN_MODELS) == {*get_args(Model), "spike_list"}
+    assert set(spinnaker2.SPIN_MODELS) == {*get_args(Model)}
 
 
 @pytest.mark.parametrize(

@@ -204,15 +204,19 @@ def test_a_projection_may_have_no_synapse() -> None:
 
     def wire(*rows: tuple[int, int, int, int]) -> Any:
         columns = np.array(rows, int).reshape(-1, 4).T
-        ends = {"place": "projections/0", "source": "a", "target": "b"}
+        ends = {"name": "w", "source": "a", "target": "b"}
         block = {**ends, **dict(zip(("pre", "post", "weight", "delay"), columns, strict=True))}
-        return spinnaker2._spinnaker2_wire(block, models, ids, {*ids})
+        return spinnaker2._spinnaker2_wire(block, models, ids)
 
-    assert wire()["weight"].size == 0
-    assert wire((0, 1, 15, 7), (2, 0, -15, 0))["to"].tolist() == [4, 3]
-    for row in ((3, 0, 1, 0), (0, 2, 1, 0), (0, 0, 16, 0), (0, 0, -16, 0), (0, 0, 1, 8)):
+    assert wire()[0].size == 0
+    _, target, _, delay, _ = wire((0, 1, 15, 7), (2, 0, -15, 0))
+    assert (target.tolist(), delay.tolist()) == ([4, 3], [8, 1])
+    for row in ((3, 0, 1, 0), (0, 2, 1, 0)):
+        with pytest.raises(IndexError):
+            wire(row)
+    for row in ((0, 0, 16, 0), (0, 0, -16, 0), (0, 0, 1, 8)):
         with pytest.raises(Finding, match="synapses that their target cannot have"):
             wire(row)
     for rows in (((0, 0, 0, 0),), ((1, 0, 1, 0), (0, 0, 1, 0)), ((0, 0, 1, 0), (0, 0, 1, 0))):
-        with pytest.raises(Finding, match="synapses are not by pre, post and delay"):
+        with pytest.raises(Finding, match="synapses are not by pre, post, delay"):
             wire(*rows)
