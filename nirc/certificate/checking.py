@@ -19,6 +19,7 @@ from nirc.certificate.network import NETWORK, places_in
 from nirc.checker.bundle import files_of
 from nirc.checker.compare import check
 from nirc.checker.values import Finding, parsed
+from nirc.chip.backend import OnCore
 from nirc.chip.registry import backend
 from nirc.diagnostics.check import OF_KIND, NotChecked
 from nirc.diagnostics.log import Log
@@ -108,16 +109,12 @@ def _from_hdf5(name: str, data: bytes, contents: Callable[[Any], dict[str, Any]]
         raise Finding("unreadable", name, "the file", "it is no HDF5", error) from None
 
 
-def _places(file: Any) -> dict[str, Any]:
-    return {each.path: each.as_json() for each in places_in(file)}
-
-
 def _values(file: Any) -> dict[str, Any]:
     """Return type, shape and bytes of each dataset of an open file, and its attributes."""
     found: dict[str, Any] = {f"@{name}": str(value) for name, value in file.attrs.items()}
-    for path in _places(file):
-        array = file[path][()]
-        found[path] = (array.dtype.str, array.shape, array.tobytes())
+    for place in places_in(file):
+        array = file[place.path][()]
+        found[place.path] = (array.dtype.str, array.shape, array.tobytes())
     return found
 
 
@@ -128,10 +125,11 @@ def _other_floorplan(chip: str, read: Read) -> list[Finding]:
     if not placed:
         return []
     cores = floorplan_in(read(FLOORPLAN)).cores
-    numbered = {(i, part) for i, core in enumerate(cores) for part in core.parts}
-    cells = {(core.at, part) for core in cores for part in core.parts}
-    odd = [row for row in placed if row not in numbered and row not in cells]
-    if not odd and len(placed) == len(numbered):
+    drawn: set[OnCore] = set()
+    for i, core in enumerate(cores):
+        drawn |= {(i, part) for part in core.parts} | {(core.at, part) for part in core.parts}
+    odd = [row for row in placed if row not in drawn]
+    if not odd and len(placed) == sum(len(core.parts) for core in cores):
         return []
     problem = "neurons are on other cores than in mapping.json"
     return [Finding("network", FLOORPLAN, "floorplan.cores", problem, *odd[:1])]
@@ -169,12 +167,13 @@ def _of_another_version(chip: str, read: Read) -> list[Finding]:
 
 def _unconfirmed(read: Read) -> list[Finding]:
     """Return the rows of certificate.json that HDF5 does not confirm."""
-    places = _from_hdf5(NETWORK, read(NETWORK), _places)
-    rows = parsed(CERTIFICATE, read(CERTIFICATE), {"datasets": [list, ...], ...: object})[
-        "datasets"
-    ]
-    odd = [row for row in rows if row not in places.values()]
-    if odd or len(rows) != len(places):
+    wanted = {"datasets": [[str, object, object, object], ...], ...: object}
+    rows = parsed(CERTIFICATE, read(CERTIFICATE), wanted)["datasets"]
+    have = _from_hdf5(
+        NETWORK, read(NETWORK), lambda file: {each.path: each.as_json() for each in places_in(file)}
+    )
+    odd = [row for row in rows if have.get(row[0]) != row]
+    if odd or len(rows) != len(have):
         problem = "HDF5 has other datasets"
         return [Finding("unreadable", CERTIFICATE, "datasets", problem, odd[:1], "the same")]
     return []

@@ -338,8 +338,10 @@ def places_in(file: Any) -> Iterator[Dataset]:
     """Yield the places of all datasets of an open file, by path."""
     import h5py
 
-    items: dict[str, Any] = {}
-    file.visititems(items.__setitem__)
-    for path, item in sorted(items.items()):
-        if isinstance(item, h5py.Dataset):
-            yield Dataset(path, item.id.get_offset() or 0, item.dtype.str, item.shape)
+    paths: list[str] = []
+    file.visit(paths.append)
+    for path in sorted(paths):
+        # The low level takes a third of the time. There may be tens of thousands.
+        item = h5py.h5o.open(file.id, path.encode())
+        if isinstance(item, h5py.h5d.DatasetID):
+            yield Dataset(path, item.get_offset() or 0, item.dtype.str, item.shape)
