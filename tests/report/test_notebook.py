@@ -42,7 +42,7 @@ def test_a_verification_shows_its_stages_and_costs() -> None:
     shown = nirc.verify(DIGITS, "loihi2", rasters, writer="nir")
     assert isinstance(shown, nirc.Verification) and shown["samples"] == 20
     text = shown._repr_html_()
-    assert "device" in text and "weights: 8 bits" in text and "on 20 sample(s)" in text
+    assert "device" in text and "weights: 8 bits" in text and "on 20 samples" in text
 
 
 def test_names_of_a_hostile_model_stay_text() -> None:
