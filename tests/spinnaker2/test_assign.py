@@ -13,26 +13,31 @@ from nirc.backends.spinnaker2.fit import assign, routed
 from nirc.backends.spinnaker2.limits import BOARD_48, CHIP, LINK_HOPS, LINK_SPIKES_PER_S, RATE
 from nirc.backends.spinnaker2.system import Faults, System
 from nirc.diagnostics.log import Log
+from nirc.ir.populations import Population, Role
+from nirc.ir.program import Form, Program
 from tests.spinnaker2.test_place_counts import several, tight
 
 
 def test_the_largest_populations_are_named_where_pes_are_too_few() -> None:
     owner = [0] * 2 + [1] * 5 + [2] * 3 + [3] * 4
     parts = several(owner, [1] * 14, set())
+    relays = Population((1,), None, (), role=Role.RELAY)
+    program = Program.of(Form.INTEGER, {"p2": relays, "p3": relays}, [])
     broken = Faults(cores=tuple((0, core) for core in range(14, 153)))
     for left, enough in ((13, False), (14, True)):
         system = System(board=False, faults=Faults(cores=broken.cores[left - 13 :]))
         assert system.count == left
         log = Log()
-        assert module._enough(parts, system, CHIP, log) == enough
+        assert module._enough(parts, program, system, CHIP, log) == enough
         if enough:
             continue
         (error,) = log.errors
         assert (error.code, error.where) == ("N901", "p1")
-        assert error.found == "14: `p1` 5, `p3` 4, `p2` 3, ..."
+        assert error.found == "14: `p1` 5, `p3` 4, `p2` 3, ..., 7 for relays"
+        assert error.help.endswith("or compile for spinnaker2:chip")
         assert error.limit == f"13 ({CHIP.description})"
     log = Log()
-    module._report_pes({"a": 1, "b": 2, "c": 3}, system, BOARD_48, log)
+    module._report_pes({"a": 1, "b": 2, "c": 3}, {}, system, BOARD_48, log)
     assert log.errors[0].found == "6: `c` 3, `b` 2, `a` 1" and log.errors[0].where == "c"
     assert log.errors[0].message.startswith("spinnaker2:board")
 
