@@ -8,10 +8,11 @@ import numpy as np
 
 from nirc.analysis.rule_differences import RESETS, kinds
 from nirc.backends.xylo.differences import chip_rule, earliest, hop
+from nirc.backends.xylo.drives import Shifts
 from nirc.backends.xylo.legalise import XyloLegalise
 from nirc.backends.xylo.limits import MAX_INPUT_SPIKES, STATE
 from nirc.backends.xylo.neuron import chip_decay, chip_synapse, membrane_gain, nearest_dash
-from nirc.backends.xylo.quantise import Plan, Shifts, planned
+from nirc.backends.xylo.quantise import Plan, planned
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import Float, frozen
 from nirc.ir.populations import Discrete

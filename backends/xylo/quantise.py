@@ -17,6 +17,7 @@ import numpy as np
 from nirc.analysis.operators import unrolled
 from nirc.backends.xylo.beginning import begun
 from nirc.backends.xylo.differences import latencies
+from nirc.backends.xylo.drives import Connection, Drive, Receptor, Shifts, at_least
 from nirc.backends.xylo.legalise import readouts
 from nirc.backends.xylo.limits import (
     BIAS,
@@ -29,13 +30,10 @@ from nirc.backends.xylo.limits import (
 )
 from nirc.backends.xylo.neuron import (
     XyloNeuron,
-    charge,
     kept_by_rounding,
     membrane_gain,
     nearest_dash,
     peak_gain,
-    synapse_dash,
-    synapse_gain,
 )
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.numbers import ThresholdsClipped, WeightsVanish
@@ -57,7 +55,6 @@ SPIKES_ROOM_ALIKE = 4
 STEPS_ROOM = 16
 # Outputs read as membranes have room for 2**10 such steps, endless integrators for no more.
 SLOWEST_READ = 10
-SMALLEST = 1e-300  # volts that count as none
 UNBOUNDED = 1e290  # units per volt that only such volts allow
 CERTAIN = 1e-9  # relative: a product that rounding has put above the threshold in the model
 # An integrator's floor error would be endless. Beyond this dash the error counts no more.
@@ -98,8 +95,11 @@ def planned(
     outputs = set(readouts(program))
     connections = _connections(program, log)
     size = {"bits": bits, "steps_room": steps_room}
+    into: dict[str, list[Connection]] = {}
+    for connection in connections:
+        into.setdefault(connection.target, []).append(connection)
     plans = {
-        n: Plan(n, p, output=n in outputs, into=[c for c in connections if c.target == n], **size)
+        n: Plan(n, p, output=n in outputs, into=into.get(n, []), **size)
         for n, p in populations_of(program, Discrete).items()
     }
     hidden = _best_shifts([p for p in plans.values() if not p.output])
@@ -147,25 +147,6 @@ def _sum(first: Connection, second: Connection) -> Connection:
     return replace(first, projection=projection, op=op)
 
 
-@dataclass(frozen=True)
-class Shifts:
-    """Bit shifts of the weights from inputs and from hidden neurons."""
-
-    inputs: int = 0
-    recurrent: int = 0
-
-
-@dataclass(frozen=True)
-class Connection:
-    """All synapses from one node to one receptor of a population, unrolled."""
-
-    source: str
-    target: str
-    projection: Projection
-    op: Sparse
-    from_input: bool
-
-
 class Plan:
     """A population on its way to integers, with its incoming connections.
 
@@ -192,11 +173,13 @@ class Plan:
         self.output = output
         self.dash_mem = nearest_dash(d.decay_mem, least=0)
         self.alike = _fires_as_the_chip(d)
-        self.receptors = [_Receptor(d.decay_syn, d.gain_syn, population.n)]
+        self.receptors = [Receptor(d.decay_syn, d.gain_syn, population.n)]
         self.membrane = self._membrane_gain()
         if d.decay_syn_2 is not None:
-            self.receptors.append(_Receptor(d.decay_syn_2, d.gain_syn_2, population.n))
+            self.receptors.append(Receptor(d.decay_syn_2, d.gain_syn_2, population.n))
         self.drives = [self._drive(c) for c in into]
+        self.largest = self._largest()
+        self.load = self._load()
         self.bias = self._bias([c.projection for c in into])
 
     def _membrane_gain(self) -> Float:
@@ -207,11 +190,28 @@ class Plan:
             )
         return membrane_gain(d.decay_mem, d.gain_mem, self.dash_mem)
 
-    def _drive(self, connection: Connection) -> _Drive:
+    def _drive(self, connection: Connection) -> Drive:
         factor = self.membrane * self.receptors[connection.projection.synapse].gain
-        return _Drive(
+        return Drive(
             connection, connection.op.value * factor[connection.op.target], self.population.n
         )
+
+    def _largest(self) -> dict[bool, Float]:
+        """Return (n,) the largest magnitude of the weights from inputs (True) and from neurons."""
+        largest: dict[bool, Float] = {}
+        for drive in self.drives:
+            kind = drive.connection.from_input
+            here = at_least(drive.largest)
+            largest[kind] = np.maximum(largest[kind], here) if kind in largest else here
+        return largest
+
+    def _load(self) -> Float:
+        """Return (n,) the synaptic current at scale 1 if every source fires once in each step."""
+        total = np.zeros(self.population.n)
+        for drive in self.drives:
+            steps = 2.0 ** self.receptors[drive.synapse].dash - 1
+            total += drive.total * np.minimum(steps, self.steps_room)
+        return total
 
     def _bias(self, projections: list[Projection]) -> Float:
         """Return drift and constant currents at scale 1, with the DC response kept."""
@@ -227,20 +227,17 @@ class Plan:
 
         Only ratios of the model's numbers count: a model in other units has the same integers.
         """
-        bounds = []
-        total = np.zeros(self.population.n)
-        for drive in self.drives:
-            bounds.append(self.range[1] * 2.0 ** drive.shift(shifts) / at_least(drive.largest))
-            # isyn if every source fires once in each step
-            steps = 2.0 ** self.receptors[drive.synapse].dash - 1
-            total += drive.total * np.minimum(steps, self.steps_room)
+        bounds = [
+            self.range[1] * 2.0 ** shifts.of(from_input) / largest
+            for from_input, largest in self.largest.items()
+        ]
         bounds.append(BIAS[1] / at_least(np.abs(self.bias)))
         if self.d.threshold is None:  # read as a membrane: should never reach the largest state
             steps = 2.0 ** np.minimum(self.dash_mem, SLOWEST_READ)
-            bounds.append((STATE[1] - 1) / at_least((total + np.abs(self.bias)) * steps))
+            bounds.append((STATE[1] - 1) / at_least((self.load + np.abs(self.bias)) * steps))
         else:
             room = SPIKES_ROOM_ALIKE if self.alike else SPIKES_ROOM
-            bounds.append(STATE[1] / room / at_least(total))
+            bounds.append(STATE[1] / room / at_least(self.load))
             bounds.append(THRESHOLD[1] / THRESHOLD_ROOM / at_least(np.abs(self.d.threshold)))
         smallest: Float = np.minimum.reduce(bounds)
         # A neuron without a number has any unit.
@@ -256,12 +253,17 @@ class Plan:
         )
         floor = 0.5 * 2.0 ** np.minimum(self.dash_mem, SLOWEST_JUDGED) / (scale * unit)
         total = float(np.sum(floor**2))
-        for drive in self.drives:
-            step = 2.0 ** drive.shift(shifts)
-            row_scale = scale[drive.target]
-            exact = drive.value * row_scale / step
-            error = (np.rint(exact) - exact) * step / (row_scale * unit[drive.target])
-            total += float(np.sum(error**2))
+        if not self.drives:
+            return total
+        target = np.concatenate([drive.target for drive in self.drives])
+        value = np.concatenate([drive.value for drive in self.drives])
+        sizes = [drive.value.size for drive in self.drives]
+        step = np.repeat([2.0 ** drive.shift(shifts) for drive in self.drives], sizes)
+        row_scale = scale[target]
+        exact = value * row_scale / step
+        squares = ((np.rint(exact) - exact) * step / (row_scale * unit[target])) ** 2
+        for end, size in zip(np.cumsum(sizes).tolist(), sizes, strict=True):
+            total += float(np.sum(squares[end - size : end]))
         return total
 
     def neuron(self, shifts: Shifts, log: Log) -> XyloNeuron:
@@ -364,37 +366,3 @@ def _fires_as_the_chip(d: Discrete) -> bool:
         and d.rule.reset == "subtract"
         and not d.rule.reset_is_delayed
     )
-
-
-class _Receptor:
-    """A synaptic filter on the chip: dash, chip weight per model weight, charge of a unit input."""
-
-    def __init__(self, decay: Float | None, gain: Float | None, n: int) -> None:
-        self.dash = synapse_dash(decay, n)
-        self.gain = synapse_gain(decay, gain, self.dash)
-        self.charge = charge(decay, gain, n)
-
-
-class _Drive:
-    """A connection's weights in chip units at scale 1.
-
-    ``largest``, ``total``: the largest and the sum of the magnitudes by target.
-    """
-
-    def __init__(self, connection: Connection, value: Float, n: int) -> None:
-        self.connection = connection
-        self.value = value
-        self.target = connection.op.target
-        self.synapse = connection.projection.synapse
-        self.largest = np.zeros(n)
-        self.total = np.zeros(n)
-        np.maximum.at(self.largest, self.target, np.abs(value))
-        np.add.at(self.total, self.target, np.abs(value))
-
-    def shift(self, shifts: Shifts) -> int:
-        return shifts.inputs if self.connection.from_input else shifts.recurrent
-
-
-def at_least(x: Float) -> Float:
-    """Return ``x`` without zeros to divide by."""
-    return np.maximum(x, SMALLEST)

@@ -12,8 +12,9 @@ import pytest
 from nirc.api import Options, lower
 from nirc.backends.xylo.approximations import _constants, _membrane_decay, _words
 from nirc.backends.xylo.differences import chip_rule
+from nirc.backends.xylo.drives import Shifts
 from nirc.backends.xylo.legalise import XyloLegalise
-from nirc.backends.xylo.quantise import Plan, Shifts, planned
+from nirc.backends.xylo.quantise import Plan, planned
 from nirc.diagnostics.log import Log
 from nirc.ir.populations import Discrete
 from nirc.ir.rules import plain

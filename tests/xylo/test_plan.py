@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
+from nirc.backends.xylo.drives import Connection, Shifts
 from nirc.backends.xylo.neuron import kept_by_rounding
-from nirc.backends.xylo.quantise import Connection, Plan, Shifts, _best_shifts
+from nirc.backends.xylo.quantise import Plan, _best_shifts
 from nirc.diagnostics.log import Log
 from nirc.ir.arrays import frozen
 from nirc.ir.linear import Sparse
