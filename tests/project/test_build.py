@@ -117,11 +117,11 @@ def test_a_bundle_that_was_edited_fails_its_row_and_is_left_alone(project: Path)
     assert "U602" in done.stderr and edited.read_text() == "mine"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": "nirc-build/1", "rows": [3]}'])
-def test_a_damaged_summary_only_costs_time(project: Path, text: str) -> None:
+def test_a_damaged_summary_only_costs_time(project: Path) -> None:
     build(project)
-    (project / "build/summary.json").write_text(text)
-    assert statuses(build(project)[1]) == ["built", "built", "built"]
+    for text in ("", "{", "[]", '{"schema": "nirc-build/1", "rows": [3]}'):
+        (project / "build/summary.json").write_text(text)
+        assert statuses(build(project)[1]) == ["built", "built", "built"]
 
 
 def test_a_gate_that_is_not_met_fails_the_build_and_keeps_the_bundle(project: Path) -> None:
