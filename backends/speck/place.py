@@ -110,12 +110,13 @@ class _Model:
             self._layer(demand)
         for k in range(len(cores)):
             self.cp.add_at_most_one(row[k] for row in self.on)
+        reached: dict[str, list[IntVar]] = {source: [] for source in problem.destinations}
+        for demand, row in zip(problem.demands, self.on, strict=True):
+            for source in filter(reached.__contains__, demand.sources):
+                reached[source] += row
         for source, most in problem.destinations.items():
-            reached: list[IntVar] = []
-            for demand, row in zip(problem.demands, self.on, strict=True):
-                reached += row * demand.sources.count(source)
-            if reached:
-                self._rule((source, DESTINATIONS), sum(reached) <= most)
+            if reached[source]:
+                self._rule((source, DESTINATIONS), sum(reached[source]) <= most)
         self.parts: LinearExpr = sum(self._every_use())  # type: ignore[assignment]
         # These two follow from the rules above, but slowly: ten layers on nine cores are a
         # pigeonhole problem.

@@ -117,14 +117,15 @@ def in_runs(values: Sequence[Any]) -> InRuns:
     kinds = set(map(type, values))
     if kinds <= {int, type(None)}:
         numbers = np.array([NO_INTEGER if v is None else v for v in values], dtype=np.int64)
-        steps = np.diff(numbers)
+        steps = numbers[1:] - numbers[:-1]
     elif kinds == {float}:
         numbers = np.array(values)
         steps = np.where(numbers[1:] == numbers[:-1], 0, np.arange(1, len(numbers)))
     else:
         return InRuns(values)
-    starts = np.flatnonzero(np.diff(steps, prepend=steps[:1] - 1))
-    lengths = np.diff(starts, append=len(steps))
+    others = np.flatnonzero(steps[1:] != steps[:-1]) + 1
+    starts = np.append(0, others)[: len(steps)]
+    lengths = np.append(others, len(steps)) - starts if len(steps) else starts
     result = InRuns()
     done = 0
     long = lengths >= LEAST_RUN - 1
@@ -158,13 +159,18 @@ def packed(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def signed(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return the manifest with the digest of its own text, as ``contents`` writes it."""
-    unsigned = to_json(packed({**manifest, "sha256": NO_DIGEST.decode()}))
-    return {**manifest, "sha256": sha256(unsigned)}
+    return {**manifest, "sha256": _signed_tree(manifest)["sha256"]}
 
 
 def contents(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return the files of a bundle on disk, the manifest among them."""
-    return {**files, MANIFEST: to_json(packed(signed(manifest)))}
+    return {**files, MANIFEST: to_json(_signed_tree(manifest))}
+
+
+def _signed_tree(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tree of manifest.json with the digest of its text without one."""
+    tree = packed({**manifest, "sha256": NO_DIGEST.decode()})
+    return {**tree, "sha256": sha256(to_json(tree))}
 
 
 def write(
