@@ -304,7 +304,7 @@ def better(after: Grade, before: Grade, exam: Exam) -> bool:
     Either answers are won beyond chance. Or the spikes come nearer beyond chance, some answers are
     won, and no part loses any on the whole: the given samples, these with the inputs near
     them, the clear inputs. In both cases
-    the given samples, all, and the clear ones are answered no worse, as ``nirc verify`` judges.
+    each part and all are answered no worse, as ``nirc verify`` judges.
     Where samples do not decide, mistakes grow by no more than their noise. With more mistakes on
     the given samples, these have to be nearer.
     """
@@ -313,13 +313,14 @@ def better(after: Grade, before: Grade, exam: Exam) -> bool:
     nearer = before.distance - after.distance
     error = float(nearer.std()) / math.sqrt(max(1, nearer.size))
     first = len(won) - clear
-    kept = all(lost_answers(-part).passes(NOISE) for part in (won[:given], won, won[first:]))
+    parts = (won[:given], won[:first], won[first:])
+    kept = all(lost_answers(-part).passes(NOISE) for part in (*parts, won))
     as_near = float(won[:given].sum()) >= 0 or float(nearer[:given].mean()) > 0
     if not kept or not as_near:
         return False
     if gain_by_chance(won, nearer, exam) <= CHANCE:
         return float(nearer.mean()) > NOISE * error or _is_gain(won)
-    none_lost = all(float(part.sum()) >= 0 for part in (won[:given], won[:first], won[first:]))
+    none_lost = all(float(part.sum()) >= 0 for part in parts)
     return none_lost and float(won.sum()) > 0 and nearer_by_chance(nearer, exam) <= CHANCE
 
 
@@ -334,31 +335,39 @@ def may_gain(before: Grade, exam: Exam) -> bool:
 def gain_by_chance(won: Float, nearer: Float, exam: Exam) -> float:
     """Return the chance of answers ``won`` if neither chip is better.
 
-    That is the smaller of two: near the given samples, and on the clear ones. Inputs near one
+    That is of two tests, near the given samples and on the clear inputs. Inputs near one
     sample are many and count as one, so together with them the clear ones would not count. A model
     with one output has no answers. There the spikes count.
     """
     if exam.expected.shape[2] == 1:
         return nearer_by_chance(nearer, exam)
-    return min(chance(won[part], exam.unit[part]) for part in _parts(exam))
+    return _by_chance([chance(won[part], exam.unit[part]) for part in _parts(exam)])
 
 
 def nearer_by_chance(nearer: Float, exam: Exam) -> float:
     """Return the chance that as many units come ``nearer`` if neither chip is.
 
-    It is the smaller of two, as in ``gain_by_chance``. A unit comes nearer or does not.
+    It is of two tests, as in ``gain_by_chance``. A unit comes nearer or does not.
     """
     chances = []
     for part in _parts(exam):
         each, number = np.unique(exam.unit[part], return_inverse=True)
         chances.append(chance(np.sign(np.bincount(number.ravel(), nearer[part])), each))
-    return min(chances)
+    return _by_chance(chances)
 
 
-def _parts(exam: Exam) -> tuple[slice, slice]:
-    """Return what is near the given samples, with these, and the clear inputs."""
+def _parts(exam: Exam) -> list[slice]:
+    """Return what is near the given samples, with these, and the clear inputs if there are any."""
     first = len(exam.inputs) - exam.clear
-    return slice(first), slice(first, None)
+    return [slice(first), slice(first, None)] if exam.clear else [slice(first)]
+
+
+def _by_chance(chances: Sequence[float]) -> float:
+    """Return the chance that any of several tests shows as little chance as the least of them.
+
+    Source: C. E. Bonferroni's inequality.
+    """
+    return min(1.0, len(chances) * min(chances))
 
 
 def _is_gain(won: Float) -> bool:

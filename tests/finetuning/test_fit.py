@@ -158,6 +158,7 @@ def test_the_same_bytes_with_any_number_of_threads(tmp_path: Path) -> None:
     nir.write(tmp_path / "m.nir", network("xylo"))
     np.savez(tmp_path / "d.npz", inputs=samples())
     asked = ("fit", "m.nir", "--target", "xylo", "--from", "nir", "--dt", "1e-4", "--epochs", "1")
+    asked = (*asked, "--weight-bits", "3")  # without mistakes nothing would be learnt
     for threads in ("1", "3"):
         out = ("--data", "d.npz", "-o", f"{threads}.nir", "--bundle", threads)
         done = process(*asked, *out, cwd=tmp_path, OPENBLAS_NUM_THREADS=threads)
@@ -421,3 +422,19 @@ def test_without_a_mistake_there_is_nothing_to_win() -> None:
     assert not fitting.may_gain(none, exam(20, given=4))
     assert fitting.may_gain(one, exam(20, given=4))
     assert fitting.may_gain(none, exam(20, given=4, outputs=1))  # spikes may come nearer
+
+
+def test_clear_inputs_do_not_pay_for_answers_lost_near_the_given_samples() -> None:
+    wrong = np.r_[np.zeros(300), np.ones(96)]
+    start = Grade(np.full(396, 0.5), wrong)
+    near_lost = Grade(np.full(396, 0.4), np.r_[np.zeros(4), np.ones(40), np.zeros(352)])
+    assert fitting.better(Grade(np.full(396, 0.4), np.zeros(396)), start, exam(396, 4, clear=96))
+    assert not fitting.better(near_lost, start, exam(396, 4, clear=96))
+
+
+def test_two_tests_count_as_two() -> None:
+    """Of two tests one shows a gain by chance twice as often."""
+    seven = np.r_[np.ones(7), np.zeros(13)]
+    nearer = np.zeros(20)
+    assert fitting.gain_by_chance(seven, nearer, exam(20, given=4)) == pytest.approx(1 / 128)
+    assert fitting.gain_by_chance(seven, nearer, exam(20, 4, clear=5)) == pytest.approx(1 / 64)
