@@ -197,7 +197,10 @@ def _run(given: list[str], interruptions: Interruptions) -> None:
 
 
 def _show(error: click.ClickException, *, as_json: bool) -> None:
-    """Print what click refuses as every other error."""
+    """Print what click refuses as every other error. Without a command that is the help."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return
     from nirc.diagnostics.human import render
     from nirc.diagnostics.usage import OptionMakesNoSense
 

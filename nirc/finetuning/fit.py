@@ -11,14 +11,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from nirc.analysis.judging import chance, has_other_rates, lost_answers, rate_distance
+from nirc.analysis.judging import has_other_rates, lost_answers, rate_distance
 from nirc.api import Compiled, recompiled
 from nirc.calibration.objective import FEW
 from nirc.calibration.samples import Rng
@@ -27,6 +26,7 @@ from nirc.chip.training import Training
 from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.training import NothingGained, NoTraining
+from nirc.finetuning.guard import better, gain_by_chance, is_gain, may_gain
 from nirc.finetuning.learning import (
     RATES,
     WORK,
@@ -65,11 +65,6 @@ CALIBRATED = "calibrated"
 SETTINGS = "settings"
 DECAYS = "decays"  # with the number of a variant, 0 for none
 AUDITION = 8  # share of a course's rounds, as its inverse, in which a variant learns
-NOISE = 1.0  # standard errors that a difference may have by chance
-# The chance of a gain that is none. A chip that is as good as the calibrated one is written no more
-# often. Nearer spikes alone are not better: jv_ff on Speck came from distance .14 to .09, and its
-# answers to other samples did not gain (benchmarks/fit.py).
-CHANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -145,7 +140,7 @@ def fit(task: Task, log: Log) -> Fitted:
     tried = [Candidate(CALIBRATED, 0, start, examined(start, stop))]
     if may_gain(examined(start, guard), guard):
         tried += _learnt(task, training, to_learn, stop, rng, percent)
-    best = _best(tried)
+    best = _chosen(task, tried, stop)
     percent.begin("judging on samples held aside", 100 - LEARNT)(0)
     done, judged = _guarded(task, best, guard, log)
     percent.notify(100)
@@ -232,6 +227,15 @@ def _best(tried: list[Candidate]) -> Candidate:
     return min(tried, key=lambda each: each.grade.score)
 
 
+def _chosen(task: Task, tried: list[Candidate], stop: Exam) -> Candidate:
+    """Return the best candidate that is the model's network inside, too, the calibrated at last."""
+    return next(
+        each
+        for each in sorted(tried, key=lambda each: each.grade.score)
+        if each.name == CALIBRATED or not _newly_other(task, each.program, stop)
+    )
+
+
 def _guarded(
     task: Task, best: Candidate, guard: Exam, log: Log
 ) -> tuple[Compiled, tuple[Grade, Grade]]:
@@ -242,7 +246,7 @@ def _guarded(
     if best.name == CALIBRATED and not may_gain(before, guard):
         reason = "the calibrated chip makes no mistake on samples held aside"
     elif best.name == CALIBRATED:
-        reason = "no candidate answered the samples held aside better"
+        reason = "no candidate with the model's rates inside answered the samples held aside better"
     elif not better(after, before, guard):
         reason = "the best candidate was not surely better on samples that it had not seen"
     elif guard.given < FEW and not _evident(task, best.program, before.wrong - after.wrong):
@@ -258,9 +262,9 @@ def _guarded(
     return start, (before, after)
 
 
-def _newly_other(task: Task, program: Program, guard: Exam) -> list[str]:
+def _newly_other(task: Task, program: Program, exam: Exam) -> list[str]:
     """Return populations with rates of another network, which the calibrated chip's are not."""
-    some = guard.inputs[:: max(1, len(guard.inputs) // EXAM)]
+    some = exam.inputs[:: max(1, len(exam.inputs) // EXAM)]
     start = task.compiled.integer
     before, after = (other_rates(task.model, each, some) for each in (start, program))
     return [name for name in after if name not in before]
@@ -295,84 +299,7 @@ def _evident(task: Task, program: Program, won: Float) -> bool:
     right = right_answers(outputs, task.labels, number)
     given = Exam(task.inputs, outputs, number.size, number, right)
     of_given = examined(start, given).wrong - examined(program, given).wrong
-    return any(_is_gain(each) for each in (won, of_given))
-
-
-def better(after: Grade, before: Grade, exam: Exam) -> bool:
-    """Return True if ``after`` shows that it is better than ``before``, and is nowhere worse.
-
-    Either answers are won beyond chance. Or the spikes come nearer beyond chance, some answers are
-    won, and no part loses any on the whole: the given samples, these with the inputs near
-    them, the clear inputs. In both cases
-    each part and all are answered no worse, as ``nirc verify`` judges.
-    Where samples do not decide, mistakes grow by no more than their noise. With more mistakes on
-    the given samples, these have to be nearer.
-    """
-    given, clear = exam.given, exam.clear
-    won = before.wrong - after.wrong
-    nearer = before.distance - after.distance
-    error = float(nearer.std()) / math.sqrt(max(1, nearer.size))
-    first = len(won) - clear
-    parts = (won[:given], won[:first], won[first:])
-    kept = all(lost_answers(-part).passes(NOISE) for part in (*parts, won))
-    as_near = float(won[:given].sum()) >= 0 or float(nearer[:given].mean()) > 0
-    if not kept or not as_near:
-        return False
-    if gain_by_chance(won, nearer, exam) <= CHANCE:
-        return float(nearer.mean()) > NOISE * error or _is_gain(won)
-    none_lost = all(float(part.sum()) >= 0 for part in parts)
-    return none_lost and float(won.sum()) > 0 and nearer_by_chance(nearer, exam) <= CHANCE
-
-
-def may_gain(before: Grade, exam: Exam) -> bool:
-    """Return True if there are answers to win, or with one output spikes that may come nearer.
-
-    Otherwise learning is work for nothing.
-    """
-    return bool((before.wrong if exam.expected.shape[2] > 1 else before.distance).any())
-
-
-def gain_by_chance(won: Float, nearer: Float, exam: Exam) -> float:
-    """Return the chance of answers ``won`` if neither chip is better.
-
-    That is of two tests, near the given samples and on the clear inputs. Inputs near one
-    sample are many and count as one, so together with them the clear ones would not count. A model
-    with one output has no answers. There the spikes count.
-    """
-    if exam.expected.shape[2] == 1:
-        return nearer_by_chance(nearer, exam)
-    return _by_chance([chance(won[part], exam.unit[part]) for part in _parts(exam)])
-
-
-def nearer_by_chance(nearer: Float, exam: Exam) -> float:
-    """Return the chance that as many units come ``nearer`` if neither chip is.
-
-    It is of two tests, as in ``gain_by_chance``. A unit comes nearer or does not.
-    """
-    chances = []
-    for part in _parts(exam):
-        each, number = np.unique(exam.unit[part], return_inverse=True)
-        chances.append(chance(np.sign(np.bincount(number.ravel(), nearer[part])), each))
-    return _by_chance(chances)
-
-
-def _parts(exam: Exam) -> list[slice]:
-    """Return what is near the given samples, with these, and the clear inputs if there are any."""
-    first = len(exam.inputs) - exam.clear
-    return [slice(first), slice(first, None)] if exam.clear else [slice(first)]
-
-
-def _by_chance(chances: Sequence[float]) -> float:
-    """Return the chance that any of several tests shows as little chance as the least of them.
-
-    Source: C. E. Bonferroni's inequality.
-    """
-    return min(1.0, len(chances) * min(chances))
-
-
-def _is_gain(won: Float) -> bool:
-    """Return True if the confidence sequence shows that answers are won."""
-    return lost_answers(-won).interval[1] < 0
+    return any(is_gain(each) for each in (won, of_given))
 
 
 def _share(model: Program, steps: int) -> float:

@@ -20,8 +20,6 @@ from nirc.diagnostics.log import Log
 from nirc.files.data import Data, read_data
 from nirc.finetuning import fit as fitting
 from nirc.finetuning import learning, lessons
-from nirc.finetuning.learning import Grade
-from nirc.finetuning.lessons import Exam
 from nirc.finetuning.measured import Request, Result, fit_and_measure, nir_of
 from nirc.ir.populations import Population
 from nirc.ir.text import digest
@@ -114,13 +112,37 @@ def test_right_answers_of_another_network_inside_are_not_kept(
     """The hidden neurons of the candidate have rates that the model's and the start's do not."""
     assert fitted("xylo", Log()).tree["fit"]["kept"] != "calibrated"
     order = count()
-    monkeypatch.setattr(fitting, "other_rates", lambda *_: ["hidden"] if next(order) else [])
+    monkeypatch.setattr(fitting, "other_rates", lambda *_: ["hidden"] if next(order) % 2 else [])
+    log = Log()
+    assert fitted("xylo", log).tree["fit"]["kept"] == "calibrated"
+    (warning,) = [d for d in log.diagnostics if d.code == "P329"]
+    assert "no candidate with the model's rates inside" in warning.message
+    # The calibrated chip has these rates, too.
+    monkeypatch.setattr(fitting, "other_rates", lambda *_: ["hidden"])
+    assert fitted("xylo", Log()).tree["fit"]["kept"] != "calibrated"
+
+
+@pytest.mark.usefixtures("few_lessons", "last_is_kept")
+def test_the_best_candidate_with_the_models_rates_inside_is_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The candidate with the best answers is another network inside. The next is not."""
+    tree = fitted("xylo", Log()).tree["fit"]
+    *_, second, last = tree["courses"]
+    assert tree["rounds"] == last["rounds"] != second["rounds"]
+    found = iter([[], ["hidden"]])  # of the calibrated chip and of the best candidate
+    monkeypatch.setattr(fitting, "other_rates", lambda *_: next(found, []))
+    assert fitted("xylo", Log()).tree["fit"]["rounds"] == second["rounds"]
+
+
+@pytest.mark.usefixtures("few_lessons", "last_is_kept")
+def test_the_guard_looks_at_the_rates_inside_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = iter([[], [], [], ["hidden"]])  # twice of the calibrated chip and of the candidate
+    monkeypatch.setattr(fitting, "other_rates", lambda *_: next(found))
     log = Log()
     assert fitted("xylo", log).tree["fit"]["kept"] == "calibrated"
     (warning,) = [d for d in log.diagnostics if d.code == "P329"]
     assert "rates of hidden are no longer the model's" in warning.message
-    order = count(1)  # the calibrated chip has these rates, too
-    assert fitted("xylo", Log()).tree["fit"]["kept"] != "calibrated"
 
 
 def test_rates_of_another_network_are_seen_by_their_distribution() -> None:
@@ -288,97 +310,6 @@ def test_a_gain_that_few_samples_do_not_show_is_no_gain(monkeypatch: pytest.Monk
     assert "not evident" in warning.message
 
 
-def grade(distance: list[float], wrong: list[float]) -> Grade:
-    return Grade(np.array(distance), np.array(wrong))
-
-
-def exam(samples: int, given: int, clear: int = 0, outputs: int = 3) -> Exam:
-    """An examination in which each input is a sample of its own."""
-    inputs, expected = np.zeros((samples, 1, 1), np.int64), np.zeros((samples, 1, outputs))
-    number = np.arange(samples)
-    return Exam(inputs, expected, given, number, np.zeros(samples, np.int64), clear)
-
-
-def test_the_guard_wants_answers_that_are_won_by_more_than_chance() -> None:
-    """Here every second input comes nearer, so that answers alone may show a gain."""
-    start = grade([0.5] * 40, [1.0] * 12 + [0.0] * 28)
-    judge = exam(40, given=4)
-    half = [0.3, 0.6] * 20
-    six = grade(half, [1.0] * 6 + [0.0] * 34)  # one chance in 64
-    seven = grade(half, [1.0] * 5 + [0.0] * 35)
-    assert not fitting.better(six, start, judge)
-    assert fitting.better(seven, start, judge)
-    # Answers that are won near one given sample are won once.
-    same = replace(judge, unit=np.r_[np.zeros(12, np.int64), np.arange(28)])
-    assert not fitting.better(seven, start, same)
-
-
-def test_nearer_spikes_count_where_answers_are_won_and_none_lost() -> None:
-    """Spikes tell more than answers, which 21 given samples hardly tell apart."""
-    start = grade([0.5] * 40, [1.0] * 12 + [0.0] * 28)
-    judge = exam(40, given=4, clear=10)
-    near = [0.4] * 40
-    assert not fitting.better(grade(near, [1.0] * 12 + [0.0] * 28), start, judge)
-    assert fitting.better(grade(near, [1.0] * 11 + [0.0] * 29), start, judge)
-    clear_lost = grade(near, [1.0] * 9 + [0.0] * 30 + [1.0])
-    assert not fitting.better(clear_lost, start, judge)
-    given_lost = grade(near, [1.0] * 9 + [0.0] * 31)
-    known = grade([0.5] * 40, [0.0] + [1.0] * 11 + [0.0] * 28)
-    assert not fitting.better(given_lost, known, judge)
-    # Units near one sample are nearer once.
-    same = replace(judge, unit=np.r_[np.arange(30) % 3, np.arange(10) % 3])
-    assert not fitting.better(grade(near, [1.0] * 11 + [0.0] * 29), start, same)
-
-
-def test_two_given_samples_prove_nothing_and_clear_inputs_may() -> None:
-    """Hundreds of inputs near two samples are two units. Ten clear ones are ten."""
-    start = grade([0.5] * 220, [1.0] * 200 + [1.0] * 10 + [0.0] * 10)
-    near_only = grade([0.3] * 200 + [0.5] * 20, [0.0] * 200 + [1.0] * 10 + [0.0] * 10)
-    clear_too = grade([0.3] * 220, [0.0] * 220)
-    unit = np.r_[np.arange(200) % 2, 2 + np.arange(20)]
-    judge = replace(exam(220, given=2, clear=20), unit=unit)
-    assert not fitting.better(near_only, start, judge)
-    assert fitting.better(clear_too, start, judge)
-
-
-def test_the_guard_wants_no_given_sample_to_get_worse() -> None:
-    wrong = np.r_[0.0, 0.0, 0.0, np.ones(20), np.zeros(17)]
-    start = Grade(np.full(40, 0.5), wrong)
-    won = np.r_[0.0, 0.0, 0.0, np.zeros(20), np.zeros(17)]
-    assert fitting.better(Grade(np.full(40, 0.3), won), start, exam(40, given=3))
-    # One more mistake on a given sample may be chance, if the given samples are nearer.
-    one_lost = np.r_[1.0, won[1:]]
-    nearer = np.r_[np.full(3, 0.3), np.full(37, 0.3)]
-    farther = np.r_[np.full(3, 0.6), np.full(37, 0.3)]
-    assert fitting.better(Grade(nearer, one_lost), start, exam(40, given=3))
-    assert not fitting.better(Grade(farther, one_lost), start, exam(40, given=3))
-    two_lost = np.r_[1.0, 1.0, won[2:]]
-    assert not fitting.better(Grade(nearer, two_lost), start, exam(40, given=3))
-
-
-def test_the_guard_wants_less_distance_unless_the_gain_is_certain() -> None:
-    start = grade([0.5] * 300, [1.0] * 200 + [0.0] * 100)
-    some = grade([0.6] * 300, [1.0] * 193 + [0.0] * 107)
-    most = grade([0.6] * 300, [0.0] * 300)
-    assert not fitting.better(some, start, exam(300, given=0))
-    assert fitting.better(most, start, exam(300, given=0))
-
-
-def test_the_guard_wants_clear_samples_to_stay_right() -> None:
-    start = grade([0.5] * 23, [1.0] * 20 + [0.0] * 3)
-    others_won = grade([0.3] * 23, [0.0] * 20 + [1.0] * 3)
-    assert fitting.better(others_won, start, exam(23, given=2))
-    assert not fitting.better(others_won, start, exam(23, given=2, clear=3))
-
-
-def test_a_model_with_one_output_has_to_come_nearer_on_most_samples() -> None:
-    start, near = grade([0.5] * 8, [0.0] * 8), grade([0.3] * 8, [0.0] * 8)
-    assert fitting.better(near, start, exam(8, given=2, outputs=1))
-    assert not fitting.better(near, start, exam(8, given=2, outputs=2))
-    mixed = grade([0.3] * 6 + [0.6] * 2, [0.0] * 8)
-    assert not fitting.better(mixed, start, exam(8, given=2, outputs=1))
-
-
 @pytest.mark.usefixtures("few_lessons")
 def test_the_models_answers_are_learnt_not_those_of_the_legal_program(
     monkeypatch: pytest.MonkeyPatch,
@@ -415,26 +346,3 @@ def test_a_chip_without_mistakes_learns_nothing(monkeypatch: pytest.MonkeyPatch)
     assert [each["name"] for each in tree["fit"]["courses"]] == ["calibrated"]
     (warning,) = [d for d in log.diagnostics if d.code == "P329"]
     assert "makes no mistake" in warning.message
-
-
-def test_without_a_mistake_there_is_nothing_to_win() -> None:
-    none, one = (grade([0.2] * 20, [1.0] * n + [0.0] * (20 - n)) for n in (0, 1))
-    assert not fitting.may_gain(none, exam(20, given=4))
-    assert fitting.may_gain(one, exam(20, given=4))
-    assert fitting.may_gain(none, exam(20, given=4, outputs=1))  # spikes may come nearer
-
-
-def test_clear_inputs_do_not_pay_for_answers_lost_near_the_given_samples() -> None:
-    wrong = np.r_[np.zeros(300), np.ones(96)]
-    start = Grade(np.full(396, 0.5), wrong)
-    near_lost = Grade(np.full(396, 0.4), np.r_[np.zeros(4), np.ones(40), np.zeros(352)])
-    assert fitting.better(Grade(np.full(396, 0.4), np.zeros(396)), start, exam(396, 4, clear=96))
-    assert not fitting.better(near_lost, start, exam(396, 4, clear=96))
-
-
-def test_two_tests_count_as_two() -> None:
-    """Of two tests one shows a gain by chance twice as often."""
-    seven = np.r_[np.ones(7), np.zeros(13)]
-    nearer = np.zeros(20)
-    assert fitting.gain_by_chance(seven, nearer, exam(20, given=4)) == pytest.approx(1 / 128)
-    assert fitting.gain_by_chance(seven, nearer, exam(20, 4, clear=5)) == pytest.approx(1 / 64)
