@@ -50,6 +50,7 @@ class Network:
         self.inputs = {name: self.shapes[name] for name in inputs}
         order = [*inputs, *self.populations]
         ends = np.cumsum([0, *(math.prod(self.shapes[name]) for name in order)])
+        demand(ends[-1] <= 1 << 26, FILE, "node/nodes", "more neurons than fit", ends[-1])
         self.first = dict(zip(order, ends.tolist()))  # the number of each node's first neuron
         after: dict[str, list[str]] = {}
         for source, target in arrays.pop("node/edges", np.zeros(0)).reshape(-1, 2).tolist():

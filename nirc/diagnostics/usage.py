@@ -258,8 +258,8 @@ class OptionMakesNoSense(Stated):
     """
     what_to_do = """
     The limit in the message says what is allowed. `--dt` is in seconds: 0.1 ms is `--dt 1e-4`.
-    `--reset` knows `model`, `zero` and `subtract`. `--set NAME=VALUE` (`--input VALUE` for the
-    option `input`) takes the chip's own options, which `nirc targets NAME` lists; `nirc run
+    `--reset` knows `model`, `zero`, `subtract` and `none`. `--set NAME=VALUE` (`--input VALUE` for
+    the option `input`) takes the chip's own options, which `nirc targets NAME` lists; `nirc run
     --mode` takes the ways in which the chip's emulator can run. If a search was given too little
     work to find anything, allow it more time.
     """

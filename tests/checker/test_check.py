@@ -45,7 +45,7 @@ OWN = {
     "speck": ("config.json", "weights.npz"),
 }
 PASSED = "passed: the chip gets the network in network.nir"
-MOST_LINES = {"loihi2": 729, "spinnaker2": 751, "speck": 700, "xylo": 700}
+MOST_LINES = {"loihi2": 730, "spinnaker2": 752, "speck": 700, "xylo": 700}
 # What inputs may do to the good bundles' states.
 SATURATES = "v saturates if all inhibitory synapses act for"
 NOT_PROVED = (

@@ -346,6 +346,13 @@ def test_inputs_are_those_that_the_certificate_names() -> None:
             network.Network(whole(), inputs, 1.0)
 
 
+@pytest.mark.parametrize("shape", [(1 << 44,), (1 << 40, 1 << 40)])
+def test_a_shape_alone_takes_no_memory(shape: tuple[int, ...]) -> None:
+    """An Input has no arrays: a file of a few bytes may say that it has any number of neurons."""
+    with pytest.raises(Finding, match="more neurons than fit"):
+        read(**{"node/nodes/in/shape": np.array(shape)})
+
+
 @pytest.mark.parametrize(
     "change",
     [
