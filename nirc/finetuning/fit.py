@@ -140,8 +140,8 @@ def fit(task: Task, log: Log) -> Fitted:
     tried = [Candidate(CALIBRATED, 0, start, examined(start, stop))]
     if may_gain(examined(start, guard), guard):
         tried += _learnt(task, training, to_learn, stop, rng, percent)
-    best = _chosen(task, tried, stop)
     percent.begin("judging on samples held aside", 100 - LEARNT)(0)
+    best = _chosen(task, tried, guard)
     done, judged = _guarded(task, best, guard, log)
     percent.notify(100)
     return Fitted(done, _report(task, tried, best, judged, done, (to_learn, stop, guard)))
@@ -227,12 +227,15 @@ def _best(tried: list[Candidate]) -> Candidate:
     return min(tried, key=lambda each: each.grade.score)
 
 
-def _chosen(task: Task, tried: list[Candidate], stop: Exam) -> Candidate:
-    """Return the best candidate that is the model's network inside, too, the calibrated at last."""
+def _chosen(task: Task, tried: list[Candidate], guard: Exam) -> Candidate:
+    """Return the best candidate that is the model's network inside, too, the calibrated at last.
+
+    The rates inside are looked at on unseen inputs. Answers to these play no part in the choice.
+    """
     return next(
         each
         for each in sorted(tried, key=lambda each: each.grade.score)
-        if each.name == CALIBRATED or not _newly_other(task, each.program, stop)
+        if each.name == CALIBRATED or not _newly_other(task, each.program, guard)
     )
 
 
@@ -251,8 +254,6 @@ def _guarded(
         reason = "the best candidate was not surely better on samples that it had not seen"
     elif guard.given < FEW and not _evident(task, best.program, before.wrong - after.wrong):
         reason = "too few given samples are left to judge by, and the gain is not evident on all"
-    elif others := _newly_other(task, best.program, guard):
-        reason = f"the best candidate's rates of {', '.join(others)} are no longer the model's"
     else:
         try:
             return recompiled(start, best.program), (before, after)

@@ -135,16 +135,6 @@ def test_the_best_candidate_with_the_models_rates_inside_is_judged(
     assert fitted("xylo", Log()).tree["fit"]["rounds"] == second["rounds"]
 
 
-@pytest.mark.usefixtures("few_lessons", "last_is_kept")
-def test_the_guard_looks_at_the_rates_inside_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = iter([[], [], [], ["hidden"]])  # twice of the calibrated chip and of the candidate
-    monkeypatch.setattr(fitting, "other_rates", lambda *_: next(found))
-    log = Log()
-    assert fitted("xylo", log).tree["fit"]["kept"] == "calibrated"
-    (warning,) = [d for d in log.diagnostics if d.code == "P329"]
-    assert "rates of hidden are no longer the model's" in warning.message
-
-
 def test_rates_of_another_network_are_seen_by_their_distribution() -> None:
     compiled = compile_model(network("spinnaker2"), "spinnaker2", OPTIONS, log=Log())
     model, inputs = compiled.legal, samples(8, seed=2)
