@@ -31,6 +31,8 @@ class Judgement:
     until it decides. ``not_worse``: by more than one point, None if the samples do not decide.
     ``more_samples``: how many more would, if they are like these, None where that is not known.
     ``noise``: the standard error of ``difference``, were right answers as often won as lost.
+    ``chance``: that as many are lost, or more, by a chip that answers as well. It is exact for one
+    look at the samples, and tells more of a few than the interval, which holds for many looks.
     """
 
     difference: float
@@ -38,6 +40,7 @@ class Judgement:
     not_worse: bool | None
     more_samples: int | None
     noise: float
+    chance: float
 
     def passes(self, chance: float) -> bool:
         """Return True if the network is not worse, as far as the samples can tell.
@@ -57,6 +60,7 @@ class Judgement:
             "interval": list(self.interval),
             "not_worse": self.not_worse,
             "more_samples": self.more_samples,
+            "chance": self.chance,
         }
 
 
@@ -92,7 +96,19 @@ def lost_answers(lost: Array) -> Judgement:
         not_worse=high < MARGIN if decided else None,
         more_samples=0 if decided else _missing(mean, spread, samples),
         noise=math.sqrt(float(np.abs(lost).sum())) / max(1, samples),
+        chance=_sign_test(int((lost > 0).sum()), int((lost < 0).sum())),
     )
+
+
+def _sign_test(lost: int, won: int) -> float:
+    """Return the chance that of ``lost + won`` fair coins ``lost`` or more fall on one side.
+
+    Source: Q. McNemar, Psychometrika 12 (1947), in its exact form.
+    """
+    coins = lost + won
+    number = np.arange(coins)
+    logs = np.concatenate([[0.0], np.cumsum(np.log(coins - number) - np.log(number + 1))])
+    return min(1.0, float(np.exp(logs - coins * math.log(2))[lost:].sum()))
 
 
 def chance(won: Array, unit: Array) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nirc.analysis.judging import ALPHA
 from nirc.diagnostics.outcome import LabelsByChance
 
 NOTHING = "-"
@@ -67,6 +68,9 @@ def _state(found: Mapping[str, Any], other: str) -> str:
     if found["not_worse"] is None:
         if low > 0:
             return f"Worse than {other}; these samples do not show if by more than {margin}"
+        if found["chance"] <= ALPHA:
+            by_chance = f"as many are lost by chance in {100 * found['chance']:.2g} % of cases"
+            return f"Worse than {other} ({by_chance}); these samples do not show by how much"
         return f"These samples do not show if the chip is worse by more than {margin}"
     if not found["not_worse"]:
         return f"Worse than {other} by more than {margin}"

@@ -115,3 +115,12 @@ def test_equal_answers_with_another_network_inside_are_seen() -> None:
     assert is_other_network([row]) == []
     for change in ({"rate_distance": 0.1}, {"silent": 2}, {"always": 2}):
         assert is_other_network([row, other | change]) == ["b"]
+
+
+def test_one_look_at_few_samples_tells_a_loss() -> None:
+    """14 of 40 answers are lost and 1 is won: 16 of 2 ** 15 series of coins are as uneven."""
+    lost = np.r_[np.ones(14), -1.0, np.zeros(25)]
+    assert lost_answers(lost).chance == pytest.approx(16 / 2**15)
+    assert lost_answers(-lost).chance == pytest.approx(1 - 1 / 2**15)
+    assert lost_answers(np.zeros(9)).chance == 1.0
+    assert lost_answers(np.ones(3000)).chance == 0.0

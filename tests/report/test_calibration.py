@@ -65,6 +65,8 @@ def test_the_sentence_says_what_the_samples_show_of_the_answers() -> None:
     [
         (100, 0, 0, "These samples do not show if the chip is worse by more than 1 point: 0.00"),
         (500, 25, 8, "Worse than the model; these samples do not show if by more than 1 point: 3."),
+        (40, 14, 1, "Worse than the model (as many are lost by chance in 0.049 % of cases); these"),
+        (40, 5, 1, "These samples do not show if the chip is worse by more than 1 point: 10.00"),
         (1000, 60, 10, "Worse than the model by more than 1 point: 5.00 points of accuracy lost"),
         (3000, 15, 0, "Worse than the model, but by less than 1 point: 0.50 points"),
         (3000, 3, 3, "Not worse than the model by more than 1 point: 0.00 points"),
