@@ -240,8 +240,8 @@ class NothingGained(Finding):
     meaning = """
     `nirc fit` compares the fitted chip with the calibrated one on given samples that it did not
     learn from, and on inputs near them. There it has to win answers of the model by more than
-    chance, or come nearer in its spikes by more than chance and lose no answers. It did not, or it
-    does not fit the chip. What is written is the calibrated chip.
+    chance, or come nearer in its spikes by more than chance and win more answers than it loses. It
+    did not, or it does not fit the chip. What is written is the calibrated chip.
     """
     example = """
     A network whose calibrated chip already answers as the model does; ten samples, of which two

@@ -4,15 +4,16 @@
 2. The given samples are parted: to learn, to stop by, and to judge by (``lessons``).
 3. A chip whose neurons may have other decays learns a little with each (``auditions``).
 4. The chip's integers learn in two courses, with a large and with a small rate (``learning``).
-   Examinations on the second part choose one candidate of all courses.
-5. The guard compares this candidate with the calibrated chip on the third part, which nothing has
-   seen. A candidate that does not show a gain is dropped, and so is one that does not fit the chip.
+   Examinations on the second part put the candidates of all courses in order.
+5. The guard compares the best candidates with the calibrated chip on the third part, which nothing
+   has seen. One that does not show a gain is dropped, and so is one that does not fit the chip.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from nirc.chip.training import Training
 from nirc.diagnostics.errors import CompileError
 from nirc.diagnostics.log import Log
 from nirc.diagnostics.training import NothingGained, NoTraining
-from nirc.finetuning.guard import better, gain_by_chance, is_gain, may_gain
+from nirc.finetuning.guard import TRIES, better, gain_by_chance, is_gain, may_gain
 from nirc.finetuning.learning import (
     RATES,
     WORK,
@@ -141,8 +142,7 @@ def fit(task: Task, log: Log) -> Fitted:
     if may_gain(examined(start, guard), guard):
         tried += _learnt(task, training, to_learn, stop, rng, percent)
     percent.begin("judging on samples held aside", 100 - LEARNT)(0)
-    best = _chosen(task, tried, guard)
-    done, judged = _guarded(task, best, guard, log)
+    done, best, judged = _guarded(task, tried, guard, log)
     percent.notify(100)
     return Fitted(done, _report(task, tried, best, judged, done, (to_learn, stop, guard)))
 
@@ -227,40 +227,52 @@ def _best(tried: list[Candidate]) -> Candidate:
     return min(tried, key=lambda each: each.grade.score)
 
 
-def _chosen(task: Task, tried: list[Candidate], guard: Exam) -> Candidate:
-    """Return the best candidate that is the model's network inside, too, the calibrated at last.
-
-    The rates inside are looked at on unseen inputs. Answers to these play no part in the choice.
-    """
-    return next(
-        each
-        for each in sorted(tried, key=lambda each: each.grade.score)
-        if each.name == CALIBRATED or not _newly_other(task, each.program, guard)
-    )
-
-
 def _guarded(
-    task: Task, best: Candidate, guard: Exam, log: Log
-) -> tuple[Compiled, tuple[Grade, Grade]]:
-    """Return the fitted chip if it is better on unseen samples and fits, else the calibrated."""
+    task: Task, tried: list[Candidate], guard: Exam, log: Log
+) -> tuple[Compiled, Candidate, tuple[Grade, Grade]]:
+    """Return the first chip that the guard takes, else the calibrated one, and who was judged how.
+
+    The best candidates with the model's rates inside are judged. The rates are of the unseen
+    inputs, too, but no answers play a part in this choice.
+    """
     start = task.compiled
-    before, after = (examined(each, guard) for each in (start.integer, best.program))
-    reason = ""
-    if best.name == CALIBRATED and not may_gain(before, guard):
-        reason = "the calibrated chip makes no mistake on samples held aside"
-    elif best.name == CALIBRATED:
-        reason = "no candidate with the model's rates inside answered the samples held aside better"
-    elif not better(after, before, guard):
-        reason = "the best candidate was not surely better on samples that it had not seen"
-    elif guard.given < FEW and not _evident(task, best.program, before.wrong - after.wrong):
-        reason = "too few given samples are left to judge by, and the gain is not evident on all"
-    else:
-        try:
-            return recompiled(start, best.program), (before, after)
-        except CompileError as refused:
-            reason = f"the fitted network does not fit: {refused.diagnostics[0].message}"
-    log.add(NothingGained(reason=reason, samples=guard.given))
-    return start, (before, after)
+    ranked = sorted(tried, key=lambda each: each.grade.score)
+    ahead = ranked[: [each.name for each in ranked].index(CALIBRATED)]
+    sound = (each for each in ahead if not _newly_other(task, each.program, guard))
+    before = examined(start.integer, guard)
+    best, judged = ranked[len(ahead)], (before, before)
+    reasons: list[str] = []
+    for each in islice(sound, TRIES):
+        after = examined(each.program, guard)
+        if not reasons:
+            best, judged = each, (before, after)
+        reason, done = _refused(task, each, judged=(before, after), guard=guard)
+        if done is not None:
+            return done, each, (before, after)
+        reasons.append(reason)
+    none = "no candidate with the model's rates inside answered the samples held aside better"
+    if not may_gain(before, guard):
+        none = "the calibrated chip makes no mistake on samples held aside"
+    log.add(NothingGained(reason=reasons[0] if reasons else none, samples=guard.given))
+    return start, best, judged
+
+
+def _refused(
+    task: Task, each: Candidate, judged: tuple[Grade, Grade], guard: Exam
+) -> tuple[str, Compiled | None]:
+    """Return why the guard refuses a candidate, or its chip."""
+    before, after = judged
+    if not better(after, before, guard):
+        return "the best candidate was not surely better on samples that it had not seen", None
+    if guard.given < FEW and not _evident(task, each.program, before.wrong - after.wrong):
+        return (
+            "too few given samples are left to judge by, and the gain is not evident on all",
+            None,
+        )
+    try:
+        return "", recompiled(task.compiled, each.program)
+    except CompileError as refused:
+        return f"the fitted network does not fit: {refused.diagnostics[0].message}", None
 
 
 def _newly_other(task: Task, program: Program, exam: Exam) -> list[str]:

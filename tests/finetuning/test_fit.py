@@ -135,6 +135,19 @@ def test_the_best_candidate_with_the_models_rates_inside_is_judged(
     assert fitted("xylo", Log()).tree["fit"]["rounds"] == second["rounds"]
 
 
+@pytest.mark.usefixtures("few_lessons", "last_is_kept")
+def test_three_candidates_are_judged_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The samples to stop by hardly tell the best few apart."""
+    courses = fitted("xylo", Log()).tree["fit"]["courses"]
+    for refusals in (2, 3):
+        answers = iter([False] * refusals)
+        monkeypatch.setattr(fitting, "better", lambda *_, of=answers: next(of, True))
+        tree = fitted("xylo", Log()).tree["fit"]
+        third = courses[-3]
+        kept = (third["name"], third["rounds"]) if refusals == 2 else ("calibrated", 0)
+        assert (tree["kept"], tree["rounds"]) == kept
+
+
 def test_rates_of_another_network_are_seen_by_their_distribution() -> None:
     compiled = compile_model(network("spinnaker2"), "spinnaker2", OPTIONS, log=Log())
     model, inputs = compiled.legal, samples(8, seed=2)
