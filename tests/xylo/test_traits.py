@@ -225,7 +225,7 @@ def test_each_limit_that_is_exceeded_is_reported_with_its_place() -> None:
     r = dataclasses.replace(reservoir(9), hidden=(Block("a", 0, 3), Block("b", 3, 1001)))
     over = excesses(r, AUDIO2)
     log = Log()
-    fit._report(over, r, log)
+    fit._report(over, r, [], log)
     assert [d.code for d in log.errors] == ["X502"]
     assert all(issubclass(each.limit.finding, AboveLimit) for each in over)
     assert log.errors[0].where == over[0].where
