@@ -31,7 +31,8 @@ def begun(program: Program, latency_steps: Mapping[str, int]) -> Program:
     if not any(neuron.bias.any() for neuron in neurons.values()):
         return program
     steppers = {name: neuron.stepper(1) for name, neuron in neurons.items()}
-    inlets = {name: _inlets(program, name, stepper) for name, stepper in steppers.items()}
+    place = source_order(program)
+    inlets = {name: _inlets(program, name, stepper, place) for name, stepper in steppers.items()}
     sent = {name: np.zeros((1, program[name].n)) for name in neurons}
     begins: dict[str, XyloNeuron] = {}
     for step in range(1, max(late.values()) + 1):
@@ -43,9 +44,10 @@ def begun(program: Program, latency_steps: Mapping[str, int]) -> Program:
     return program.mapped({n: program[n].with_dynamics(d) for n, d in begins.items()})
 
 
-def _inlets(program: Program, name: str, stepper: XyloStepper) -> list[Inlet]:
-    """Return the populations that a population listens to, in the chip's order."""
-    place = source_order(program)
+def _inlets(
+    program: Program, name: str, stepper: XyloStepper, place: Mapping[str, int]
+) -> list[Inlet]:
+    """Return the populations that a population listens to, in the chip's order, ``place``."""
     into = [(s, p) for s, p in program.into(name) if isinstance(program[s], Population)]
     return [(s, stepper.inlet(p)) for s, p in sorted(into, key=lambda edge: place[edge[0]])]
 

@@ -6,7 +6,7 @@ All limits are reported, not just the first.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -56,7 +56,7 @@ def cannot_fit(
         return False
     with contextlib.suppress(CompileError):
         reservoir = lower.lower(legal, Log(), synapses=synapses)
-    roomier = _roomier(reservoir) if synapses else []
+    roomier = list(_roomier(reservoir)) if synapses else []
     for target in targets:
         _report(excesses(reservoir, target), reservoir, roomier, log)
     return True
@@ -73,14 +73,15 @@ def fit(
     if _has_mixed_outputs(reservoir, log):
         return None
     over = excesses(reservoir, target)
-    roomier = _roomier(reservoir)
+    problem = _problem(reservoir)
+    roomier: Iterable[Target] = _roomier(reservoir)
     if over:
-        order = _problem(reservoir)
-        _report(over, reservoir, [v for v in roomier if can_place(order, v, search)], log)
+        roomier = [variant for variant in roomier if can_place(problem, variant, search)]
+        _report(over, reservoir, roomier, log)
     # A network of too many neurons has no order. The search would report this a second time.
     if any(_is_of(each, TooManyHidden) for each in over):
         return None
-    placed = _ordered(reservoir, target, roomier, search, log)
+    placed = _ordered(problem, target, roomier, search, log)
     if over or placed is None:
         return None
     latency_steps = differences.latencies(discrete)
@@ -121,9 +122,9 @@ def _is_of(excess: Excess, *findings: type[AboveLimit]) -> bool:
     return excess.limit.finding in findings
 
 
-def _roomier(reservoir: Reservoir) -> list[Target]:
-    """Return the variants of which the network exceeds no limit."""
-    return [variant for variant in VARIANTS if not excesses(reservoir, variant)]
+def _roomier(reservoir: Reservoir) -> Iterator[Target]:
+    """Yield the variants of which the network exceeds no limit. Only refusals ask for them."""
+    return (variant for variant in VARIANTS if not excesses(reservoir, variant))
 
 
 def _report(
@@ -150,9 +151,9 @@ def _problem(reservoir: Reservoir) -> PlaceProblem:
 
 
 def _ordered(
-    reservoir: Reservoir, target: Target, roomier: Sequence[Target], search: Search, log: Log
+    problem: PlaceProblem, target: Target, roomier: Iterable[Target], search: Search, log: Log
 ) -> Placement | None:
-    answer = place(_problem(reservoir), target, search, roomier)
+    answer = place(problem, target, search, roomier)
     if isinstance(answer, Placement):
         return answer
     for conflict in answer:

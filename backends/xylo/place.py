@@ -11,7 +11,7 @@ from the relay. The chip copies the count in the same step, so the copy is exact
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
@@ -82,7 +82,7 @@ def place(
     problem: PlaceProblem,
     target: Target,
     search: Search,
-    variants: Sequence[Target] = VARIANTS,
+    variants: Iterable[Target] = VARIANTS,
 ) -> Placement | list[Finding]:
     """Return the natural order if the chip takes it, else the order with fewest relays.
 

@@ -103,6 +103,8 @@ def lost_answers(lost: Array) -> Judgement:
 def _sign_test(lost: int, won: int) -> float:
     """Return the chance that of ``lost + won`` fair coins ``lost`` or more fall on one side.
 
+    That is ``chance`` with a unit for each answer, by logarithms: there may be a million.
+
     Source: Q. McNemar, Psychometrika 12 (1947), in its exact form.
     """
     coins = lost + won

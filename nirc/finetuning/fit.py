@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -238,11 +238,10 @@ def _guarded(
     start = task.compiled
     ranked = sorted(tried, key=lambda each: each.grade.score)
     ahead = ranked[: [each.name for each in ranked].index(CALIBRATED)]
-    sound = (each for each in ahead if not _newly_other(task, each.program, guard))
     before = examined(start.integer, guard)
     best, judged = ranked[len(ahead)], (before, before)
     reasons: list[str] = []
-    for each in islice(sound, TRIES):
+    for each in islice(_alike_inside(task, ahead, guard), TRIES):
         after = examined(each.program, guard)
         if not reasons:
             best, judged = each, (before, after)
@@ -275,12 +274,14 @@ def _refused(
         return f"the fitted network does not fit: {refused.diagnostics[0].message}", None
 
 
-def _newly_other(task: Task, program: Program, exam: Exam) -> list[str]:
-    """Return populations with rates of another network, which the calibrated chip's are not."""
+def _alike_inside(task: Task, tried: Sequence[Candidate], exam: Exam) -> Iterator[Candidate]:
+    """Yield the candidates that have rates of another network only where the calibrated chip has.
+
+    The next one is looked at when it is asked for.
+    """
     some = exam.inputs[:: max(1, len(exam.inputs) // EXAM)]
-    start = task.compiled.integer
-    before, after = (other_rates(task.model, each, some) for each in (start, program))
-    return [name for name in after if name not in before]
+    known = set(other_rates(task.model, task.compiled.integer, some))
+    yield from (each for each in tried if known >= {*other_rates(task.model, each.program, some)})
 
 
 def other_rates(model: Program, program: Program, inputs: Int) -> list[str]:

@@ -8,7 +8,7 @@ constant from their onset.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import networkx as nx
@@ -101,15 +101,14 @@ class _Batch:
             for source, projection in program.into(name):
                 self.into.setdefault((name, projection.synapse), []).append((source, projection))
         self.sources = program.nodes(Source)
-        self.ordered = {
-            name: (stepper, list(self._inlets(name, stepper)))
-            for name, stepper in self.steppers.items()
-            if isinstance(stepper, OrderedStepper)
-        }
+        ordered = {n: s for n, s in self.steppers.items() if isinstance(s, OrderedStepper)}
+        place = source_order(program) if ordered else {}
+        self.ordered = {n: (s, list(self._inlets(n, s, place))) for n, s in ordered.items()}
 
-    def _inlets(self, name: str, stepper: OrderedStepper) -> Iterator[Inlet]:
-        """Yield the sources of a population with their lags, in the chip's order."""
-        place = source_order(self.program)
+    def _inlets(
+        self, name: str, stepper: OrderedStepper, place: Mapping[str, int]
+    ) -> Iterator[Inlet]:
+        """Yield the sources of a population with their lags, in the chip's order, ``place``."""
         for source, p in sorted(self.program.into(name), key=lambda edge: place[edge[0]]):
             yield source, p.lag, stepper.inlet(p)
 
@@ -198,7 +197,8 @@ def source_order(program: Program) -> dict[str, int]:
 
     Each kind is in program order. A chip that saturates after each source adds in this order.
     """
-    nodes = [*program.nodes(Source), *(n for n in program.graph if n not in program.nodes(Source))]
+    sources = program.nodes(Source)
+    nodes = [*sources, *(name for name in program.graph if name not in sources)]
     return {name: place for place, name in enumerate(nodes)}
 
 

@@ -121,6 +121,7 @@ class Network:
         self.device = device
         self.exact = program.form is Form.INTEGER
         self.components = components(program)
+        self.place = source_order(program)
         loop: dict[str, int] = {}
         for number, component in enumerate(self.components):
             loop |= dict.fromkeys(component, number)
@@ -254,8 +255,7 @@ class _Run:
         """Return the edges into a population whose sources are added in order, else nothing."""
         if not any(isinstance(s, Receive) for s in self.network.computations[name].steps):
             return []
-        place = source_order(self.program)
-        edges = sorted(self.into[name], key=lambda edge: place[edge.source])
+        edges = sorted(self.into[name], key=lambda edge: self.network.place[edge.source])
         return [(e, e.fans(self.numbers.weights.get((e.number, 0)))) for e in edges]
 
     def _at(self, edge: _Edge, t: int, sent: Mapping[str, list[Tensor]]) -> Tensor | None:

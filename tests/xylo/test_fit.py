@@ -186,7 +186,7 @@ def test_the_order_is_asked_for_by_the_synapses() -> None:
         out = synapses((0, 2, 1, 0))
         made = reservoir(hidden=(Block("a", 0, n),), from_input=into, to_readout=out)
         log = Log()
-        placed = fit._ordered(made, AUDIO3, [AUDIO2], Search(), log)
+        placed = fit._ordered(fit._problem(made), AUDIO3, [AUDIO2], Search(), log)
         assert (placed is None) == bool(codes)
         assert [d.code for d in log.diagnostics] == codes
         assert all("or compile for xylo:audio2" in d.help for d in log.diagnostics)

@@ -155,7 +155,7 @@ def assert_same(n: XyloNeuron, first: Int, second: Int) -> int:
         before = chip.v.astype(np.int64)
         x, y = (z[t][None].astype(np.float64) for z in (first, second))
         sent = chip.step(x, None if n.dash_syn_2 is None else y)
-        if leaves_16_bits_halfway(before, sum(chip.isyn).astype(np.int64), n):  # type: ignore[attr-defined]
+        if leaves_16_bits_halfway(before, np.sum(chip.isyn, axis=0, dtype=np.int64), n):
             return t
         got = value.step(x, None if n.dash_syn_2 is None else y)
         if n.silent and (value.v >= n.threshold).any():

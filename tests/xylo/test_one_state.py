@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import nir
@@ -18,6 +19,7 @@ from tests.models import DT, chain, cuba, graph, lif, linear
 
 HIDDEN = "lif1"
 Rng = np.random.Generator
+Make = Callable[[Rng], nir.NIRGraph]
 
 
 def feed_forward(rng: Rng) -> nir.NIRGraph:
@@ -48,9 +50,9 @@ def error(program: Program, compiled: Compiled, inputs: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("make", [feed_forward, looped])
-def test_a_model_that_subtracts_keeps_its_hidden_spikes(make: object) -> None:
+def test_a_model_that_subtracts_keeps_its_hidden_spikes(make: Make) -> None:
     rng = np.random.default_rng(2)
-    compiled = compiled_for(make(rng), "subtract")  # type: ignore[operator]
+    compiled = compiled_for(make(rng), "subtract")
     inputs = rasters(rng)
     (found,) = with_one_state(compiled.integer, compiled.legal, 8, lambda _: True)
     assert error(compiled.integer, compiled, inputs) > 1.0
@@ -68,9 +70,9 @@ def test_a_model_that_is_reset_to_zero_has_several_starts() -> None:
 
 
 @pytest.mark.parametrize("make", [feed_forward, looped])
-def test_the_chip_and_a_file_of_the_integers_give_the_same(make: object, tmp_path: Path) -> None:
+def test_the_chip_and_a_file_of_the_integers_give_the_same(make: Make, tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
-    compiled = compiled_for(make(rng), "zero")  # type: ignore[operator]
+    compiled = compiled_for(make(rng), "zero")
     inputs = rasters(rng)
     start = with_one_state(compiled.integer, compiled.legal, 8, lambda _: True)[3]
     chip = recompiled(compiled, start)
