@@ -500,3 +500,9 @@ def test_a_tolerance_is_a_number_of_spikes(tmp_path: Path, tolerance: str) -> No
     np.savez(tmp_path / "a.npz", spikes=np.zeros((1, 2, 3), np.int64))
     done = nirc("compare", "a.npz", "a.npz", "--tolerance", tolerance, cwd=tmp_path)
     assert done.returncode == 2
+
+
+def test_without_a_command_the_help_is_shown(tmp_path: Path) -> None:
+    done = nirc(cwd=tmp_path)
+    assert "Usage: nirc" in done.stderr + done.stdout
+    assert "U607" not in done.stderr
